@@ -1,0 +1,74 @@
+"""What tox.ini cannot say: cells are made from any Python, and pyenv's Pythons are there though its shims hide them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from tox.config.sets import ConfigSet
+from tox.plugin import impl
+from tox.session.state import State
+from tox.tox_env.info import Info
+from tox.tox_env.python.virtual_env.runner import VirtualEnvRunner
+from tox.tox_env.register import ToxEnvRegister
+
+
+class SharedInfo(Info):
+    """What tox notes of an environment's last setup, without the name: that of another cell is as good."""
+
+    @contextmanager
+    def compare(self, value: Any, section: str, sub_section: str | None = None) -> Iterator[tuple[bool, Any]]:
+        """Compare with what was noted, and note it if it differs."""
+        if isinstance(value, dict) and "name" in value:
+            value = {**value, "name": CellRunner.id()}
+        with super().compare(value, section, sub_section) as found:
+            yield found
+
+
+class CellRunner(VirtualEnvRunner):
+    """Makes one environment for all cells, from whichever Python tox itself runs on.
+
+    tox insists that `py314-spawn-cpu2` is made from a Python 3.14, whatever `base_python` and
+    `ignore_base_python_conflict` say, since it reads the version out of the name. And it would make an environment for
+    each name, though what runs in them is the same.
+    """
+
+    @staticmethod
+    def id() -> str:
+        """Give the name by which `runner =` selects it."""
+        return "cell"
+
+    @classmethod
+    def extract_base_python(cls, env_name: str) -> str | None:  # noqa: ARG003 (tox's signature)
+        """Find no version in any name."""
+        return None
+
+    @property
+    def cache(self) -> Info:
+        """What was noted of the last setup."""
+        return SharedInfo(self.env_dir)
+
+    def setup(self) -> None:
+        """Set the environment up, one cell at a time: the first makes it, the others find it made."""
+        folder: Path = self.core["work_dir"]
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "cell.lock"):
+            super().setup()
+
+
+@impl
+def tox_register_tox_env(register: ToxEnvRegister) -> None:
+    """Make `runner = cell` known to tox."""
+    register.add_run_env(CellRunner)
+
+
+@impl
+def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:  # noqa: ARG001 (tox's signature)
+    """Have tox look at pyenv's versions too: a shim answers only for those that `pyenv global` or `local` names."""
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = sorted(map(str, root.glob("versions/3.*/bin/python")))
+    state.conf.options.discover = [*(getattr(state.conf.options, "discover", None) or []), *found]
