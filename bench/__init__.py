@@ -1,0 +1,94 @@
+"""forkbench: a test bench for programs made of several operating-system processes.
+
+One way through it::
+
+    program / scenario -> repeat | stress | explore -> observation -> verdict -> record -> report
+    config -> plan (pure) -> place (leases) -> engine -> records -> report
+
+A module imports only from those before it; `tests/unit/test_layers.py` holds this::
+
+    errors < values, causes < outcomes, declared, targets < observation, record < verdict < process
+           < repeat, stress, explore < cells, plan, leases, images, engines, run < report < pytest plugin, cli
+
+What runs inside a cell (up to explore, and the pytest plugin) needs the standard library and pytest alone.
+
+PYTEST_DONT_REWRITE: pytest rewrites what brings a plugin, and warns of what was imported before it, as this package is
+at the start of every Python of a cell; a suite whose warnings are errors would end there.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as type checkers know it, without the 8 ms that importing typing takes
+
+if TYPE_CHECKING:
+    from bench.declared import actor as actor
+    from bench.declared import program as program
+    from bench.declared import scenario as scenario
+    from bench.outcomes import (
+        acceptable as acceptable,
+    )
+    from bench.outcomes import (
+        crashes as crashes,
+    )
+    from bench.outcomes import (
+        deadlocks as deadlocks,
+    )
+    from bench.outcomes import (
+        deterministic as deterministic,
+    )
+    from bench.outcomes import (
+        forbidden as forbidden,
+    )
+    from bench.outcomes import (
+        hangs as hangs,
+    )
+    from bench.outcomes import (
+        interesting as interesting,
+    )
+    from bench.outcomes import (
+        leaks as leaks,
+    )
+    from bench.outcomes import (
+        racy as racy,
+    )
+    from bench.outcomes import (
+        raises as raises,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    **dict.fromkeys(
+        ("acceptable", "crashes", "deadlocks", "deterministic", "forbidden", "hangs", "interesting", "leaks", "racy",
+         "raises"), "bench.outcomes"),
+    **dict.fromkeys(("actor", "program", "scenario"), "bench.declared"),
+}  # fmt: skip
+
+__all__ = [
+    "acceptable",
+    "actor",
+    "crashes",
+    "deadlocks",
+    "deterministic",
+    "forbidden",
+    "hangs",
+    "interesting",
+    "leaks",
+    "program",
+    "racy",
+    "raises",
+    "scenario",
+]
+
+
+GRADED_HERE = True
+"""Whether this process may grade; the processes of a sample never do, and there the words mean nothing."""
+
+
+def __getattr__(name: str) -> object:
+    # Every Python of a cell imports this package at its start; only those that use its words pay for them.
+    if (home := _HOMES.get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(home if GRADED_HERE else "bench.process.words"), name)

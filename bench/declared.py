@@ -1,0 +1,258 @@
+"""What a user writes: programs, and scenarios with actors; both are targets, and have most fields in common."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bench.errors import UsageError
+from bench.outcomes import Expectation
+
+F = TypeVar("F", bound=Callable[..., object])
+C = TypeVar("C", bound=type)
+
+ATTRIBUTE = "__bench__"
+"""The attribute by which a decorated function is known."""
+
+_DEFINED = "__bench_defined__"
+
+
+ACTOR = "__bench_actor__"
+"""The attribute by which an actor is known."""
+
+LEAST_ACTORS = 2
+
+
+@dataclass(frozen=True)
+class Target:
+    """What programs and scenarios have in common.
+
+    `deadline_s` bounds one sample; `samples` is how many a run in repeat mode takes unless told otherwise; `None`
+    leaves either to the mode's default.
+    """
+
+    module: str
+    name: str
+    file: str
+    line: int
+    summary: str
+    expectations: tuple[Expectation, ...]
+    samples: int | None = None
+    deadline_s: float | None = None
+
+    @property
+    def target(self) -> str:
+        """The name by which commands and records call it."""
+        return f"{self.module}:{self.name}"
+
+    @property
+    def races(self) -> bool:
+        """Whether its author declared it racy."""
+        return any(expectation.races for expectation in self.expectations)
+
+
+@dataclass(frozen=True)
+class Program(Target):
+    """A function `f(mp)` that starts processes and returns what it observed."""
+
+
+@dataclass(frozen=True)
+class Scenario(Target):
+    """A class: state made in `__init__(self, mp)`, actors that run at once, and `result(self)`, read at the end.
+
+    `actors` names the methods, in the order in which they stand; each runs in a process of its own.
+    """
+
+    actors: tuple[str, ...] = ()
+
+
+def actors_of(target: Target) -> tuple[str, ...]:
+    """Name the actors of a target, of which a program has none."""
+    return target.actors if isinstance(target, Scenario) else ()
+
+
+def program(
+    *expectations: Expectation | Iterable[Expectation],
+    samples: int | None = None,
+    deadline_s: float | None = None,
+) -> Callable[[F], F]:
+    """Declare a function `f(mp)` to be a program, with what is expected of it; the function itself stays as it is.
+
+    Args:
+        expectations: the first that means an outcome grades it; what none means is forbidden.
+        samples: how many samples a run takes by default.
+        deadline_s: how long one sample may take before it counts as a hang.
+
+    Raises:
+        UsageError: if the function takes no context, is nested in another, or an argument is out of range.
+    """
+    flat = tuple(_flatten(expectations, "program"))
+    _check_bounds("program", samples, deadline_s)
+
+    def declare(function: F) -> F:
+        _define(function, _program_of(function, flat, samples, deadline_s))
+        return function
+
+    return declare
+
+
+def scenario(
+    *expectations: Expectation | Iterable[Expectation],
+    samples: int | None = None,
+    deadline_s: float | None = None,
+) -> Callable[[C], C]:
+    """Declare a class to be a scenario, with what is expected of it; the class itself stays as it is.
+
+    Args:
+        expectations: the first that means an outcome grades it; what none means is forbidden.
+        samples: how many samples a run in repeat mode takes by default.
+        deadline_s: how long one sample may take before it counts as a hang; under stress, how long the actors may
+            take without getting anywhere.
+
+    Raises:
+        UsageError: if the class lacks actors or a `result`, is nested in a function, or an argument is out of range.
+    """
+    flat = tuple(_flatten(expectations, "scenario"))
+    _check_bounds("scenario", samples, deadline_s)
+
+    def declare(kind: C) -> C:
+        _define(kind, _scenario_of(kind, flat, samples, deadline_s))
+        return kind
+
+    return declare
+
+
+def actor(method: F) -> F:
+    """Declare a method of a scenario to be an actor: each runs in a process of its own, all at once.
+
+    It takes nothing but `self`, and returns nothing: what it observes belongs into the state.
+
+    Raises:
+        UsageError: if it is no such method.
+    """
+    if not inspect.isfunction(method):
+        raise UsageError(f"@actor decorates a method that takes self alone, not {method!r}; write it without brackets")
+    place = f"{method.__code__.co_filename}:{method.__code__.co_firstlineno}"
+    if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
+        raise UsageError(f"{place}: the actor {method.__name__} is no plain method: nobody would run what it returns")
+    needed = [one for one in inspect.signature(method).parameters.values() if one.default is one.empty]
+    if len(needed) != 1 or needed[0].kind not in (needed[0].POSITIONAL_ONLY, needed[0].POSITIONAL_OR_KEYWORD):
+        raise UsageError(f"{place}: the actor {method.__name__} takes self alone; write def {method.__name__}(self)")
+    setattr(method, ACTOR, True)
+    return method
+
+
+def _check_bounds(word: str, samples: int | None, deadline_s: float | None) -> None:
+    if samples is not None and samples < 1:
+        raise UsageError(f"{word}(samples={samples}): at least one sample is needed")
+    if deadline_s is not None and not deadline_s > 0:
+        raise UsageError(f"{word}(deadline_s={deadline_s}): give a time in seconds, more than 0")
+
+
+def _define(declared: object, made: Target) -> None:
+    setattr(declared, ATTRIBUTE, made)
+    module = sys.modules.get(made.module)
+    defined = vars(module).setdefault(_DEFINED, []) if module is not None else []
+    defined[:] = [one for one in defined if one.line != made.line] + [made]
+
+
+def _flatten(expectations: Iterable[Expectation | Iterable[Expectation]], word: str) -> Iterable[Expectation]:
+    for one in expectations:
+        if isinstance(one, Expectation):
+            yield one
+        elif isinstance(one, (tuple, list)):
+            yield from _flatten(one, word)
+        else:
+            raise UsageError(f"{one!r} is no expectation; write for example @{word}(deterministic(200))")
+
+
+def _program_of(
+    function: Callable[..., object],
+    expectations: tuple[Expectation, ...],
+    samples: int | None,
+    deadline_s: float | None,
+) -> Program:
+    if not inspect.isfunction(function):
+        raise UsageError("@program(...) decorates a function f(mp); were the brackets forgotten?")
+    code = function.__code__
+    place = f"{code.co_filename}:{code.co_firstlineno}"
+    if "<locals>" in function.__qualname__:
+        raise UsageError(f"{place}: {function.__qualname__} is nested in a function; a program stands in its module")
+    if not inspect.signature(function).parameters:
+        raise UsageError(f"{place}: {function.__qualname__} takes no context; write def {function.__name__}(mp)")
+    summary = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+    return Program(
+        function.__module__, function.__qualname__, code.co_filename, code.co_firstlineno, summary, expectations,
+        samples, deadline_s,
+    )  # fmt: skip
+
+
+def _scenario_of(
+    kind: type,
+    expectations: tuple[Expectation, ...],
+    samples: int | None,
+    deadline_s: float | None,
+) -> Scenario:
+    if not inspect.isclass(kind):
+        raise UsageError("@scenario(...) decorates a class; were the brackets forgotten?")
+    actors = _actors_of(kind)
+    file, line = _place_of(kind, actors)
+    place = f"{file}:{line}: {kind.__qualname__}"
+    if "." in kind.__qualname__:
+        where = "a function" if "<locals>" in kind.__qualname__ else "a class"
+        raise UsageError(f"{place} is nested in {where}; a scenario stands in its module")
+    if len(actors) < LEAST_ACTORS:
+        has = f"one actor, {actors[0]}" if actors else "no actor"
+        raise UsageError(f"{place} has {has}; two or more methods need @actor, since one alone races with nobody")
+    _check_methods(kind, place)
+    summary = " ".join((inspect.cleandoc(kind.__doc__ or "")).partition("\n\n")[0].split())
+    return Scenario(
+        kind.__module__, kind.__qualname__, file, line, summary, expectations, samples, deadline_s, actors
+    )  # fmt: skip
+
+
+def _actors_of(kind: type) -> tuple[str, ...]:
+    """Name the actors, those of base classes first; a method that overrides an actor is one."""
+    found = [name for each in reversed(kind.__mro__) for name, item in vars(each).items() if hasattr(item, ACTOR)]
+    return tuple(dict.fromkeys(found))
+
+
+def _place_of(kind: type, actors: tuple[str, ...]) -> tuple[str, int]:
+    functions = [item for item in vars(kind).values() if inspect.isfunction(item)]
+    functions += [getattr(kind, name) for name in actors]
+    if (line := vars(kind).get("__firstlineno__")) is not None and functions:  # from Python 3.13 on
+        return functions[0].__code__.co_filename, int(line)
+    try:
+        return inspect.getsourcefile(kind) or "?", inspect.getsourcelines(kind)[1]
+    except (OSError, TypeError):
+        code = functions[0].__code__ if functions else None
+        return (code.co_filename, code.co_firstlineno) if code else ("?", 0)
+
+
+def _check_methods(kind: type, place: str) -> None:
+    if not inspect.isfunction(inspect.getattr_static(kind, "result", None)):
+        raise UsageError(f"{place} has no result; write def result(self), which returns what is to be judged")
+    if len(inspect.signature(inspect.getattr_static(kind, "result")).parameters) != 1:
+        raise UsageError(f"{place}.result takes self alone; write def result(self)")
+    start = inspect.getattr_static(kind, "__init__")
+    if not inspect.isfunction(start) or len(inspect.signature(start).parameters) < 2:
+        raise UsageError(f"{place} takes no context; write def __init__(self, mp), which makes the state")
+
+
+def defined_in(module: object) -> tuple[Target, ...]:
+    """Give the programs and scenarios that a module itself defines, in their order.
+
+    Raises:
+        UsageError: if two of them have one name, so that the later hides the earlier.
+    """
+    targets = [one for one in getattr(module, _DEFINED, ()) if one.module == getattr(module, "__name__", None)]
+    by_name: dict[str, Target] = {}
+    for one in targets:
+        if (other := by_name.setdefault(one.name, one)) is not one:
+            raise UsageError(
+                f"two programs named {one.name}: {other.file}:{other.line} and line {one.line}; rename one"
+            )
+    return tuple(sorted(targets, key=lambda one: one.line))

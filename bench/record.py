@@ -1,0 +1,347 @@
+"""Records: JSON lines appended as things happen, and `run.json`; the formats of version 1.
+
+A crash loses at most the line being written: a torn last line is read over. Fields that a reader does not know are
+ignored; a newer major version is refused by name. `bench/schema/` holds the JSON Schemas.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+from bench.errors import UsageError
+from bench.observation import Mode, Observation, Rate, Tally
+from bench.outcomes import Conditions, Grade, Kind, Outcome
+from bench.values import Json
+
+VERSION = 1
+"""The version of the records that this code writes, and the newest that it reads."""
+
+CellStatus = Literal[
+    "pass", "fail", "unknown", "error", "timeout", "oom", "crash", "unavailable", "excluded", "mismatch", "interrupted"
+]
+TestStatus = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "hung"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a cell was granted, as read from inside it; `more` holds the further facts (kernel, cgroup, limits)."""
+
+    cell: str
+    python: str
+    implementation: str
+    method_asked: str | None
+    method_granted: str | None
+    cpus_asked: int | None
+    affinity: tuple[int, ...]
+    cpus_os: int | None
+    cpus_process: int | None
+    cpus_usable: int
+    engine: str
+    seed: int
+    more: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def conditions(self) -> Conditions:
+        """The facts that expectations may be narrowed by."""
+        return Conditions(self.method_granted or "", self.python, self.cpus_usable)
+
+    def mismatch(self) -> str | None:
+        """Say what was asked for and not granted, or `None`."""
+        if self.method_asked is not None and self.method_granted != self.method_asked:
+            return f"start method {self.method_granted} where {self.method_asked} was asked for"
+        if self.cpus_asked is not None and self.cpus_usable != self.cpus_asked:
+            return f"{self.cpus_usable} usable CPUs where {self.cpus_asked} were asked for"
+        return None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An observation with its verdict and the grade of each outcome, in order."""
+
+    observation: Observation
+    verdict: Literal["pass", "fail", "unknown"]
+    why: str
+    grades: tuple[tuple[Grade, str], ...]
+    method: str | None = None
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test of a plain suite; `signature` is the same for failures of one cause."""
+
+    __test__ = False  # pytest collects classes of this name otherwise
+
+    cell: str
+    id: str
+    status: TestStatus
+    seconds: float
+    signature: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """The last line of a cell's file."""
+
+    cell: str
+    status: CellStatus
+    why: str
+    seconds: float
+
+
+Line: TypeAlias = "Facts | Judged | Test | End"
+
+
+def to_json(line: Line) -> dict[str, Json]:
+    """Give a line's JSON object."""
+    match line:
+        case Facts():
+            body = _facts_to_json(line)
+        case Judged():
+            body = _judged_to_json(line)
+        case Test():
+            body = {
+                "type": "test", "cell": line.cell, "id": line.id, "status": line.status, "seconds": line.seconds,
+                "signature": line.signature, "detail": line.detail,
+            }  # fmt: skip
+        case End():
+            body = {
+                "type": "end", "cell": line.cell, "status": line.status, "why": line.why, "seconds": line.seconds,
+            }  # fmt: skip
+    return {"v": VERSION, **body}
+
+
+def from_json(data: Mapping[str, Any]) -> Line | None:
+    """Read a line back; `None` for a type that this version does not know.
+
+    Raises:
+        UsageError: if the line is of a newer version, or is not of its type's form.
+    """
+    version = data.get("v")
+    if not isinstance(version, int) or version > VERSION:
+        raise UsageError(f"a record of version {version!r}; this forkbench reads up to {VERSION}: upgrade it")
+    reader = _READERS.get(str(data.get("type")))
+    try:
+        return reader(data) if reader else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"a malformed {data.get('type')} record: {type(error).__name__} {error}") from None
+
+
+def _facts_to_json(line: Facts) -> dict[str, Json]:
+    return {
+        **line.more,
+        "type": "facts",
+        "cell": line.cell,
+        "python": line.python,
+        "implementation": line.implementation,
+        "method": {"asked": line.method_asked, "granted": line.method_granted},
+        "cpus": {
+            "asked": line.cpus_asked,
+            "affinity": list(line.affinity),
+            "os": line.cpus_os,
+            "process": line.cpus_process,
+            "usable": line.cpus_usable,
+        },
+        "engine": line.engine,
+        "seed": line.seed,
+    }
+
+
+_FACTS_FIELDS = {"v", "type", "cell", "python", "implementation", "method", "cpus", "engine", "seed"}
+
+
+def _facts_from_json(data: Mapping[str, Any]) -> Facts:
+    cpus, method = data["cpus"], data["method"]
+    more = {name: item for name, item in data.items() if name not in _FACTS_FIELDS}
+    return Facts(
+        data["cell"], data["python"], data["implementation"], method["asked"], method["granted"], cpus["asked"],
+        tuple(cpus["affinity"]), cpus["os"], cpus["process"], cpus["usable"], data["engine"], data["seed"], more,
+    )  # fmt: skip
+
+
+def _judged_to_json(line: Judged) -> dict[str, Json]:
+    seen = line.observation
+    grades = line.grades
+    return {
+        **seen.extra,
+        "type": "observation",
+        "cell": seen.cell,
+        "target": seen.target,
+        "mode": seen.mode,
+        "method": line.method,
+        "samples": seen.samples,
+        "seconds": seen.seconds,
+        "outcomes": [
+            _tally_to_json(one, *(grades[index] if index < len(grades) else (None, "")))
+            for index, one in enumerate(seen.outcomes)
+        ],
+        "verdict": line.verdict,
+        "why": line.why,
+        "warnings": list(seen.warnings),
+        "limits": list(seen.limits),
+    }
+
+
+def _tally_to_json(one: Tally, grade: Grade | None, why: str) -> dict[str, Json]:
+    return {
+        "kind": one.outcome.kind,
+        "value": one.outcome.value,
+        "detail": dict(one.outcome.detail),
+        "count": one.count,
+        "rate": {"median": one.rate.median, "least": one.rate.least, "greatest": one.rate.greatest},
+        "grade": grade,
+        "why": why,
+        "witness": dict(one.witness),
+    }
+
+
+_OBSERVATION_FIELDS = {
+    "v", "type", "cell", "target", "mode", "method", "samples", "seconds", "outcomes", "verdict", "why", "warnings",
+    "limits",
+}  # fmt: skip
+
+
+def _judged_from_json(data: Mapping[str, Any]) -> Judged:
+    outcomes = data["outcomes"]
+    observation = Observation(
+        data["target"], cast("Mode", data["mode"]), data["cell"], data["samples"], data["seconds"],
+        tuple(map(_tally_from_json, outcomes)), tuple(data.get("warnings", ())), tuple(data.get("limits", ())),
+        {name: item for name, item in data.items() if name not in _OBSERVATION_FIELDS},
+    )  # fmt: skip
+    grades = tuple((one["grade"], one.get("why", "")) for one in outcomes if one.get("grade"))
+    return Judged(observation, data["verdict"], data.get("why", ""), grades, data.get("method"))
+
+
+def _tally_from_json(data: Mapping[str, Any]) -> Tally:
+    rate = data["rate"]
+    outcome = Outcome(cast("Kind", data["kind"]), data.get("value"), data.get("detail") or {})
+    return Tally(
+        outcome, data["count"], Rate(rate["median"], rate["least"], rate["greatest"]), data.get("witness") or {}
+    )
+
+
+def _test_from_json(data: Mapping[str, Any]) -> Test:
+    return Test(
+        data["cell"], data["id"], data["status"], data["seconds"], data.get("signature"), data.get("detail")
+    )
+
+
+def _end_from_json(data: Mapping[str, Any]) -> End:
+    return End(data["cell"], data["status"], data.get("why", ""), data["seconds"])
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
+    "facts": _facts_from_json,
+    "observation": _judged_from_json,
+    "test": _test_from_json,
+    "end": _end_from_json,
+}
+
+
+def dump(line: Line) -> bytes:
+    """Give the bytes of one line of a record file, its newline included."""
+    return json.dumps(to_json(line), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+class Sink(Protocol):
+    """Where lines go as they happen."""
+
+    def write(self, line: Line) -> None:
+        """Append one line; it is handed to the operating system before this returns."""
+
+
+class FileSink:
+    """Appends to a file, which is made with its folder when the first line comes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write(self, line: Line) -> None:
+        """Append one line in one write, so that lines of several processes do not mix."""
+        self.write_bytes(dump(line))
+
+    def write_bytes(self, data: bytes) -> None:
+        """Append whole lines that are encoded already, as they come out of a cell."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(handle, data)
+        finally:
+            os.close(handle)
+
+
+class DescriptorSink:
+    """Writes to an open descriptor: how lines leave a cell."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def write(self, line: Line) -> None:
+        """Write one line, whole."""
+        data = memoryview(dump(line))
+        while data:
+            data = data[os.write(self.descriptor, data) :]
+
+
+def read_objects(path: Path) -> Iterator[dict[str, Any]]:
+    """Read the JSON objects of a record file; a torn last line is read over.
+
+    Raises:
+        UsageError: if the file cannot be read, or a line before the last is no JSON object.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError:
+            if number == len(lines):  # no newline after it: the writer died in the middle
+                return
+            raise UsageError(f"{path}, line {number}: not a record; was the file edited?") from None
+        if not isinstance(found, dict):
+            raise UsageError(f"{path}, line {number}: not a record; was the file edited?")
+        yield found
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Read a cell's file; lines of unknown type are passed over.
+
+    Raises:
+        UsageError: if the file cannot be read or holds what this version cannot understand.
+    """
+    for data in read_objects(path):
+        if (line := from_json(data)) is not None:
+            yield line
+
+
+def write_run(folder: Path, data: Mapping[str, Json]) -> None:
+    """Write `run.json` whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = folder / f".run.json.{os.getpid()}"
+    beside.write_text(json.dumps({"v": VERSION, **data}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(folder / "run.json")
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read a run's `run.json`.
+
+    Raises:
+        UsageError: if the folder holds no run, or one of a newer version.
+    """
+    path = folder / "run.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder} holds no readable run: {path.name}: {error}") from None
+    if not isinstance(data, dict) or not isinstance(data.get("v"), int) or data["v"] > VERSION:
+        raise UsageError(f"{path} is not of a version that this forkbench reads (up to {VERSION}): upgrade it")
+    return data
