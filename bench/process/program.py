@@ -1,0 +1,131 @@
+"""The main module of a sample: runs one program in a fresh interpreter and journals what it returned.
+
+Children under spawn and forkserver import this module too (as `__mp_main__`), which hangs the hooks into them. It is
+run by its path, and imports little: what it costs, every process of every sample pays.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import sys
+import threading
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+if sys.path and sys.path[0] == _HERE:  # as -P does from Python 3.11 on
+    del sys.path[0]
+try:
+    import bench
+except ModuleNotFoundError:  # the one who runs us found it by a path of its own
+    sys.path.append(os.path.dirname(os.path.dirname(_HERE)))
+    import bench
+from bench.process import dumping, instrument, journal  # noqa: E402  # now that it can be found
+
+TYPE_CHECKING = False  # as type checkers know it
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_FOLDER = os.environ.get(journal.VARIABLE)
+if _FOLDER:
+    bench.GRADED_HERE = False
+    instrument.install(_FOLDER)
+    dumping.install(os.environ.get(dumping.VARIABLE, os.devnull))
+
+
+def main() -> None:
+    """Run what the arguments name: root of the import path (or nothing), module, name, method, seed, any actors."""
+    if not _FOLDER or len(sys.argv) < 6:
+        sys.exit("bench.process.program runs one sample for the bench; start it with `bench run`")
+    root, module, name, method, seed, *actors = sys.argv[1:]
+    del sys.argv[1:]
+    try:
+        returned = _run(root, module, name, method, int(seed), actors)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever the program raised is its outcome
+        journal.append(_FOLDER, "raised", name="MainProcess", role="main", **instrument.describe(error))
+        raise SystemExit(_print_and_fail()) from None
+    journal.append(_FOLDER, "returned", **returned)
+
+
+def _print_and_fail() -> int:
+    import traceback
+
+    traceback.print_exc()
+    return 1
+
+
+def _run(root: str, module: str, name: str, method: str, seed: int, actors: list[str]) -> dict[str, Any]:
+    import multiprocessing
+    import random
+
+    from bench.process.startup import set_default_method
+    from bench.values import encode
+
+    random.seed(seed)
+    set_default_method(method)
+    if root and root not in sys.path:
+        sys.path.insert(0, root)
+    function = getattr(importlib.import_module(module), name)
+    context = multiprocessing.get_context(method)
+    before = _descriptors()
+    left: dict[str, list[str]] = {}
+    if actors:
+        from bench.process.acting import play
+
+        observed, left = play(function, actors, context)
+    else:
+        observed = function(context)
+    value = encode(observed)
+    del observed, context
+    gc.collect()
+    gc.collect()  # PyPy runs finalizers of what the first found in the second
+    return {"value": value, **left, "threads": _threads(), "descriptors": sorted(_descriptors() - before - _kept())}
+
+
+def _threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+
+
+def _descriptors() -> set[tuple[int, str]]:
+    found: set[tuple[int, str]] = set()
+    try:
+        numbers = os.listdir("/proc/self/fd")
+    except OSError:
+        return found
+    for number in numbers:
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:  # the one that listdir itself had open
+            continue
+        if ".so." not in target and not target.endswith(".so"):  # libffi keeps itself open, for its trampolines
+            found.add((int(number), target))
+    return found
+
+
+def _kept() -> set[tuple[int, str]]:
+    """Give what `multiprocessing` itself keeps open on purpose: tracker, forkserver, heap, children still running."""
+    import multiprocessing
+    from multiprocessing import resource_tracker
+
+    numbers: set[int | None] = {getattr(resource_tracker._resource_tracker, "_fd", None)}
+    if server := sys.modules.get("multiprocessing.forkserver"):
+        numbers.add(getattr(server._forkserver, "_forkserver_alive_fd", None))
+    if heap := sys.modules.get("multiprocessing.heap"):
+        numbers |= {getattr(arena, "fd", None) for arena in heap.BufferWrapper._heap._arenas}
+    numbers |= {number for child in multiprocessing.active_children() for number in _of_child(child)}
+    # mmap holds a duplicate of each arena's descriptor: compared by what they lead to, not by number.
+    now = _descriptors()
+    targets = {target for number, target in now if number in numbers}
+    return {one for one in now if one[1] in targets}
+
+
+def _of_child(child: Any) -> set[int]:
+    closes = getattr(getattr(child._popen, "finalizer", None), "_args", None) or ()
+    return {child.sentinel, *(number for number in closes if isinstance(number, int))}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""What every Python of a cell does first, where the cell asks for it; a `.pth` file in the cell imports this module.
+
+Sets the start method that `multiprocessing` uses unless told otherwise. Only the default's default is set: the
+program's own `set_start_method()` still succeeds, as it would without us.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+METHOD = "BENCH_START_METHOD"
+_STACKS = "BENCH_STACKS"
+
+
+def set_default_method(method: str) -> None:
+    """Make `method` the default start method of this process, leaving it open to be set by the program."""
+    from multiprocessing import context
+
+    # These two are private, and the same on CPython 3.8 to 3.15 and PyPy; tests hold it under each.
+    context._default_context._default_context = context._concrete_contexts[method]  # type: ignore[attr-defined]  # private, see above
+
+
+def _is_helper() -> bool:
+    # Children started by `multiprocessing` are given their start method by it; trackers and servers need none.
+    return any("from multiprocessing." in argument for argument in sys.orig_argv[1:4])
+
+
+def apply() -> None:
+    """Do what the environment asks for."""
+    if (method := os.environ.get(METHOD)) and not _is_helper():
+        set_default_method(method)
+    if path := os.environ.get(_STACKS):
+        from bench.process.dumping import install
+
+        install(path)
+
+
+apply()

@@ -1,0 +1,169 @@
+"""Process trees, as `/proc` shows them: who belongs to a sample, and how all of it is ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bench.errors import Unavailable
+
+PROC = "/proc"
+_POLL_S = 0.002
+
+Role = Literal["resource tracker", "forkserver", "process"]
+
+
+@dataclass(frozen=True)
+class Proc:
+    """One live process; `started` is in clock ticks since boot, and with the pid names it for good."""
+
+    pid: int
+    ppid: int
+    session: int
+    state: str
+    started: int
+    command: str
+    role: Role
+
+
+def processes() -> list[Proc]:
+    """List the processes of this host that are alive; zombies are not.
+
+    Raises:
+        Unavailable: where there is no `/proc`.
+    """
+    try:
+        names = os.listdir(PROC)
+    except OSError:
+        raise Unavailable("process trees are read from /proc, which this platform does not have") from None
+    found = {proc.pid: proc for name in names if name.isdecimal() and (proc := read(int(name))) is not None}
+    return [_told_apart(proc, found) for proc in found.values()]
+
+
+def _told_apart(proc: Proc, everyone: Mapping[int, Proc]) -> Proc:
+    # A forkserver's children are forks of it and keep its command line; what they run is the program's.
+    parent = everyone.get(proc.ppid)
+    if proc.role == "forkserver" and parent is not None and parent.role == "forkserver":
+        return replace(proc, role="process")
+    return proc
+
+
+def read(pid: int) -> Proc | None:
+    """Read one process; `None` if it has gone, is about to, or is a zombie."""
+    try:
+        stat = _content(pid, "stat").decode("utf-8", "replace")
+        command = _content(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+    if not command:  # it has given up its memory and is about to end; or it is a kernel thread
+        return None
+    # The name stands in brackets and may itself hold brackets and blanks: the fields begin after the last one.
+    fields = stat[stat.rindex(")") + 2 :].split()
+    if fields[0] in "ZX":
+        return None
+    return Proc(pid, int(fields[1]), int(fields[3]), fields[0], int(fields[19]), command, _role(command))
+
+
+def _content(pid: int, name: str) -> bytes:
+    with open(f"{PROC}/{pid}/{name}", "rb", buffering=0) as file:  # a sample looks at every process twice
+        return file.read()
+
+
+def _role(command: str) -> Role:
+    if "multiprocessing.resource_tracker import main" in command:
+        return "resource tracker"
+    return "forkserver" if "multiprocessing.forkserver import main" in command else "process"
+
+
+def find(marker: str, session: int | None = None) -> list[Proc]:
+    """Find the processes that carry an environment entry `NAME=VALUE`, or are of a session, and their descendants.
+
+    The environment is that of the process's last exec, so that a forked child carries its parent's entry, and an
+    orphan and a process in a session of its own are found as well.
+    """
+    everyone = processes()
+    wanted = marker.encode()
+    mine = {p.pid for p in everyone if (session is not None and p.session == session) or _carries(p.pid, wanted)}
+    grown = True
+    while grown:
+        more = {p.pid for p in everyone if p.ppid in mine} - mine
+        mine |= more
+        grown = bool(more)
+    return [p for p in everyone if p.pid in mine and p.pid != os.getpid()]
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Read the environment that a process was executed with; empty if it may not be read."""
+    try:
+        entries = _content(pid, "environ").split(b"\0")
+    except OSError:
+        return {}
+    pairs = (entry.decode("utf-8", "replace").partition("=") for entry in entries if entry)
+    return {name: value for name, _, value in pairs}
+
+
+def _carries(pid: int, wanted: bytes) -> bool:
+    try:
+        return wanted in _content(pid, "environ").split(b"\0")
+    except OSError:
+        return False
+
+
+def waits_in(pid: int) -> str:
+    """Name the kernel function that a process sleeps in, such as `anon_pipe_read`; empty if unknown."""
+    try:
+        found = _content(pid, "wchan").decode()
+    except OSError:
+        return ""
+    return "" if found == "0" else found
+
+
+def catches(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler for a signal, so that sending it does not kill."""
+    try:
+        status = _content(pid, "status").decode("utf-8", "replace")
+    except OSError:
+        return False
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.M)
+    return bool(caught) and bool(int(caught[1], 16) >> (number - 1) & 1)  # type: ignore[index]  # bool() has just said that it is no None
+
+
+def kill_all(search: Callable[[], Iterable[Proc]], *, timeout_s: float = 2.0) -> list[Proc]:
+    """Kill every process that `search` finds, again and again until it finds none; give what outlived the time.
+
+    All are stopped before any is killed, so that one which starts processes as fast as they die cannot run on.
+    """
+    deadline = time.monotonic() + timeout_s
+    while left := list(search()):
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for proc in left:
+                send(proc, number)
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(_POLL_S)
+    return []
+
+
+def send(proc: Proc, number: int) -> bool:
+    """Send a signal to the very process that was seen, not to a later one of the same pid; tell whether it was sent."""
+    now = read(proc.pid)
+    if now is None or now.started != proc.started:
+        return False
+    try:
+        os.kill(proc.pid, number)
+    except OSError:
+        return False
+    return True
+
+
+def signal_name(number: int) -> str:
+    """Name a signal, such as `SIGSEGV`."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
