@@ -1,0 +1,167 @@
+"""One sample: a program in a fresh interpreter, until it ends or its deadline passes; then nothing of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.declared import actors_of
+from bench.outcomes import Outcome
+from bench.process import dumping, journal, stacks, tree
+from bench.process.folders import environment, sample_folder
+from bench.repeat.evidence import Evidence, decide, warnings_of
+from bench.targets import Found
+
+_MAIN = str(Path(dumping.__file__).with_name("program.py"))
+
+_HELPER_GRACE_S = 3.0
+"""How long trackers and forkservers may take to see that the program has ended."""
+
+_ORPHAN_GRACE_S = 1.0
+"""How long another process may outlive the program before it counts as left behind."""
+
+@dataclass(frozen=True)
+class Sample:
+    """What one sample gave, with what Python warned of, and the seconds it took."""
+
+    outcome: Outcome
+    warnings: tuple[str, ...]
+    seconds: float
+    seed: int
+    stderr: str
+
+
+def run_sample(found: Found, *, method: str, deadline_s: float, seed: int) -> Sample:
+    """Run a program once, in a fresh interpreter of the version that runs this.
+
+    Args:
+        found: the program.
+        method: the start method that its context has, and the default context too.
+        deadline_s: how long it may take, its interpreter's start and exit included.
+        seed: seeds `random` and string hashing in its main process.
+    """
+    with sample_folder() as folder:
+        started = time.monotonic()
+        evidence = _observe(folder, _command(found, method, seed), seed, deadline_s)
+        seconds = time.monotonic() - started
+    warned = tuple(warnings_of(evidence, method))
+    return Sample(decide(evidence), warned, seconds, seed, evidence.stderr[-4_000:])
+
+
+def _command(found: Found, method: str, seed: int) -> list[str]:
+    safe_path = ["-P"] if sys.version_info >= (3, 11) else []
+    place = found.place
+    arguments = [place.root or "", place.module, found.program.name, method, str(seed), *actors_of(found.program)]
+    return [sys.executable, *safe_path, _MAIN, *arguments]
+
+
+def _observe(folder: Path, command: Sequence[str], seed: int, deadline_s: float) -> Evidence:
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        main = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=environment(folder, seed),
+            start_new_session=True,
+        )
+    evidence = None
+    try:
+        evidence = _watch(main, folder, deadline_s)
+        return evidence
+    finally:  # also where we are interrupted ourselves: nothing may run on
+        if evidence is None or evidence.exit_status is None or evidence.left_processes:
+            _end(main, folder)
+        _remove_names(_names(journal.read(folder)))
+
+
+def _end(main: subprocess.Popen[bytes], folder: Path) -> None:
+    if left := tree.kill_all(lambda: _members(main, folder)):
+        sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
+    main.kill()
+    main.wait()
+
+
+def _members(main: subprocess.Popen[bytes], folder: Path) -> list[tree.Proc]:
+    return tree.find(f"{journal.VARIABLE}={folder}", main.pid)
+
+
+def _watch(main: subprocess.Popen[bytes], folder: Path, deadline_s: float) -> Evidence:
+    status = _wait(main, deadline_s)
+    dumped: Sequence[stacks.Stack] = ()
+    left: list[tree.Proc] = []
+    if status is None:
+        dumped = stacks.ask(_members(main, folder))
+    else:
+        left = _outliving(lambda: _members(main, folder))
+    events = journal.read(folder)
+    names = _names(events) if status is not None and not left else []
+    present = [(kind, name) for kind, name in names if _path_of(kind, name).exists()]
+    return Evidence(
+        status,
+        events,
+        main.pid,
+        dumped,
+        [f"{proc.role}: {proc.command}" if proc.role != "process" else proc.command for proc in left],
+        [name for kind, name in present if kind == "shared_memory"],
+        [name for kind, name in present if kind == "semaphore"],
+        _text(folder / "stderr"),
+        deadline_s,
+    )
+
+
+def _wait(main: subprocess.Popen[bytes], deadline_s: float) -> int | None:
+    """Wait for the end without polling where the kernel can tell it: polling costs up to 50 ms a sample."""
+    if hasattr(os, "pidfd_open"):
+        with contextlib.suppress(OSError):
+            handle = os.pidfd_open(main.pid)
+            try:
+                waiter = select.poll()
+                waiter.register(handle, select.POLLIN)
+                return main.wait() if waiter.poll(max(1, int(deadline_s * 1000))) else None
+            finally:
+                os.close(handle)
+    try:
+        return main.wait(deadline_s)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _outliving(search: Callable[[], list[tree.Proc]]) -> list[tree.Proc]:
+    """Give the processes that are still there when their grace is over."""
+    begun = time.monotonic()
+    pause_s = 0.001
+    while left := search():
+        waited = time.monotonic() - begun
+        if waited > _HELPER_GRACE_S or (waited > _ORPHAN_GRACE_S and any(p.role == "process" for p in left)):
+            return [p for p in left if p.role == "process"] or left
+        time.sleep(pause_s)
+        pause_s = min(0.02, pause_s * 2)
+    return []
+
+
+def _names(events: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(event["type"], event["name"]) for event in events if event["event"] == "named"]
+
+
+def _path_of(kind: str, name: str) -> Path:
+    stem = name.lstrip("/")
+    return Path("/dev/shm") / (f"sem.{stem}" if kind == "semaphore" else stem)  # shm_overview(7)
+
+
+def _remove_names(names: Sequence[tuple[str, str]]) -> None:
+    for kind, name in names:
+        if kind in ("semaphore", "shared_memory"):
+            _path_of(kind, name).unlink(missing_ok=True)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
