@@ -1,0 +1,177 @@
+"""From a scenario to an observation in mode stress: many short groups, one after the other, and honest figures."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.declared import Scenario
+from bench.errors import UsageError
+from bench.observation import Observation, Seen, Tally, tally_counts
+from bench.outcomes import Expectation, Outcome
+from bench.stress.launching import GroupSeen, run_group
+from bench.targets import Found
+from bench.values import Json
+
+DEFAULT_SECONDS = 5.0
+DEFAULT_DEADLINE_S = 1.0
+"""How long the actors may take without any of them getting through a stride."""
+
+_GROUP_S = 1.0
+_LEAST_GROUP_S = 0.1
+_GROUPS = 5
+"""A group's time: a second, or a fifth of all the time if that is shorter."""
+
+_GROUP_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is: `outcomes` as they would be recorded now."""
+
+    seconds: float
+    samples: int
+    outcomes: tuple[Tally, ...]
+
+
+def observe(
+    found: Found,
+    *,
+    method: str,
+    cell: str = "local",
+    seconds: float | None = None,
+    samples: int | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
+    cpus: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Observation:
+    """Have a scenario's actors run at once, again and again over fresh state, and count what they gave.
+
+    Args:
+        found: the scenario.
+        method: the start method.
+        cell: the cell's name, for the record.
+        seconds: how long; `None` means 5, or no bound if `samples` is given.
+        samples: how many; `None` sets no bound.
+        deadline_s: after how long without anybody getting anywhere a group counts as a hang; `None` takes the
+            scenario's own, or 1 s.
+        seed: of the plan of strides.
+        cpus: how many CPUs the actors have; `None` asks the system.
+        on_progress: told of the histogram so far, a few times a second.
+
+    Raises:
+        UsageError: if it is no scenario, or one that cannot be run as it is.
+    """
+    scenario = found.program
+    if not isinstance(scenario, Scenario):
+        raise UsageError(f"{scenario.target} is a program, which has no actors; stress runs scenarios")
+    run = _Run(found, method, deadline_s or scenario.deadline_s or DEFAULT_DEADLINE_S, seed, cpus or _usable_cpus())
+    run.go_on(seconds or (DEFAULT_SECONDS if samples is None else None), samples, on_progress)
+    return run.observation(cell, scenario)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Run:
+    def __init__(self, found: Found, method: str, deadline_s: float, seed: int, cpus: int) -> None:
+        self.found, self.method, self.deadline_s, self.seed, self.cpus = found, method, deadline_s, seed, cpus
+        self.groups: list[GroupSeen] = []
+        self.begun = time.monotonic()
+
+    def go_on(
+        self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None
+    ) -> None:
+        def told(running: GroupSeen) -> None:
+            if on_progress is not None:
+                on_progress(self._progress(running))
+
+        group_s = _GROUP_S if seconds is None else max(_LEAST_GROUP_S, min(_GROUP_S, seconds / _GROUPS))
+        while not self.groups or not self._enough(seconds, samples):
+            left = None if samples is None else samples - self._samples()
+            self.groups.append(run_group(self.found, self._orders(group_s, left), told))
+
+    def _enough(self, seconds: float | None, samples: int | None) -> bool:
+        if samples is not None and self._samples() >= samples:
+            return True
+        return seconds is not None and time.monotonic() - self.begun >= seconds
+
+    def _orders(self, seconds: float, samples: int | None) -> dict[str, Any]:
+        place, scenario = self.found.place, self.found.program
+        return {
+            "root": place.root or "", "module": place.module, "name": scenario.name, "method": self.method,
+            "actors": getattr(scenario, "actors", ()), "cpus": self.cpus, "seconds": seconds, "samples": samples,
+            "deadline_s": self.deadline_s, "seed": self.seed + _GROUP_SEED * len(self.groups),
+            "size": max(1, self.groups[-1].size // 4) if self.groups else 1,
+        }  # fmt: skip
+
+    def _samples(self) -> int:
+        return sum(group.samples for group in self.groups)
+
+    def _progress(self, running: GroupSeen) -> Progress:
+        groups = [*self.groups, running]
+        samples = sum(group.samples for group in groups)
+        return Progress(time.monotonic() - self.begun, samples, _tallied(groups))
+
+    def observation(self, cell: str, scenario: Scenario) -> Observation:
+        seconds, samples = time.monotonic() - self.begun, self._samples()
+        outcomes = _tallied(self.groups)
+        figures = {name: sum(group.figures[name] for group in self.groups) for name in self.groups[0].figures}
+        stress: dict[str, Json] = {
+            "seed": self.seed, "groups": len(self.groups), "cpus": self.cpus, "actors": list(scenario.actors),
+            "waiting": "spin" if len(scenario.actors) <= self.cpus else "yield",
+            "samples_per_second": round(samples / seconds, 1),
+            "samples_per_second_running": round(samples / (figures["running_ns"] / 1e9 or seconds), 1),
+            "stamped": figures["stamped"],
+            "overlapped": figures["overlapped"],
+            "collision_rate": round(figures["overlapped"] / figures["stamped"], 6) if figures["stamped"] else None,
+            "rebuilt": round(figures["rebuilt"] / samples, 6) if samples else None,
+            "why_rebuilt": next((group.why_rebuilt for group in self.groups if group.why_rebuilt), None),
+            "never_seen": list(_never_seen(scenario.expectations, outcomes, samples)),
+        }  # fmt: skip
+        return Observation(
+            scenario.target, "stress", cell, samples, round(seconds, 6), outcomes,
+            _warnings(scenario, self.cpus), _limits(figures), {"method": self.method, "stress": stress},
+        )  # fmt: skip
+
+
+def _tallied(groups: list[GroupSeen]) -> tuple[Tally, ...]:
+    first: dict[str, Seen] = {}
+    for group in groups:
+        first = {**group.first, **first}
+    return tally_counts([group.counts for group in groups], first)
+
+
+def _never_seen(
+    expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], samples: int
+) -> Iterator[dict[str, Json]]:
+    """Bound the rate of what was listed and never came by the rule of three, which takes samples for independent."""
+    for one in expectations:
+        try:
+            came = any(one.matcher.matches(seen.outcome) for seen in outcomes)
+            elsewhere = one.matcher.matches(Outcome("deadlock"))  # explore alone sees those; here they are hangs
+        except Exception:  # noqa: BLE001  # the user's predicate; the verdict says what it raised
+            continue
+        if samples and not came and not elsewhere:
+            bound = min(1.0, 3 / samples)
+            yield {"outcome": one.matcher.text(), "grade": one.grade, "at_most": bound, "bound": "optimistic"}
+
+
+def _warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
+    actors = len(scenario.actors)
+    if cpus == 1:
+        return (f"on one CPU the {actors} actors take turns: only where one is preempted do they interleave",)
+    return (f"{actors} actors on {cpus} CPUs: not all of them run at once",) if actors > cpus else ()
+
+
+def _limits(figures: dict[str, int]) -> tuple[str, ...]:
+    if not figures["stamped"]:
+        return ("nothing is known of whether the actors ever overlapped",)
+    if not figures["overlapped"]:
+        return (f"the actors never overlapped in {figures['stamped']} samples looked at: nothing raced",)
+    return ()

@@ -1,0 +1,83 @@
+"""The plan of strides: a pure function of the seed, so that every actor makes the same one for itself."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import random
+from typing import NamedTuple
+
+SHORT, LONG = 8, 96
+"""Samples of a stride where each actor has a CPU: meeting costs a microsecond or two, and actors drift apart."""
+
+LONGEST = 2048
+"""Samples of a stride where actors take turns: only where one is preempted in the middle do they interleave."""
+
+MOST_LEAD = 48
+"""Turns of an empty loop, about 0.4 us, by which an actor begins later than the others at most."""
+
+PLANS = 16
+"""How many plans a group has; its batches go through them again and again."""
+
+
+class Stride(NamedTuple):
+    """The states `start` to `stop` are gone through by all actors between two meetings.
+
+    `leads` holds for each actor how many turns of an empty loop it waits first. In a `stamped` stride each actor notes
+    the time before every sample, which tells how often they really overlapped.
+    """
+
+    start: int
+    stop: int
+    leads: tuple[int, ...]
+    stamped: bool
+
+
+@functools.lru_cache(maxsize=2 * PLANS)
+def strides(seed: int, number: int, count: int, actors: int, *, apart: bool) -> tuple[Stride, ...]:
+    """Plan one batch.
+
+    Args:
+        seed: of the group.
+        number: of the batch; batches whose numbers differ by a multiple of `PLANS` may be given one plan.
+        count: how many states the batch goes through.
+        actors: how many actors there are.
+        apart: whether each has a CPU of its own.
+    """
+    chance = random.Random(f"{seed} {number} {count} {actors} {apart}")
+    made: list[Stride] = []
+    start = 0
+    while start < count:
+        stop = min(count, start + _length(chance, apart))
+        made.append(Stride(start, stop, _leads(chance, actors), stamped=not apart))
+        start = stop
+    if apart and made:
+        index = int(chance.random() * len(made))
+        made[index] = made[index]._replace(stamped=True)
+    return tuple(made)
+
+
+def _length(chance: random.Random, apart: bool) -> int:
+    if apart:
+        return SHORT + int(chance.random() * (LONG - SHORT + 1))
+    return LONG + int(chance.random() * (LONGEST - LONG + 1))
+
+
+def _leads(chance: random.Random, actors: int) -> tuple[int, ...]:
+    """Half of the strides begin together; in the others one actor comes later than the rest."""
+    late = int(chance.random() * 2 * actors)
+    lead = 1 + int(chance.random() * MOST_LEAD)
+    return tuple(lead if actor == late else 0 for actor in range(actors))
+
+
+def overlapped(stamps: list[list[int]]) -> int:
+    """Count the samples that two actors were at in the same moment.
+
+    Args:
+        stamps: for each actor the times at which it began each sample, and last the time at which it ended.
+    """
+    found = 0
+    for index in range(min(map(len, stamps)) - 1):
+        spans = sorted((times[index], times[index + 1]) for times in stamps)
+        found += any(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans))
+    return found
