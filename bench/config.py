@@ -1,0 +1,213 @@
+"""The project's own settings: `[tool.bench]` of the nearest pyproject.toml. The command line goes before them."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ENGINES = ("auto", "docker", "local")
+
+_UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What `[tool.bench]` says; a field at its default was not said. Sizes are in bytes, times in seconds.
+
+    `path` is the file that was read, if any; `root`, its folder, is what paths in it are relative to.
+    """
+
+    python: tuple[str, ...] = ()
+    method: tuple[str, ...] = ()
+    cpus: tuple[str, ...] = ()
+    select: str = ""
+    skip: str = ""
+    targets: tuple[str, ...] = ()
+    samples: int | None = None
+    seconds: float | None = None
+    deadline: float | None = None
+    timeout: float | None = None
+    jobs: int | None = None
+    engine: str | None = None
+    memory: int | None = None
+    pids: int | None = None
+    shm: int | None = None
+    out: str | None = None
+    requirements: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    path: Path | None = None
+
+    @property
+    def root(self) -> Path | None:
+        """The project's folder; `None` where no configuration was found."""
+        return None if self.path is None else self.path.parent
+
+
+def find_config(start: Path) -> Path | None:
+    """Find the nearest pyproject.toml upwards: it marks the project, whether or not it has a `[tool.bench]`."""
+    folder = start.resolve()
+    return next((one for parent in (folder, *folder.parents) if (one := parent / "pyproject.toml").is_file()), None)
+
+
+def load_config(start: Path) -> Config:
+    """Read the configuration of the project that `start` is in; every default where there is none.
+
+    Raises:
+        UsageError: if the file cannot be read, is no TOML, or `[tool.bench]` holds an unknown key or a wrong value.
+    """
+    path = find_config(start)
+    if path is None:
+        return Config()
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no valid TOML: {error}") from None
+    tool = data.get("tool", {})
+    return parse_config(tool.get("bench", {}) if isinstance(tool, dict) else {}, path)
+
+
+def parse_config(table: object, path: Path) -> Config:
+    """Read the table `[tool.bench]` of the file `path`.
+
+    Raises:
+        UsageError: if it holds an unknown key or a wrong value; the message names the file and the key.
+    """
+    if not isinstance(table, Mapping):
+        raise UsageError(f"{path}: tool.bench is {_shown(table)}; make it a table, [tool.bench]")
+    for key in table:
+        if key not in _READERS:
+            near = difflib.get_close_matches(key, _READERS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_READERS)}"
+            raise UsageError(f"{path}: unknown key {key!r} in [tool.bench]; {hint}")
+    found = {key: _read(key, item, path) for key, item in table.items()}
+    return Config(**found, path=path)
+
+
+class _Wrong(Exception):
+    """Says what a value should have been."""
+
+
+def _read(key: str, item: object, path: Path) -> Any:
+    try:
+        return _READERS[key](item)
+    except _Wrong as wanted:
+        raise UsageError(f"{path}: {key} in [tool.bench] is {_shown(item)}; give {wanted}") from None
+
+
+def _shown(item: object) -> str:
+    text = str(item).lower() if isinstance(item, bool) else repr(item)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _texts(item: object) -> tuple[str, ...]:
+    """Read a list of strings, or one string."""
+    items = [item] if isinstance(item, str) else item
+    if not isinstance(items, list) or not all(isinstance(one, str) and one.strip() for one in items):
+        raise _Wrong("a string or a list of strings")
+    return tuple(items)
+
+
+def _entries(item: object) -> tuple[str, ...]:
+    """Read a list such as those of the command line: `"3.10,3.14"`, or one entry each."""
+    return tuple(one for text in _texts(item) for one in re.split(r"[\s,]+", text) if one)
+
+
+def _versions(item: object) -> tuple[str, ...]:
+    # A bare 3.10 is the number 3.1 by the time it gets here.
+    if any(isinstance(one, float) for one in (item if isinstance(item, list) else [item])):
+        raise _Wrong('versions as strings, for example ["3.10", "3.14"]')
+    return _entries(item)
+
+
+def _sizes(item: object) -> tuple[str, ...]:
+    items = item if isinstance(item, list) else [item]
+    if not all(isinstance(one, (int, str)) and not isinstance(one, bool) for one in items):
+        raise _Wrong("numbers of CPUs, for example [1, 2]")
+    return _entries([str(one) for one in items])
+
+
+def _patterns(item: object) -> str:
+    return " ".join(_texts(item))
+
+
+def _text(item: object) -> str:
+    if not isinstance(item, str) or not item.strip():
+        raise _Wrong("a string")
+    return item
+
+
+def _whole(item: object) -> int:
+    if isinstance(item, bool) or not isinstance(item, int) or item < 1:
+        raise _Wrong("a whole number from 1 up")
+    return item
+
+
+def _seconds(item: object) -> float:
+    if isinstance(item, bool) or not isinstance(item, (int, float)) or not 0 < item < math.inf:
+        raise _Wrong("a number of seconds greater than 0")
+    return float(item)
+
+
+def _engine(item: object) -> str:
+    if item not in ENGINES:
+        raise _Wrong(f"one of {', '.join(ENGINES)}")
+    return str(item)
+
+
+def _bytes(item: object) -> int:
+    try:
+        return parse_bytes(item) if isinstance(item, str) else _whole(item)
+    except (UsageError, _Wrong):
+        raise _Wrong('a size such as "512m" or "2g", or a number of bytes') from None
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size such as `64m`, `2g`, `1.5GiB` or `1048576`; the units are powers of 1024.
+
+    Raises:
+        UsageError: if it is none, or nothing.
+    """
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmg]?)(?:i?b)?", text.strip().lower())
+    size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    if size < 1:
+        raise UsageError(f"size {text!r}: give for example 512m or 2g")
+    return size
+
+
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "python": _versions,
+    "method": _entries,
+    "cpus": _sizes,
+    "select": _patterns,
+    "skip": _patterns,
+    "targets": _texts,
+    "samples": _whole,
+    "seconds": _seconds,
+    "deadline": _seconds,
+    "timeout": _seconds,
+    "jobs": _whole,
+    "engine": _engine,
+    "memory": _bytes,
+    "pids": _whole,
+    "shm": _bytes,
+    "out": _text,
+    "requirements": _texts,
+    "include": _texts,
+    "exclude": _texts,
+}

@@ -1,0 +1,79 @@
+"""Placement: which waiting cells start now, and on which CPUs. Pure: the run's loop asks, and carries it out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.cells import Cell
+
+_REPEAT_S: Mapping[str, float] = {"fork": 6.0, "forkserver": 8.0, "spawn": 12.0}
+"""How long the demos take in a cell, in seconds: a first guess, replaced by what an earlier run took."""
+
+_OTHER_S = 10.0
+_ONE_CPU_FACTOR = 1.4
+_PYPY_FACTOR = 2.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A cell that waits for `cpus_needed` CPUs and is expected to hold them for `expected_s` seconds."""
+
+    cell: Cell
+    cpus_needed: int
+    expected_s: float
+
+
+def cpus_needed(cell: Cell) -> int:
+    """Tell how many CPUs a cell takes; one with a quota has its worth of room kept free, though nothing pins it."""
+    return cell.cpus if cell.quota is None else math.ceil(cell.quota)
+
+
+def expected_s(cell: Cell, *, mode: str = "repeat", earlier: Mapping[str, float] | None = None) -> float:
+    """Guess how long a cell takes, in seconds.
+
+    Args:
+        cell: the cell.
+        mode: `repeat`, whose time is that of starting processes, or a mode that is bounded by time itself.
+        earlier: seconds by cell name, from an earlier run of the same.
+    """
+    if earlier and cell.name in earlier:
+        return earlier[cell.name]
+    if mode != "repeat":
+        return _OTHER_S
+    one_cpu = _ONE_CPU_FACTOR if cpus_needed(cell) == 1 else 1.0
+    pypy = _PYPY_FACTOR if cell.python.implementation == "pypy" else 1.0
+    return _REPEAT_S[cell.method] * one_cpu * pypy
+
+
+def waiting(cell: Cell, *, mode: str = "repeat", earlier: Mapping[str, float] | None = None) -> Waiting:
+    """Make the entry of a cell that is to be placed; the arguments are those of `expected_s`."""
+    return Waiting(cell, cpus_needed(cell), expected_s(cell, mode=mode, earlier=earlier))
+
+
+def choose(waiting: Sequence[Waiting], free: frozenset[int]) -> list[tuple[Waiting, tuple[int, ...]]]:
+    """Choose the cells that start now, each with the exact CPUs it is to hold.
+
+    Wide ones first, since they fit least often; then long ones, since a long one started last runs alone at the end;
+    then by name. No CPU is given twice, and no cell is left waiting that would fit beside the chosen ones.
+    """
+    left = sorted(free)
+    chosen = []
+    for one in sorted(waiting, key=lambda w: (-w.cpus_needed, -w.expected_s, w.cell.name)):
+        if one.cpus_needed <= len(left):
+            chosen.append((one, tuple(left[: one.cpus_needed])))
+            del left[: one.cpus_needed]
+    return chosen
+
+
+def lower_bound_s(done: Iterable[tuple[int, float]], cores: int) -> float:
+    """Give the least time in which any placement could have run these.
+
+    Args:
+        done: CPUs and seconds of each cell.
+        cores: how many CPUs there were.
+    """
+    pairs = list(done)
+    area = sum(cpus * seconds for cpus, seconds in pairs) / cores
+    return max([area, *(seconds for _, seconds in pairs)])
