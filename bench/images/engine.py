@@ -1,0 +1,84 @@
+"""What the engine has: one look at its images, and its client's exceptions as the bench's own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import Unavailable
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+LABEL = "org.forkbench.image"
+"""The label that every image of the bench carries; nothing without it is ever removed."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image of the engine: its id, its names, its labels and its size."""
+
+    id: str
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    size_bytes: int
+    created_s: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """The engine's images at one moment."""
+
+    images: tuple[Image, ...]
+
+    def tagged(self, tag: str) -> Image | None:
+        """Find the image of a tag."""
+        return next((image for image in self.images if tag in image.tags), None)
+
+    def labelled(self, **labels: str) -> list[Image]:
+        """Find the images that carry these labels below `org.forkbench`, newest first."""
+        wanted = {f"org.forkbench.{name}": value for name, value in labels.items()}
+        found = [image for image in self.images if wanted.items() <= image.labels.items()]
+        return sorted(found, key=lambda image: -image.created_s)
+
+
+def look(client: DockerClient) -> Store:
+    """Ask the engine for its images, once for all that is to be known.
+
+    Raises:
+        Unavailable: if it does not answer.
+    """
+    with engine_errors("the Docker engine's images"):
+        return Store(tuple(_image(row) for row in client.api.images()))
+
+
+def _image(row: Mapping[str, Any]) -> Image:
+    # Older engines give `null` and `<none>:<none>` where newer ones give empty lists.
+    tags = tuple(tag for tag in row.get("RepoTags") or () if not tag.startswith("<none>"))
+    return Image(row["Id"], tags, row.get("Labels") or {}, row.get("Size", 0), row.get("Created", 0))
+
+
+@contextmanager
+def engine_errors(what: str) -> Iterator[None]:
+    """Turn whatever the engine's client raises inside the block into `Unavailable` with one line."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise Unavailable(f"{what}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Give an exception's own words in one line, without passwords of URLs."""
+    text = str(getattr(error, "explanation", None) or error) or type(error).__name__
+    return without_secrets(" ".join(text.split()))
+
+
+def without_secrets(text: str) -> str:
+    """Blank out the user and password of URLs."""
+    return re.sub(r"://[^/@\s]+@", "://****@", text)

@@ -1,0 +1,92 @@
+"""Waiting without being stuck: a bound on one call, tasks side by side, a lock between processes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from bench.errors import Interrupted
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+
+def bounded(call: Callable[[], T], seconds: float) -> T:
+    """Give what a call gives, or raise `TimeoutError` after `seconds`; the call is left to end by itself."""
+    answers: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            answers.put((call(), None))
+        except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            answers.put((None, error))
+
+    threading.Thread(target=work, daemon=True, name="bench-bounded").start()
+    try:
+        value, error = answers.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"no answer in {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]  # there is a value where there is no error
+
+
+def in_threads(tasks: Mapping[K, Callable[[], T]], jobs: int, stop: threading.Event | None = None) -> dict[K, T]:
+    """Carry tasks out, `jobs` at a time. Whoever waits can be interrupted: the threads end with the process.
+
+    Raises:
+        Interrupted: if `stop` was set meanwhile.
+    """
+    waiting: SimpleQueue[K] = SimpleQueue()
+    done: SimpleQueue[tuple[K, T]] = SimpleQueue()
+    for key in tasks:
+        waiting.put(key)
+
+    def work() -> None:
+        while stop is None or not stop.is_set():
+            try:
+                key = waiting.get_nowait()
+            except Empty:
+                return
+            done.put((key, tasks[key]()))
+
+    for _ in range(min(jobs, len(tasks))):
+        threading.Thread(target=work, daemon=True, name="bench-image").start()
+    results: dict[K, T] = {}
+    while len(results) < len(tasks):
+        if stop is not None and stop.is_set():
+            raise Interrupted("stopped while images were being made; what is done is kept")
+        try:
+            key, result = done.get(timeout=0.1)
+        except Empty:
+            continue
+        results[key] = result
+    return results
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Keep other processes of this host from making the same image at the same time."""
+    import fcntl
+
+    folder = Path(tempfile.gettempdir(), "forkbench-images")
+    try:
+        folder.mkdir(mode=0o1777, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o1777)
+        descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError:
+        # Without a lock two processes may make the same image twice, which costs time and nothing else.
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,192 @@
+"""The main process of a cell: pins itself, says what it was granted, then runs pytest or the user's command.
+
+Standard output of a cell is its records, one JSON line each, and nothing else; standard error is the log for a person.
+The host writes the `end` line, from the exit status and the records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from bench.cells import Cell, parse_cell
+from bench.errors import UsageError
+from bench.process.facts import gather
+from bench.record import DescriptorSink
+from bench.targets import DEMOS
+
+MISMATCH = 70
+"""Exit status where the cell was granted something else than it asks for."""
+
+NOT_STARTED = 71
+"""Exit status where the cell's own machinery failed before anything was tested."""
+
+_PLUGIN = "bench.pytest_plugin"
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the command line asks for; `passed_on` are options of the pytest plugin."""
+
+    cell: Cell
+    seed: int
+    engine: str
+    pin: tuple[int, ...]
+    passed_on: tuple[str, ...]
+    targets: tuple[str, ...]
+    command: tuple[str, ...]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a cell; give its exit status, which is pytest's unless it was not granted what it asks for."""
+    try:
+        orders = parse(sys.argv[1:] if argv is None else argv)
+        records = take_standard_output()
+        if orders.pin:
+            os.sched_setaffinity(0, orders.pin)
+        _keep_no_cores()
+    except (UsageError, OSError, AttributeError) as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return NOT_STARTED
+    if hasattr(faulthandler, "register") and "BENCH_STACKS" not in os.environ:
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+    if not _state_facts(orders, records):
+        return MISMATCH
+    if orders.command:
+        execute(orders, records)
+    return run_pytest(orders, records)
+
+
+def parse(argv: Sequence[str]) -> Orders:
+    """Read the command line.
+
+    Raises:
+        UsageError: if the cell's name or a CPU is wrong.
+    """
+    words, command = list(argv), list[str]()
+    if "--" in words:
+        cut = words.index("--")
+        words, command = words[:cut], words[cut + 1 :]
+    parser = argparse.ArgumentParser(prog="python -m bench.inside", description=__doc__)
+    parser.add_argument("--cell", required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--engine", default="local")
+    parser.add_argument("--pin", default="", help="exact CPU ids, for example 0,1")
+    for name in ("mode", "samples", "seconds", "deadline"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("targets", nargs="*")
+    found = parser.parse_args(words)
+    passed_on = [
+        word
+        for name in ("mode", "samples", "seconds", "deadline")
+        if (value := getattr(found, name)) is not None
+        for word in (f"--bench-{name}", value)
+    ]
+    return Orders(
+        parse_cell(found.cell), found.seed, found.engine, _ids(found.pin), tuple(passed_on), tuple(found.targets),
+        tuple(command),
+    )  # fmt: skip
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part)
+    except ValueError:
+        raise UsageError(f"--pin {text!r}: give exact CPU ids, for example 0,1") from None
+
+
+def take_standard_output() -> int:
+    """Keep standard output for the records alone: what anything prints goes to standard error from here on."""
+    sys.stdout.flush()
+    records = os.dup(1)
+    os.dup2(2, 1)
+    return records
+
+
+def _keep_no_cores() -> None:
+    """A program that crashes on purpose leaves no core file."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _state_facts(orders: Orders, records: int) -> bool:
+    cell = orders.cell
+    facts = gather(
+        cell.name,
+        method_asked=cell.method,
+        cpus_asked=cell.cpus if cell.quota is None else None,
+        engine=orders.engine,
+        seed=orders.seed,
+    )
+    DescriptorSink(records).write(facts)
+    if (trouble := facts.mismatch()) is not None:
+        sys.stderr.write(f"bench: this cell was granted {trouble}\n")
+    return trouble is None
+
+
+def plugin_options(orders: Orders, records: int) -> list[str]:
+    """Give the options that have pytest write its records to an open descriptor."""
+    return [
+        "-p", _plugin_name(), "-p", "no:cacheprovider", "--start-method", orders.cell.method,
+        "--bench-records", str(records), "--bench-cell", orders.cell.name, "--bench-seed", str(orders.seed),
+        *orders.passed_on,
+    ]  # fmt: skip
+
+
+def _plugin_name() -> str:
+    # An installed forkbench is loaded by its entry point, and pytest refuses the same module under a second name.
+    from importlib.metadata import entry_points
+
+    installed = [entry.name for entry in entry_points(group="pytest11") if entry.value == _PLUGIN]
+    return installed[0] if installed else _PLUGIN
+
+
+def execute(orders: Orders, records: int) -> NoReturn:
+    """Become the user's command; a pytest in it, or below it, finds the records' descriptor in its options."""
+    os.set_inheritable(records, True)
+    os.environ["BENCH_START_METHOD"] = orders.cell.method
+    before = os.environ.get("PYTEST_ADDOPTS", "")
+    os.environ["PYTEST_ADDOPTS"] = f"{before} {shlex.join(plugin_options(orders, records))}".strip()
+    try:
+        os.execvp(orders.command[0], orders.command)
+    except OSError as error:
+        sys.stderr.write(f"bench: cannot run {orders.command[0]}: {error.strerror}\n")
+        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def run_pytest(orders: Orders, records: int) -> int:
+    """Run the targets, or the demos, in this very process."""
+    import pytest
+
+    targets = [pytest_target(one) for one in orders.targets or (DEMOS,)]
+    return int(pytest.main([*plugin_options(orders, records), *_settings(orders), "--pyargs", *targets]))
+
+
+def _settings(orders: Orders) -> list[str]:
+    """Keep the settings of the user's project away from the demos, which are not part of it."""
+    if all(one.split(":")[0].split(".")[:2] == DEMOS.split(".") for one in orders.targets or (DEMOS,)):
+        return ["-c", os.devnull, "--rootdir", os.getcwd()]
+    return []
+
+
+def pytest_target(target: str) -> str:
+    """Give the argument with which pytest collects a target: `package.module:Name` becomes `package.module::Name`."""
+    module, colon, name = target.partition(":")
+    if "::" in target or "/" in target or not colon or module.endswith(".py"):
+        return target
+    return f"{module}::{name}"
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        sys.exit(main())

@@ -1,0 +1,64 @@
+"""What a running matrix tells whoever watches it, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from bench.cells import Cell
+from bench.record import CellStatus, End, Line
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """Something that takes a while before cells can start, or that they wait for; `text` says what."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class CellStarted:
+    """A cell holds its CPUs and starts; `at` is in seconds since the epoch."""
+
+    cell: Cell
+    cpus: tuple[int, ...]
+    at: float
+
+
+@dataclass(frozen=True)
+class CellLine:
+    """A cell recorded a line."""
+
+    cell: Cell
+    line: Line
+
+
+@dataclass(frozen=True)
+class CellEnded:
+    """A cell has its status; also one that never started."""
+
+    cell: Cell
+    status: CellStatus
+    why: str
+    seconds: float
+
+
+Event: TypeAlias = "Preparing | CellStarted | CellLine | CellEnded"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to: how every planned cell ended, in the plan's order; times are in seconds.
+
+    `makespan_s` is from the first cell's start to the last one's end, `lower_bound_s` the least that any placement of
+    these cells on these CPUs could have taken.
+    """
+
+    folder: Path
+    ends: Mapping[Cell, End]
+    interrupted: bool
+    seconds: float
+    makespan_s: float
+    lower_bound_s: float

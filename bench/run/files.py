@@ -1,0 +1,70 @@
+"""What a run writes and reads beside the records: the cells' logs, lines as they come, the host that drives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import bench
+from bench import record
+from bench.errors import BenchError
+from bench.record import Line
+
+if TYPE_CHECKING:
+    from bench.values import Json
+
+LOG_BYTES = 32 << 20
+"""How much of a cell's log is kept."""
+
+
+def read_line(data: bytes) -> Line | None:
+    """Read a line as it came out of a cell; `None` if it is none, whatever it is."""
+    try:
+        found = json.loads(data)
+        return record.from_json(found) if isinstance(found, dict) else None
+    except (ValueError, BenchError):
+        return None
+
+
+def host_facts() -> dict[str, Json]:
+    """Give what is worth knowing of the host that drives a run."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, Json] = {"forkbench": bench.__version__}
+    for name in ("pytest", "docker", "tox"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count(),
+        "versions": versions,
+    }  # fmt: skip
+
+
+class Log:
+    """A cell's log file, which takes so much and no more."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._left = LOG_BYTES
+
+    def __enter__(self) -> Log:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("ab", buffering=0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, data: bytes) -> None:
+        """Append, or once it is full pass over."""
+        if self._file is None or self._left <= 0:
+            return
+        self._left -= len(data)
+        self._file.write(data if self._left > 0 else data + b"\nbench: the log is full; the rest is passed over\n")
