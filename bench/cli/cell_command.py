@@ -1,0 +1,108 @@
+"""`bench cell`: one cell by its name, through the same path as a whole matrix; what a tox environment calls."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cells import parse_cell
+from bench.cli.engines import engine_of
+from bench.cli.inputs import records_folder, run_name
+from bench.cli.matrix_command import settings
+from bench.cli.options import SECONDS, WithCommand, engine_option, sampling_options, seed_option
+from bench.cli.output import say, show, width
+from bench.cli.projects import project_of
+from bench.cli.running import carry_out
+from bench.config import load_config
+from bench.plan import make_plan
+from bench.report.findings import FAILED_TEST
+from bench.report.grid import STYLES, shown
+from bench.report.histogram import histogram
+from bench.report.lines import Line, Span, counted, duration, line, one_line
+from bench.report.status import exit_status
+
+if TYPE_CHECKING:
+    from bench.report.loaded import CellRecords
+
+LOG_LINES = 60
+"""How much of the log is shown of a cell that did not pass."""
+
+
+@click.command("cell", cls=WithCommand)
+@click.argument("name")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@engine_option
+@click.option("--timeout", "timeout_s", type=SECONDS, metavar="S", help="How long the cell may take.  [default: 600]")
+@sampling_options
+@seed_option
+@click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
+def command(
+    name: str,
+    targets: tuple[str, ...],
+    engine: str | None,
+    timeout_s: float | None,
+    mode: str,
+    seconds: float | None,
+    samples: int | None,
+    deadline_s: float | None,
+    seed: int,
+    out: str | None,
+    user_command: tuple[str, ...],
+) -> int:
+    """Run TARGETs, or the COMMAND after --, in the cell NAME, such as py314-spawn-cpu2."""
+    cell = parse_cell(name)
+    config = load_config(Path.cwd())
+    chosen = settings(
+        config, targets=targets or (() if user_command else config.targets), command=user_command, engine=engine,
+        mode=mode, seconds=seconds, samples=samples, deadline_s=deadline_s, seed=seed, timeout_s=timeout_s,
+    )  # fmt: skip
+    where = engine_of(chosen.engine)
+    run = run_name()
+    plan = make_plan([cell], run=run, host_cpus=len(where.cpus()), settings=chosen)
+    project = project_of(chosen.targets, chosen.command, config)
+    with ExitStack() as kept:
+        folder = (
+            records_folder(out, run)
+            if out
+            else Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="bench-records-")))
+        )
+        records = carry_out(plan, where, folder, project, live=False)
+        ended = records.cells[0]
+        log = folder / "logs" / f"{cell.name}.log"
+        _show_log(log, whole=bool(user_command), bad=ended.status not in ("pass", "unavailable"))
+        show(_lines(ended, width()))
+    if out:
+        say(f"records: {folder}")
+    return exit_status(records)
+
+
+def _show_log(path: Path, *, whole: bool, bad: bool) -> None:
+    if not (whole or bad) or not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    shown_lines = lines if whole else lines[-LOG_LINES:]
+    if len(shown_lines) < len(lines):
+        click.echo(f"... {counted(len(lines) - len(shown_lines), 'line')} of the log before this")
+    for text in shown_lines:
+        click.echo(text)
+
+
+def _lines(ended: CellRecords, columns: int) -> list[Line]:
+    bad = [test for test in ended.tests if test.status in FAILED_TEST]
+    facts = ended.facts
+    granted = f" on {facts.implementation} {facts.python}, CPUs {','.join(map(str, facts.affinity))}" if facts else ""
+    why = f": {ended.end.why}" if ended.end.why else ""
+    tested = f", {counted(len(ended.tests), 'test')}" if ended.tests else ""
+    return [
+        *(one for judged in ended.judged for one in histogram(judged, width=columns)),
+        *(line(Span(f"{test.status:<8}", "bad"), test.id, f"  {one_line(test.signature or '', 60)}") for test in bad),
+        line(
+            Span(f"{shown(ended.status):<7} ", STYLES[ended.status]),
+            Span(ended.cell, "bold"),
+            f"{granted}, {duration(ended.end.seconds)}{tested}{why}",
+        ),
+    ]

@@ -1,0 +1,40 @@
+"""`bench clean`: remove what dead runs left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.output import say
+from bench.errors import Unavailable
+
+if TYPE_CHECKING:
+    from bench.engines.base import Engine
+
+
+@click.command("clean")
+@click.option("--images", is_flag=True, help="Remove the images of the bench too.")
+def command(images: bool) -> None:
+    """Remove what dead runs left behind: containers and processes by their label, and only those."""
+    from bench.engines.docker import DockerEngine
+    from bench.engines.local import LocalEngine
+
+    docker = DockerEngine()
+    removed = [*_cleaned(LocalEngine()), *_cleaned(docker)]
+    if images:
+        from bench.images import remove_images
+
+        removed += remove_images(docker.client)
+    for name in removed:
+        click.echo(f"removed {name}")
+    if not removed:
+        click.echo("nothing was left behind")
+
+
+def _cleaned(engine: Engine) -> list[str]:
+    try:
+        return engine.clean()
+    except Unavailable as error:
+        say(f"{engine.name}: nothing cleaned, since {error}")
+        return []

@@ -1,0 +1,62 @@
+"""`bench images`: the images that cells run in, where they come from, and why one cannot be had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cells import DEFAULT_PYTHONS, parse_python
+from bench.cli.options import split
+from bench.cli.output import say, show, width
+from bench.config import load_config
+from bench.errors import PASSED, Unavailable
+from bench.report.lines import Line, Span, line, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.cells import Python
+    from bench.images import ImageRow
+    from docker import DockerClient
+
+
+@click.command("images")
+@click.option("--python", "pythons", multiple=True, metavar="L", help="Pythons, for example 3.10,3.14,pypy3.11.")
+@click.option("--build/--no-build", default=False, help="Build what is missing first.")
+def command(pythons: tuple[str, ...], build: bool) -> int:
+    """Show the images of the demos, with their digests, and why one cannot be had."""
+    from bench.engines.docker import DockerEngine
+    from bench.images import list_images
+
+    config = load_config(Path.cwd())
+    names = split(pythons) or list(config.python) or list(DEFAULT_PYTHONS)
+    asked = list(dict.fromkeys(map(parse_python, names)))
+    client = DockerEngine().client
+    if build:
+        _build(client, asked)
+    rows = list_images(client, asked)
+    show(_lines(rows, width()))
+    refused = any(row.why for row in rows)
+    return Unavailable.exit_status if refused and (pythons or config.python or build) else PASSED
+
+
+def _build(client: DockerClient, pythons: Sequence[Python]) -> None:
+    from bench.images import prepare_images
+
+    prepare_images(client, pythons, progress=say)
+
+
+def _lines(rows: Sequence[ImageRow], columns: int) -> list[Line]:
+    heading = f"{'Python':<9} {'image':<28} {'digest':<19} {'size':>8}  base"
+    return [line(Span(heading, "bold")), *(_row(row, columns) for row in rows)]
+
+
+def _row(row: ImageRow, columns: int) -> Line:
+    if row.why:
+        return line(f"{row.python!s:<9} ", Span("not to be had: ", "trouble"), one_line(row.why, 2 * columns))
+    size = f"{row.size_bytes / 1e6:.0f} MB" if row.size_bytes else ""
+    base = f"{row.base or ''} ({row.base_origin})" if row.base_origin else row.base or ""
+    image = Span(f"{row.tag or 'not built yet':<28}", "" if row.tag else "dim")
+    return line(f"{row.python!s:<9} ", image, f" {(row.image_id or '')[:19]:<19} {size:>8}  {base}")

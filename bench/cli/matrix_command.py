@@ -1,0 +1,147 @@
+"""`bench matrix`: programs, or a command, in every cell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.engines import engine_of
+from bench.cli.inputs import RUNS, records_folder, run_name
+from bench.cli.options import (
+    SECONDS,
+    WithCommand,
+    engine_option,
+    sampling_options,
+    seed_option,
+    targets_argument,
+)
+from bench.cli.output import say, show, width
+from bench.cli.projects import checked_targets, project_of
+from bench.cli.running import carry_out
+from bench.config import load_config
+from bench.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
+from bench.report.lines import Line, Span, counted, line
+from bench.report.status import exit_status
+from bench.report.summary import report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bench.config import Config
+    from bench.plan import Axes
+
+TIMEOUT_S = 600.0
+
+
+@click.command("matrix", cls=WithCommand)
+@targets_argument
+@click.option("--python", "pythons", multiple=True, metavar="L", help="Pythons, for example 3.10,3.14,pypy3.11.")
+@click.option("--method", "methods", multiple=True, metavar="L", help="Start methods, for example fork,spawn.")
+@click.option("--cpus", multiple=True, metavar="L", help="CPUs, for example 1,2,quota0.5.")
+@engine_option
+@click.option("--select", multiple=True, metavar="G", help="Only cells of these names, for example 'py31{3,4}-*'.")
+@click.option("--skip", multiple=True, metavar="G", help="Not the cells of these names.")
+@click.option("--shard", metavar="I/N", help="Only part I of N, for several machines.")
+@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cells at once; as many as fit by default.")
+@click.option("--timeout", "timeout_s", type=SECONDS, metavar="S", help="How long a cell may take.  [default: 600]")
+@sampling_options
+@seed_option
+@click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
+@click.option("--out", metavar="DIR", help=f"Where to record.  [default: {RUNS}/TIME-ID]")
+def command(
+    targets: tuple[str, ...],
+    pythons: tuple[str, ...],
+    methods: tuple[str, ...],
+    cpus: tuple[str, ...],
+    engine: str | None,
+    select: tuple[str, ...],
+    skip: tuple[str, ...],
+    shard: str | None,
+    jobs: int | None,
+    timeout_s: float | None,
+    mode: str,
+    seconds: float | None,
+    samples: int | None,
+    deadline_s: float | None,
+    seed: int,
+    dry_run: bool,
+    out: str | None,
+    user_command: tuple[str, ...],
+) -> int:
+    """Run TARGETs, or the COMMAND after --, in every cell: Python x start method x CPUs.
+
+    What is not given here comes from [tool.bench] of the project's pyproject.toml.
+    """
+    config = load_config(Path.cwd())
+    axes = parse_axes(pythons or config.python, methods or config.method, cpus or config.cpus)
+    selection = Selection(
+        " ".join(select) or config.select, " ".join(skip) or config.skip, parse_shard(shard) if shard else None
+    )
+    given = targets or (() if user_command else config.targets)
+    chosen = settings(
+        config, targets=given, command=user_command, engine=engine, mode=mode, seconds=seconds, samples=samples,
+        deadline_s=deadline_s, seed=seed, jobs=jobs, timeout_s=timeout_s,
+    )  # fmt: skip
+    return _run(axes, selection, chosen, config, out=out or config.out, dry_run=dry_run)
+
+
+def settings(config: Config, *, targets: tuple[str, ...], engine: str | None, **given: object) -> Settings:
+    """Put the command line before the configuration, and that before the defaults.
+
+    Raises:
+        UsageError: if targets and a command are given, or a target is wrong.
+    """
+    configured: Mapping[str, object] = {
+        "samples": config.samples, "seconds": config.seconds, "deadline_s": config.deadline, "jobs": config.jobs,
+        "timeout_s": config.timeout or TIMEOUT_S, "memory_bytes": config.memory, "pids": config.pids,
+        "shm_bytes": config.shm,
+    }  # fmt: skip
+    merged = {**configured, **{name: item for name, item in given.items() if item is not None}}
+    checked = checked_targets(targets, config) if targets or not given.get("command") else ()
+    return Settings(targets=checked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time
+
+
+def _run(axes: Axes, selection: Selection, chosen: Settings, config: Config, *, out: str | None, dry_run: bool) -> int:
+    engine = engine_of(chosen.engine)
+    name = run_name()
+    plan = make_plan(axes, run=name, host_cpus=len(engine.cpus()), selection=selection, settings=chosen)
+    if dry_run:
+        show(_plan_lines(plan, engine.name))
+        return 0
+    folder = records_folder(out, name)
+    project = project_of(chosen.targets, chosen.command, config)
+    run = carry_out(plan, engine, folder, project, earlier=_earlier(folder, plan))
+    show(report(run, width=width()))
+    say(f"records: {folder}")
+    return exit_status(run)
+
+
+def _plan_lines(plan: Plan, engine: str) -> list[Line]:
+    broad = max(len(one.cell.name) for one in plan.cells)
+    lines = [
+        line(
+            f"{one.cell.name:<{broad}}  ",
+            Span(f"{one.decision:<11}", "good" if one.decision == "run" else "dim"),
+            f"  {one.why}" if one.why else "",
+        )
+        for one in plan.cells
+    ]
+    left_out = len(plan.cells) - len(plan.to_run)
+    what = " ".join(plan.command or plan.targets) or "the demos"
+    return [*lines, line(f"{counted(len(plan.to_run), 'cell')} of {engine} would run {what}; {left_out} would not")]
+
+
+def _earlier(folder: Path, plan: Plan) -> dict[str, float]:
+    """Give the seconds that cells took in the latest run of the same beside this one: long ones can start first."""
+    for path in sorted(folder.parent.glob("*/run.json"), reverse=True):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            same = all(run[name] == list(getattr(plan, name)) for name in ("targets", "command"))
+            if same and run["mode"] == plan.mode and run["samples"] == plan.samples:
+                return {one["cell"]: float(one["seconds"]) for one in run["cells"] if one.get("seconds")}
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # not a run that can be learned from; the guess will do
+    return {}

@@ -1,0 +1,74 @@
+"""The user's project: which folder is copied to where cells run, and what targets are called there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.cli.inputs import programs
+from bench.errors import UsageError
+from bench.images import Project
+from bench.targets import DEMOS, place_of_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.config import Config
+
+
+def checked_targets(targets: Sequence[str], config: Config) -> tuple[str, ...]:
+    """Make sure that the targets hold programs, before anything is built; give them as the project's root sees them.
+
+    A project with requirements may not be importable on this host: there only its files are looked for.
+
+    Raises:
+        UsageError: if a target does not exist, cannot be imported, or is outside of the project.
+        NothingToRun: if the targets hold no program.
+    """
+    if not config.requirements or all(map(_is_demo, targets)):
+        before = list(sys.path)
+        programs(targets)
+        sys.path[:] = before  # lest a module of the user's that is called `docker` is taken for the library
+    root = project_root(targets, config)
+    return tuple(_seen_from(root, target) for target in targets)
+
+
+def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -> Project | None:
+    """Give the project that cells need: none for the demos alone."""
+    if not command and all(map(_is_demo, targets)):
+        return None
+    root = project_root(targets, config)
+    # A folder that nothing marks as a project may be anything, a home folder too: of that only the Python files.
+    include = config.include or (("*.py",) if config.root is None and not command else ())
+    return Project(root, include, config.requirements)
+
+
+def project_root(targets: Sequence[str], config: Config) -> Path:
+    """Give the folder of the nearest pyproject.toml, else the one that the first file is imported from, else this."""
+    if config.root is not None:
+        return config.root.resolve()
+    files = [Path(target.partition("::")[0]) for target in targets if is_path(target)]
+    found = next((one for one in files if one.exists()), None)
+    if found is None:
+        return Path.cwd()
+    return found.resolve() if found.is_dir() else Path(place_of_file(found).root or ".")
+
+
+def is_path(target: str) -> bool:
+    """Tell whether a target is a file or folder, and no module."""
+    return "/" in target or "::" in target or target.endswith(".py")
+
+
+def _is_demo(target: str) -> bool:
+    return target == DEMOS or target.startswith((f"{DEMOS}.", f"{DEMOS}:"))
+
+
+def _seen_from(root: Path, target: str) -> str:
+    if not is_path(target):
+        return target
+    file, colons, name = target.partition("::")
+    path = Path(file).resolve()
+    if not path.is_relative_to(root):
+        raise UsageError(f"{file} is outside of the project {root}; only what is in it is copied to where cells run")
+    return f"{path.relative_to(root)}{colons}{name}"

@@ -1,0 +1,188 @@
+"""`bench run`: programs and scenarios on this host, under each start method."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench import repeat, stress
+from bench.cells import parse_method
+from bench.cli.inputs import platform_methods, programs, records_folder, run_name
+from bench.cli.options import json_option, sampling_options, seed_option, split, targets_argument
+from bench.cli.output import say, show, width, write_text
+from bench.declared import actors_of
+from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
+from bench.outcomes import Conditions
+from bench.record import End, Facts, FileSink, Judged, dump, write_run
+from bench.report.histogram import histogram
+from bench.report.lines import counted
+from bench.verdict import judge, merge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.observation import Observation
+    from bench.record import CellStatus, Line
+    from bench.targets import Found
+    from bench.values import Json
+
+CELL = "local"
+"""The name of the host itself as a cell."""
+
+
+@click.command("run")
+@targets_argument
+@sampling_options
+@click.option("--method", "methods", multiple=True, metavar="M", help="Start method; again for more. All by default.")
+@seed_option
+@click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
+@json_option
+def command(
+    targets: tuple[str, ...],
+    mode: str,
+    seconds: float | None,
+    samples: int | None,
+    deadline_s: float | None,
+    methods: tuple[str, ...],
+    seed: int,
+    out: str | None,
+    json_to: str | None,
+) -> int:
+    """Run TARGETs on this host, under each start method, and show what they gave.
+
+    The JSON output is the record lines, one object a line.
+    """
+    asked = [parse_method(name) for name in split(methods)]
+    found = _of_mode(programs(targets), mode)
+    usable, missing = _usable(asked)
+    recorder = _Recorder(records_folder(out, "") if out is not None else None, json_to)
+    recorder.begin(targets, mode, seed)
+    sampling = {"seconds": seconds, "samples": samples, "deadline_s": deadline_s}
+    try:
+        _run_all(found, usable, recorder, mode, seed, sampling)
+    except KeyboardInterrupt:
+        recorder.end("interrupted", "stopped by a signal")
+        raise
+    recorder.end(*_ended(recorder, missing))
+    return _exit_status(recorder, missing)
+
+
+def _of_mode(found: tuple[Found, ...], mode: str) -> tuple[Found, ...]:
+    """Leave out the programs where only scenarios can be run."""
+    if mode == "repeat":
+        return found
+    scenarios = tuple(one for one in found if actors_of(one.program))
+    if not scenarios:
+        raise NothingToRun(f"--mode {mode} runs scenarios, and there are only programs, which have no actors")
+    if left := len(found) - len(scenarios):
+        say(f"{counted(left, 'program')} left out: --mode {mode} runs scenarios, as programs have no actors")
+    return scenarios
+
+
+def _usable(asked: list[str]) -> tuple[list[str], list[str]]:
+    """Split the methods asked for into those this platform has and those it lacks."""
+    there = platform_methods()
+    missing = [method for method in asked if method not in there]
+    for method in missing:
+        say(f"this platform has no start method {method}; there are {', '.join(there)}")
+    usable = [method for method in there if not asked or method in asked]
+    if not usable:
+        raise NothingToRun(f"no start method is left; this platform has {', '.join(there)}")
+    return usable, missing
+
+
+class _Recorder:
+    """Writes the lines of the run as they come, and shows each observation."""
+
+    def __init__(self, folder: Path | None, json_to: str | None) -> None:
+        self.folder = folder
+        self.json_to = json_to
+        self.verdicts: list[Judged] = []
+        self._sink = FileSink(folder / "cells" / f"{CELL}.jsonl") if folder is not None else None
+        self._run: dict[str, Json] = {}
+        self._text = ""
+        self._begun = time.monotonic()
+
+    def begin(self, targets: tuple[str, ...], mode: str, seed: int) -> None:
+        """Record what is to be run, and the facts of this host."""
+        from bench.process.facts import gather
+
+        self._run = {
+            "run": run_name(), "targets": list(targets), "command": [], "mode": mode, "seed": seed, "engine": CELL,
+            "started": _now(), "ended": None, "cells": [{"cell": CELL, "decision": "run", "why": ""}],
+        }  # fmt: skip
+        if self.folder is not None:
+            write_run(self.folder, self._run)
+        self.facts = gather(CELL, method_asked=None, cpus_asked=None, engine=CELL, seed=seed)
+        self.write(self.facts)
+
+    def write(self, line: Line) -> None:
+        """Record a line; an observation is shown too, on standard error if JSON has standard output."""
+        if self._sink is not None:
+            self._sink.write(line)
+        if self.json_to == "-":
+            write_text("-", dump(line).decode("utf-8"))
+        elif self.json_to is not None:
+            self._text += dump(line).decode("utf-8")
+        if isinstance(line, Judged):
+            self.verdicts.append(line)
+            show(histogram(line, width=width()), err=self.json_to == "-")
+
+    def end(self, status: CellStatus, why: str) -> None:
+        """Record how the run ended."""
+        self.write(End(CELL, status, why, round(time.monotonic() - self._begun, 6)))
+        if self.json_to not in (None, "-"):
+            write_text(str(self.json_to), self._text)
+        if self.folder is not None:
+            write_run(self.folder, {**self._run, "ended": _now()})
+            say(f"records: {self.folder}")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _run_all(
+    found: tuple[Found, ...], methods: list[str], recorder: _Recorder, mode: str, seed: int,
+    sampling: dict[str, float | None],
+) -> None:  # fmt: skip
+    for one in found:
+        for method in methods:
+            observe = _stressed if mode == "stress" else repeat.observe
+            seen = observe(one, method=method, cell=CELL, seed=seed, **sampling)  # type: ignore[arg-type]  # click has checked the types
+            recorder.write(_judged(one, method, recorder.facts, seen))
+
+
+def _stressed(one: Found, *, method: str, **asked: Any) -> Observation:
+    """Observe under stress, with a histogram that grows where there is a terminal."""
+    if not sys.stderr.isatty():
+        return stress.observe(one, method=method, **asked)
+    from bench.cli.live import growing
+
+    with growing(one.program, method) as told:
+        return stress.observe(one, method=method, on_progress=told, **asked)
+
+
+def _judged(one: Found, method: str, facts: Facts, observation: Observation) -> Judged:
+    verdict = judge(one.program.expectations, observation, Conditions(method, facts.python, facts.cpus_usable))
+    grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
+    return Judged(observation, verdict.status, verdict.why, grades, method)
+
+
+def _ended(recorder: _Recorder, missing: list[str]) -> tuple[CellStatus, str]:
+    merged = merge(one.verdict for one in recorder.verdicts)
+    if merged == "pass" and missing:
+        return "unknown", f"no start method {', '.join(missing)} on this platform"
+    first = next((one for one in recorder.verdicts if one.verdict == merged), None)
+    return merged, "" if merged == "pass" or first is None else f"{first.observation.target}: {first.why}"
+
+
+def _exit_status(recorder: _Recorder, missing: list[str]) -> int:
+    merged = merge(one.verdict for one in recorder.verdicts)
+    if merged == "pass" and not missing:
+        return PASSED
+    return FAILED if merged == "fail" else Inconclusive.exit_status

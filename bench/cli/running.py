@@ -1,0 +1,128 @@
+"""Running a plan from a command: signals, the board or plain lines, and the records that are read back at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.output import COLOURS
+from bench.report import loaded
+from bench.report.board import BoardState, board, told
+from bench.run import run_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from bench.engines.base import Engine
+    from bench.images import Project
+    from bench.plan import Plan
+    from bench.report.lines import Style
+    from bench.report.loaded import RunRecords
+    from bench.run import Event
+
+REFRESHES = 4
+"""How often a second the board is drawn: often enough to look alive, seldom enough to cost the cells nothing."""
+
+
+def carry_out(
+    plan: Plan,
+    engine: Engine,
+    folder: Path,
+    project: Project | None,
+    *,
+    earlier: Mapping[str, float] | None = None,
+    live: bool = True,
+) -> RunRecords:
+    """Run a plan to its end or until a signal stops it, showing how it goes, and read back what was recorded.
+
+    Args:
+        plan: what to run.
+        engine: where.
+        folder: where it is recorded.
+        project: the user's project, if cells need it.
+        earlier: seconds by cell of an earlier run.
+        live: whether a terminal gets the board, and not plain lines.
+    """
+    stop = threading.Event()
+    watching = _board if live and _is_terminal() else _plain_lines
+    with _signals_set(stop), watching(BoardState.of(plan, len(engine.cpus())), stop) as on_event:
+        run_matrix(plan, engine, folder, on_event=on_event, stop=stop, project=project, earlier=earlier)
+    return loaded.read(folder)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+
+@contextmanager
+def _signals_set(stop: threading.Event) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM stop the run in order."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _plain_lines(state: BoardState, _: threading.Event) -> Iterator[Callable[[Event], None]]:
+    def on_event(event: Event) -> None:
+        nonlocal state
+        state = state.apply(event)
+        if (text := told(event, state)) is not None:
+            click.echo(text, err=True, color=False)
+
+    yield on_event
+
+
+@contextmanager
+def _board(state: BoardState, stop: threading.Event) -> Iterator[Callable[[Event], None]]:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True, highlight=False)
+    started_s = time.time()
+
+    def on_event(event: Event) -> None:
+        nonlocal state
+        state = state.apply(event)
+
+    def now() -> Text:
+        return drawn(state, stop, started_s, console)
+
+    with Live(get_renderable=now, console=console, refresh_per_second=REFRESHES, transient=True):
+        yield on_event
+
+
+def drawn(state: BoardState, stop: threading.Event, started_s: float, console: Console) -> Text:
+    """Draw the board as it is now, to fit the console."""
+    from rich.text import Text
+
+    width, height = console.size
+    shown = replace(state, stopping=stop.is_set())
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for one in board(shown, time.time(), started_s=started_s, width=width - 1, height=height - 1):
+        for span in one:
+            text.append(span.text, rich_style(span.style))
+        text.append("\n")
+    text.rstrip()
+    return text
+
+
+def rich_style(style: Style) -> str:
+    """Say in rich's words what `COLOURS` says in click's."""
+    return " ".join(str(item) if name == "fg" else name for name, item in COLOURS[style].items())

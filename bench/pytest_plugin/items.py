@@ -1,0 +1,227 @@
+"""Items: a program or scenario under one start method, observed in the item's setup and judged in its call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+from _pytest.outcomes import Failed
+
+import bench
+from bench.declared import ATTRIBUTE, Target, actors_of, defined_in
+from bench.errors import BenchError, UsageError
+from bench.observation import Mode
+from bench.outcomes import Conditions
+from bench.pytest_plugin import settings
+from bench.record import Judged, dump
+from bench.targets import Found, place_of_file
+
+LINE = "bench_line"
+"""The attribute of a report that holds a record line, as text: pytest-xdist hands on what is of simple types."""
+
+
+class Forbidden(Failed):
+    """A forbidden outcome was seen: the test fails."""
+
+    __module__ = "builtins"  # as pytest has it, so that its short summary names the class alone
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, pytrace=False)
+
+
+class Unknown(Failed):
+    """Nothing can be said: the test is an error, since no verdict is not a failed one."""
+
+    __module__ = "builtins"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, pytrace=False)
+
+
+class ProgramItem(pytest.Item):
+    """A program or scenario under one start method."""
+
+    is_bench_program = True
+
+    def __init__(self, *, function: FunctionType | type, found: Found, method: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.obj = function  # conditions of skipif marks are evaluated with its globals
+        self.found = found
+        self.method = method
+        self.judged: Judged | None = None
+        own = [pytest.mark.bench_program.mark, *([pytest.mark.bench_scenario.mark] if actors_of(found.program) else [])]
+        marks = [*own, *getattr(function, "pytestmark", ())]
+        self.own_markers.extend(marks)
+        self.keywords.update({mark.name: mark for mark in marks})
+
+    def setup(self) -> None:
+        """Observe the program or scenario.
+
+        Raises:
+            Unknown: if nothing can be said of it.
+        """
+        super().setup()
+        self.judged = None  # of an earlier try, where another plugin reruns it
+        if self.mode == "stress" and not actors_of(self.found.program):
+            pytest.skip("a program has no actors: stress runs scenarios")
+        try:
+            self.judged = _judged(self.found, self.method, self.mode, settings.read(self.config))
+        except BenchError as error:
+            raise Unknown(str(error)) from None
+        if self.judged.verdict == "unknown":
+            raise Unknown(self._text(self.judged))
+
+    @property
+    def mode(self) -> Mode:
+        """How it is observed: as its own mark says, else as the options do."""
+        mark = self.get_closest_marker("bench_mode")
+        if mark is None:
+            return settings.read(self.config).mode
+        return settings.check_mode(f"{self.name}: the mark bench_mode", mark.args[0] if mark.args else None)
+
+    def runtest(self) -> None:
+        """Judge what was observed.
+
+        Raises:
+            Forbidden: if an outcome was seen that is forbidden.
+        """
+        if self.judged is not None and self.judged.verdict == "fail":
+            raise Forbidden(self._text(self.judged))
+
+    def _text(self, judged: Judged) -> str:
+        from bench.pytest_plugin.texts import account
+
+        return account(judged, self._again(judged))
+
+    def _again(self, judged: Judged) -> str:
+        """Give the command that takes the first forbidden sample again, from where pytest was started."""
+        config = self.config
+        bad = [one for one, graded in zip(judged.observation.outcomes, judged.grades) if graded[0] == "forbidden"]  # noqa: B905 (there are no grades where an expectation raised)
+        shown = bad or judged.observation.outcomes
+        seed = shown[0].witness.get("seed") if shown else settings.read(config).seed
+        if judged.observation.mode == "stress":
+            how = ["--bench-mode", "stress", "--bench-seconds", f"{max(judged.observation.seconds, 1):.0f}"]
+        else:
+            how = ["--bench-samples", "1"]
+        words = ["pytest", *self._named(), "--bench-seed", str(seed), *how]
+        if config.option.bench_deadline is not None:
+            words += ["--bench-deadline", str(config.option.bench_deadline)]
+        return shlex.join(words)
+
+    def _named(self) -> list[str]:
+        if self.config.option.pyargs:
+            return ["--pyargs", f"{self.found.place.module}::{self.name}"]
+        mode = self.config.getoption("importmode")
+        return [
+            f"{os.path.relpath(self.path, self.config.invocation_params.dir)}::{self.name}",
+            *([] if mode == "prepend" else ["--import-mode", mode]),
+        ]
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Give the place for pytest's reports."""
+        return self.path, self.found.program.line - 1, self.name
+
+
+def items_of(
+    collector: pytest.Module | pytest.Class, name: str, function: FunctionType | type
+) -> list[pytest.Item] | None:
+    """Make a program's items; none where the module only imported it, which is collected where it stands."""
+    program = vars(function)[ATTRIBUTE]
+    if not isinstance(program, Target):
+        return None
+    if not isinstance(collector, pytest.Module):
+        at = f"{program.file}:{program.line}"
+        raise collector.CollectError(f"{at}: {program.name} is in a class; a program stands in its module")
+    if (program.module, program.name) != (collector.obj.__name__, name):
+        return []
+    place = place_of_file(collector.path)
+    found = Found(replace(program, module=place.module), place)  # pytest's import modes name modules otherwise
+    methods = settings.read(collector.config).methods or settings.platform_methods()
+    return [
+        ProgramItem.from_parent(collector, name=f"{name}[{method}]", function=function, found=found, method=method)
+        for method in methods
+    ]
+
+
+def mistake_in(module: ModuleType) -> str | None:
+    """Say what is wrong with a module's programs taken together, or `None`."""
+    try:
+        nested = [program for program in defined_in(module) if "." in program.name]
+    except UsageError as error:
+        return str(error)
+    return next((f"{p.file}:{p.line}: {p.name} is in a class; a program stands in its module" for p in nested), None)
+
+
+def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> Judged:
+    from bench import repeat, stress
+    from bench.verdict import judge
+
+    observe = stress.observe if mode == "stress" else repeat.observe
+    with _path_handed_on():
+        observation = observe(
+            found, method=method, cell=asked.cell, samples=asked.samples, seconds=asked.seconds,
+            deadline_s=asked.deadline_s, seed=asked.seed,
+        )  # fmt: skip
+    verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), _cpus()))
+    grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
+    return Judged(observation, verdict.status, verdict.why, grades, method)
+
+
+def _cpus() -> int | None:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@contextlib.contextmanager
+def _path_handed_on() -> Iterator[None]:
+    """Let samples import what the tests of this session can: `pythonpath`, folders of conftests, the current one."""
+    before = os.environ.get("PYTHONPATH")
+    added = _added_to_path()
+    if added:
+        os.environ["PYTHONPATH"] = os.pathsep.join([*added, *([before] if before else [])])
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONPATH", None)
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _added_to_path() -> list[str]:
+    """Give what is on the path besides what every interpreter has.
+
+    That is told by where it is, since a worker of pytest-xdist starts with the path that its controller ended up with.
+    """
+    import site
+    import sysconfig
+
+    own = {*map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")), *site.getsitepackages()}
+    own |= {site.getusersitepackages(), str(Path(sys.executable).parent)}
+    libraries = [Path(one) for one in own if one]
+    added = [Path(one or ".").absolute() for one in sys.path if not one.endswith(".zip")]
+    return [
+        str(one)
+        for one in dict.fromkeys(added)
+        if one.name != "lib-dynload" and one not in libraries and one.is_dir() and not _hides_us(one)
+    ]
+
+
+def _hides_us(folder: Path) -> bool:
+    """Tell whether a sample would take a folder's `bench` for ours."""
+    found = [folder / "bench" / "__init__.py", folder / "bench.py"]
+    return any(one.exists() and one.resolve() != Path(bench.__file__).resolve() for one in found)
+
+
+def hang_line_on(report: pytest.TestReport, item: pytest.Item) -> None:
+    """Hang the record line on the first report that comes after the observation."""
+    if isinstance(item, ProgramItem) and report.when == "setup" and item.judged is not None:
+        setattr(report, LINE, dump(item.judged).decode("utf-8"))

@@ -1,0 +1,178 @@
+"""From pytest's reports to record lines, written as they come."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bench.causes import normalise
+from bench.pytest_plugin.items import LINE
+from bench.pytest_plugin.signatures import HUNG, SIGNATURE
+from bench.record import (
+    CellStatus,
+    DescriptorSink,
+    End,
+    FileSink,
+    Judged,
+    Line,
+    Sink,
+    Test,
+    TestStatus,
+    from_json,
+    write_run,
+)
+from bench.values import Json
+
+if TYPE_CHECKING:
+    from bench.pytest_plugin.settings import Settings
+
+_DETAIL = 4_000
+"""Characters of a failed test's text that are kept, from its end."""
+
+
+class Recorder:
+    """Writes the lines of a session; the one place that does."""
+
+    def __init__(self, settings: Settings, arguments: Iterable[str]) -> None:
+        self.judged: list[Judged] = []
+        self._settings = settings
+        self._run: dict[str, Json] = _run(settings, list(arguments))
+        self._sinks: list[Sink] = []
+        self._tests: list[Test] = []
+        self._open: dict[str, list[pytest.TestReport]] = {}
+        self._observed: dict[str, Judged] = {}
+        self._begun = time.monotonic()
+
+    def open(self) -> None:
+        """Open the records.
+
+        Raises:
+            pytest.UsageError: if they cannot be written there.
+        """
+        if (descriptor := self._settings.records) is not None:
+            self._sinks.append(DescriptorSink(descriptor))
+        if (folder := self._settings.out) is not None:
+            file = folder / "cells" / f"{self._settings.cell}.jsonl"
+            try:
+                write_run(folder, self._run)
+                file.unlink(missing_ok=True)  # a run is written anew, as pytest does with --junit-xml
+                self._sinks.append(FileSink(file))
+                self._write(self._facts())
+            except OSError as error:
+                raise pytest.UsageError(f"--bench-out {folder}: cannot write there: {error.strerror}") from None
+
+    def _facts(self) -> Line:
+        from bench.process.facts import gather
+
+        return gather(self._settings.cell, method_asked=None, cpus_asked=None, engine="local", seed=self._settings.seed)
+
+    def _write(self, line: Line) -> None:
+        for sink in self._sinks:
+            sink.write(line)
+
+    def hear(self, report: pytest.TestReport) -> None:
+        """Take in a report: an observation is written at once, a plain test when its last phase is over."""
+        text = getattr(report, LINE, None)
+        if text is not None and isinstance(line := from_json(json.loads(text)), Judged):
+            self._observed[report.nodeid] = line
+            self.judged.append(line)
+            self._write(line)
+        reports = self._open.setdefault(report.nodeid, [])
+        reports.append(report)
+        if report.when in ("setup", "call"):
+            return
+        del self._open[report.nodeid]
+        if report.nodeid not in self._observed:
+            self._test(line_of(reports, self._settings.cell))
+
+    def hear_collect(self, report: pytest.CollectReport) -> None:
+        """Write what could not be collected as a test that is an error."""
+        detail = report.longreprtext
+        self._test(Test(self._settings.cell, report.nodeid, "error", 0.0, _last_line(detail), detail[-_DETAIL:]))
+
+    def _test(self, line: Test) -> None:
+        self._tests.append(line)
+        self._write(line)
+
+    def interesting(self, nodeid: str) -> bool:
+        """Tell whether something interesting was observed by an item."""
+        observed = self._observed.get(nodeid)
+        return observed is not None and any(grade == "interesting" for grade, _ in observed.grades)
+
+    def close(self, exit_status: int) -> None:
+        """Write the last line, and `run.json` once more; in a cell that is for the host to do."""
+        if (folder := self._settings.out) is None:
+            return
+        status, why = ended(exit_status, self.judged, self._tests)
+        self._write(End(self._settings.cell, status, why, round(time.monotonic() - self._begun, 6)))
+        write_run(folder, {**self._run, "ended": _now()})
+
+
+def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
+    command: list[Json] = ["pytest", *map(str, arguments)]
+    now = _now()
+    return {
+        "run": now, "targets": [], "command": command, "mode": settings.mode, "seed": settings.seed, "engine": "local",
+        "started": now, "ended": None, "cells": [{"cell": settings.cell, "decision": "run", "why": ""}],
+    }  # fmt: skip
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def line_of(reports: Sequence[pytest.TestReport], cell: str) -> Test:
+    """Make one line of the reports of a test's phases."""
+    bad = next((report for report in reports if report.failed), None)
+    seconds = round(sum(getattr(report, "duration", 0.0) for report in reports), 6)
+    if bad is None:
+        return Test(cell, reports[0].nodeid, _status_without_failure(reports), seconds)
+    status = _status_of_failure(bad)
+    signature = getattr(bad, SIGNATURE, None) or _last_line(bad.longreprtext)
+    if status == "crashed":
+        signature = "the process that ran it died"
+    return Test(cell, bad.nodeid, status, seconds, signature, bad.longreprtext[-_DETAIL:])
+
+
+def _last_line(text: str) -> str:
+    """Give the line of a report that names the cause, as well as its text tells."""
+    rows = text.strip().splitlines()
+    return normalise(rows[-1].removeprefix("E  ").strip()) if rows else ""
+
+
+def _status_of_failure(report: pytest.TestReport) -> TestStatus:
+    if getattr(report, HUNG, False):
+        return "hung"
+    if report.when == "call":
+        return "failed"
+    return "error" if report.when in ("setup", "teardown") else "crashed"  # a dead worker's report has no phase
+
+
+def _status_without_failure(reports: Sequence[pytest.TestReport]) -> TestStatus:
+    expected = [report for report in reports if hasattr(report, "wasxfail")]
+    if expected:
+        return "xfailed" if expected[0].skipped else "xpassed"
+    return "skipped" if any(report.skipped for report in reports) else "passed"
+
+
+def ended(exit_status: int, judged: Sequence[Judged], tests: Sequence[Test]) -> tuple[CellStatus, str]:
+    """Say how a session ended, by pytest's exit status and what was recorded."""
+    failed = [f"{one.observation.target} under {one.method}: {one.why}" for one in judged if one.verdict == "fail"]
+    failed += [f"{one.id}: {one.signature}" for one in tests if one.status in ("failed", "crashed", "hung")]
+    errors = [f"{one.id}: {one.signature}" for one in tests if one.status == "error"]
+    unknown = [f"{one.observation.target} under {one.method}: {one.why}" for one in judged if one.verdict == "unknown"]
+    if exit_status == pytest.ExitCode.INTERRUPTED and not errors:
+        return "interrupted", "pytest was stopped"
+    for status, found in (("fail", failed), ("error", errors), ("unknown", unknown)):
+        if found:
+            return status, found[0] + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")  # type: ignore[return-value]  # the keys of the table are statuses
+    if exit_status == pytest.ExitCode.OK and (judged or tests):
+        return "pass", ""
+    if exit_status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        return "unknown", "nothing was run"
+    return "error", f"pytest ended with exit status {exit_status}"

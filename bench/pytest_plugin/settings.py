@@ -1,0 +1,264 @@
+"""The plugin's options: what they are, and what they mean once they are checked."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.observation import Mode
+
+_MODES: tuple[Mode, ...] = ("repeat", "stress")
+
+LOCAL = "local"
+"""The name of the host itself as a cell."""
+
+_ADDOPTS = "PYTEST_ADDOPTS"
+_NOT_FOR_NESTED = ("--bench-records", "--bench-out")
+_FOLDER = "bench_lease_folder"
+
+_OPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("--bench-out", "DIR", "write records to DIR/cells/CELL.jsonl as things happen, and DIR/run.json"),
+    ("--bench-records", "FD", "write records to this open descriptor"),
+    ("--bench-cell", "NAME", f"the cell's name in the records (default: {LOCAL})"),
+    ("--bench-mode", "MODE", "repeat (the default): fresh interpreters; stress: resident actors, of scenarios alone"),
+    ("--bench-samples", "N", "samples of each program (default: its own number, or 2)"),
+    ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
+    ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
+    ("--bench-seed", "N", "where everything random comes from (default: random, and told)"),
+    ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
+    ("--bench-lease-timeout", "S", "how long to wait for CPUs that others hold (default: 60)"),
+)
+
+T = TypeVar("T")
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options; they are read as text, and checked when pytest is configured."""
+    group = parser.getgroup("forkbench", "multi-process programs (forkbench)")
+    group.addoption(
+        "--start-method", action="append", default=None, metavar="M", dest="bench_methods",
+        help="run programs under this start method; again for more (default: all that the platform has)",
+    )  # fmt: skip
+    group.addoption(
+        "--bench-lease", action="store_true", default=False,
+        help="hold CPUs exclusively and pin every test to them, also in suites without programs (Linux); under "
+        "pytest-xdist programs have that without asking",
+    )  # fmt: skip
+    for name, metavar, text in _OPTIONS:
+        group.addoption(name, metavar=metavar, default=None, help=text)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, checked. `methods` is `None` for all that the platform has; `given` tells of any option at all."""
+
+    methods: tuple[str, ...] | None
+    mode: Mode
+    out: Path | None
+    records: int | None
+    cell: str
+    samples: int | None
+    seconds: float | None
+    deadline_s: float | None
+    seed: int
+    lease: bool
+    cpus_per_worker: int
+    lease_timeout_s: float
+    lease_folder: Path | None
+    collect_only: bool
+    given: bool
+
+    @property
+    def records_asked(self) -> bool:
+        """Whether lines are to be written anywhere."""
+        return not self.collect_only and (self.out is not None or self.records is not None)
+
+
+_KEY = pytest.StashKey[Settings]()
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Tell whether this process is a worker of pytest-xdist."""
+    return hasattr(config, "workerinput")
+
+
+def read(config: pytest.Config) -> Settings:
+    """Read the options, once.
+
+    Raises:
+        pytest.UsageError: if one of them is wrong.
+    """
+    if _KEY not in config.stash:
+        try:
+            config.stash[_KEY] = _checked(config)
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+    return config.stash[_KEY]
+
+
+def _checked(config: pytest.Config) -> Settings:
+    option = config.option
+    names = [f"bench_{name.removeprefix('--bench-').replace('-', '_')}" for name, _, _ in _OPTIONS]
+    mode = check_mode("--bench-mode", option.bench_mode or "repeat")
+    seed = _number(option, "seed", int, least=0)
+    folder = getattr(option, _FOLDER, None)
+    return Settings(
+        methods=_methods(option.bench_methods),
+        mode=mode,
+        out=None if option.bench_out is None else Path(config.invocation_params.dir, option.bench_out),
+        records=_records(config),
+        cell=_cell(option.bench_cell),
+        samples=_number(option, "samples", int, least=1),
+        seconds=_number(option, "seconds", float, above=0.0),
+        deadline_s=_number(option, "deadline", float, above=0.0),
+        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+        lease=_lease(option),
+        cpus_per_worker=_number(option, "cpus_per_worker", int, least=1) or 1,
+        lease_timeout_s=60.0 if (timeout_s := _number(option, "lease_timeout", float, least=0)) is None else timeout_s,
+        lease_folder=None if folder is None else Path(folder),
+        collect_only=bool(option.collectonly),
+        given=bool(option.bench_methods or option.bench_lease) or any(getattr(option, n) is not None for n in names),
+    )
+
+
+def check_mode(where: str, mode: object) -> Mode:
+    """Check the name of a mode.
+
+    Raises:
+        UsageError: if there is no such mode, naming `where` it was given.
+    """
+    for known in _MODES:
+        if mode == known:
+            return known
+    raise UsageError(f"{where} {mode!r}: there are {' and '.join(_MODES)}")
+
+
+def _number(
+    option: object, name: str, kind: Callable[[str], T], *, least: float = -math.inf, above: float = -math.inf
+) -> T | None:
+    if (text := getattr(option, f"bench_{name}")) is None:
+        return None
+    flag = f"--bench-{name.replace('_', '-')}"
+    try:
+        number = kind(str(text))
+        fits = math.isfinite(number) and number >= least and number > above  # type: ignore[arg-type, operator]  # number is one of these or an error was raised
+    except (ValueError, OverflowError):
+        fits = False
+    if not fits:
+        bound = f" from {least:g}" if least > -math.inf else f" above {above:g}"
+        raise UsageError(f"{flag} {text!r}: give a {'whole number' if kind is int else 'number'}{bound}")
+    return number
+
+
+def _methods(asked: list[str] | None) -> tuple[str, ...] | None:
+    if not asked:
+        return None
+    from bench.cells import parse_method
+
+    wanted = [parse_method(name) for name in asked]
+    has = platform_methods()
+    if missing := [name for name in wanted if name not in has]:
+        raise UsageError(f"--start-method {missing[0]}: this platform lacks it; it has {', '.join(has)}")
+    return tuple(dict.fromkeys(wanted))
+
+
+def platform_methods() -> tuple[str, ...]:
+    """Give the start methods that this platform has, in the order in which reports name them."""
+    import multiprocessing
+
+    from bench.outcomes import METHODS
+
+    has = multiprocessing.get_all_start_methods()
+    return tuple(name for name in METHODS if name in has)
+
+
+def _cell(name: str | None) -> str:
+    if name is None:
+        return LOCAL
+    if not name or any(char in name for char in "/\\\0") or name.startswith("."):
+        raise UsageError(
+            f"--bench-cell {name!r}: a cell's name is a file's name too; give one such as py314-spawn-cpu2"
+        )
+    return name
+
+
+def _lease(option: object) -> bool:
+    asked = bool(getattr(option, "bench_lease", False))
+    if asked and not hasattr(os, "sched_setaffinity"):
+        raise UsageError("--bench-lease pins to exact CPUs, which needs Linux; leave it out here")
+    return asked
+
+
+def _records(config: pytest.Config) -> int | None:
+    descriptor = _number(config.option, "records", int, least=0)
+    if descriptor is None or is_worker(config):
+        return descriptor  # a worker hands its lines to the controller, and has no such descriptor
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        if not any(argument.startswith("--bench-records") for argument in config.invocation_params.args):
+            return None  # said in PYTEST_ADDOPTS, to a pytest further out: this one was started without the descriptor
+        raise UsageError(f"--bench-records {descriptor}: no descriptor of this number is open") from None
+    return descriptor
+
+
+_ADDOPTS_BEFORE = pytest.StashKey[str]()
+
+
+def share(config: pytest.Config, settings: Settings) -> None:
+    """Let workers have the same seed, and keep a pytest that a test starts from writing into this one's records.
+
+    Raises:
+        pytest.UsageError: if more workers are asked for than this host has CPUs to lease.
+    """
+    config.option.bench_seed = str(settings.seed)  # pytest-xdist hands the options on as they stand here
+    workers = len(getattr(config.option, "tx", None) or ())
+    if settings.lease and workers > 1:
+        _check_room(workers, settings.cpus_per_worker)
+    if settings.records is not None and workers:
+        # The CPUs of a cell are leased by whoever started it; its workers share them out among themselves.
+        setattr(config.option, _FOLDER, tempfile.mkdtemp(prefix="forkbench-leases-"))
+    before = os.environ.get(_ADDOPTS, "")
+    if any(name in before for name in _NOT_FOR_NESTED):
+        config.stash[_ADDOPTS_BEFORE] = before
+        os.environ[_ADDOPTS] = shlex.join(_without(_NOT_FOR_NESTED, shlex.split(before)))
+
+
+def _check_room(workers: int, each: int) -> None:
+    has = len(os.sched_getaffinity(0))
+    if workers * each > has:
+        raise pytest.UsageError(
+            f"--bench-lease with {workers} workers needs {workers * each} CPUs, and there are {has}; use -n auto"
+        )
+
+
+def _without(names: tuple[str, ...], words: list[str]) -> list[str]:
+    kept: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in names:
+            next(rest, None)
+        elif word.partition("=")[0] not in names:
+            kept.append(word)
+    return kept
+
+
+def unshare(config: pytest.Config) -> None:
+    """Undo what `share` did outside of pytest's own options."""
+    if (folder := getattr(config.option, _FOLDER, None)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    if (before := config.stash.get(_ADDOPTS_BEFORE, None)) is not None:
+        os.environ[_ADDOPTS] = before

@@ -1,0 +1,143 @@
+"""What a person reads of programs: the account of a failure, and the terminal summary."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bench.observation import Tally
+from bench.pytest_plugin.settings import Settings, platform_methods
+from bench.record import Judged
+from bench.report.histogram import STYLES, histogram
+from bench.report.lines import Line, Span, Style, counted, line, one_line, plain, words
+from bench.values import Json
+
+if TYPE_CHECKING:
+    import pytest
+
+TOP = 4
+"""Outcomes of a program that get a line in the summary; forbidden ones always do."""
+
+_WIDTH = 110
+"""Characters of a line where there is no terminal to ask."""
+
+
+def account(judged: Judged, again: str) -> str:
+    """Tell of an observation that did not pass: why, the histogram, what led to the outcomes, how to see it again."""
+    seen = judged.observation
+    told = [one for one, (grade, _) in zip(seen.outcomes, judged.grades, strict=False) if grade == "forbidden"]
+    return "\n".join(
+        [
+            judged.why,
+            "",
+            plain(histogram(replace(judged, why=""), width=_WIDTH)).rstrip("\n"),
+            *(text for one in told for text in _evidence(one)),
+            "",
+            f"again: {again}",
+        ]
+    )
+
+
+def _evidence(one: Tally) -> Iterator[str]:
+    detail, witness = one.outcome.detail, one.witness
+    yield ""
+    yield f"{one_line(one.outcome.text(), _WIDTH)}: first seen with seed {witness.get('seed')}"
+    if isinstance(trace := detail.get("traceback"), str):
+        yield from _indented(f"in process {detail.get('process')}:\n{trace}")
+    for process in _objects(detail.get("processes")) or _objects(detail.get("processes_then")):
+        yield from _indented(_process(process))
+    if isinstance(also := detail.get("also"), list):
+        yield from (f"    also: {one_line(str(text), _WIDTH)}" for text in also)
+    if isinstance(text := witness.get("stderr"), str) and "traceback" not in detail:
+        yield from _indented(f"its standard error:\n{text}")
+
+
+def _objects(value: Json) -> list[Mapping[str, Json]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _process(process: Mapping[str, Json]) -> str:
+    name = process.get("name") or process.get("role") or "process"
+    waits = f", waits in {process['waits_in']}" if process.get("waits_in") else ""
+    head = f"{name} (pid {process.get('pid')}, parent {process.get('parent')}, state {process.get('state')}{waits}):"
+    return f"{head}\n{process.get('stack') or 'gave no stack'}"
+
+
+def _indented(text: str) -> Iterator[str]:
+    return (f"    {row}".rstrip() for row in text.rstrip().splitlines())
+
+
+def announcement(items: int, methods: Sequence[str], settings: Settings) -> list[str]:
+    """Say what is run under which start methods, and which of them the platform lacks."""
+    from bench.outcomes import METHODS
+
+    missing = [name for name in METHODS if name not in platform_methods()]
+    lacks = f"; this platform lacks {words(missing)}" if missing else ""
+    return [f"forkbench: {counted(items, 'program')} under {words(methods)}, seed {settings.seed}{lacks}"]
+
+
+def show(terminal: pytest.TerminalReporter, judged: Sequence[Judged], settings: Settings) -> None:
+    """Write the summary; quieter with `-q`, where what simply passed goes unsaid, and nothing with `-qq`."""
+    width = max(shutil.get_terminal_size((_WIDTH, 24)).columns, 80)
+    lines = summary(judged, seed=settings.seed, quiet=terminal.verbosity < 0, width=width)
+    if terminal.verbosity < -1 or not lines:
+        return
+    terminal.section("forkbench")
+    for one in lines:
+        for span in one:
+            terminal.write(span.text, **_MARKUP[span.style])
+        terminal.line("")
+
+
+_MARKUP: Mapping[Style, dict[str, bool]] = {
+    "": {}, "bold": {"bold": True}, "dim": {"light": True}, "good": {"green": True}, "bad": {"red": True},
+    "odd": {"yellow": True}, "trouble": {"purple": True},
+}  # fmt: skip
+
+
+def summary(judged: Sequence[Judged], *, seed: int, quiet: bool = False, width: int = _WIDTH) -> list[Line]:
+    """Draw what was observed: a line for what gave one acceptable outcome, a histogram for everything else."""
+    lines: list[Line] = []
+    for same in _alike(judged):
+        if not _is_plain(same[0]):
+            lines += [one for each in same for one in histogram(_quietly(each), width=width, top=TOP)]
+        elif not quiet:
+            lines.append(_plain_line(same, width))
+    warned = dict.fromkeys(text for one in judged for text in one.observation.warnings)
+    if not quiet:
+        lines += [line(Span("warning: ", "odd"), one_line(text, width - 9)) for text in warned]
+    return [*lines, line(f"seed {seed}")] if lines else []
+
+
+def _quietly(judged: Judged) -> Judged:
+    """Leave out what is said elsewhere: warnings once for all, and why it failed beside the forbidden outcomes."""
+    why = "" if judged.verdict == "fail" else judged.why
+    return replace(judged, why=why, observation=replace(judged.observation, warnings=()))
+
+
+def _is_plain(judged: Judged) -> bool:
+    return judged.verdict == "pass" and [grade for grade, _ in judged.grades] == ["acceptable"]
+
+
+def _alike(judged: Sequence[Judged]) -> list[list[Judged]]:
+    """Put together what gave the same one acceptable outcome for one target; the rest stays alone, in its place."""
+    groups: dict[tuple[object, ...], list[Judged]] = {}
+    for index, one in enumerate(judged):
+        seen = one.observation
+        same = (seen.outcomes[0].outcome.key, one.grades[0][1]) if _is_plain(one) else (index,)
+        groups.setdefault((seen.target, *same), []).append(one)
+    return list(groups.values())
+
+
+def _plain_line(same: Sequence[Judged], width: int) -> Line:
+    first = same[0].observation
+    samples = sum(one.observation.samples for one in same)
+    head = f"  [{', '.join(one.method or first.mode for one in same)}]  {samples}x "
+    grade, why = same[0].grades[0]
+    tail = f"  {grade}" + (f": {one_line(why)}" if why else "")
+    room = width - 8 - len(first.target) - len(head)
+    text = one_line(first.outcomes[0].outcome.text(), max(room - len(tail), 40))
+    cut = one_line(tail, max(room - len(text) - 2, 20))  # without the spaces before it
+    return line(Span(f"{'pass':<8}", "good"), Span(first.target, "bold"), head, text, "  ", Span(cut, STYLES[grade]))

@@ -1,0 +1,249 @@
+"""Places, and the smallest statement of which of them have something in common.
+
+A place is where something was observed: a Python, a start method and a size. A statement is a union of boxes, each a
+choice of values per axis, or everything but such a union; it always covers exactly the places it was made for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.cells import PYTHONS, parse_cell
+from bench.errors import UsageError
+from bench.outcomes import METHODS
+from bench.report.lines import words
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from bench.record import Facts
+
+HOST = "this host"
+"""The size of a cell that was not cut to size: the host itself."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something was observed; `cell` is the name by which it can be run again, and tells no places apart."""
+
+    python: str
+    method: str
+    size: str
+    cell: str = field(compare=False)
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """A key that puts places as a person would: by Python, method, size."""
+        return (*_rank(PYTHONS, self.python), *_rank(METHODS, self.method), _size_order(self.size), self.cell)
+
+
+def place_of(cell: str, facts: Facts | None = None, method: str | None = None) -> Place:
+    """Give the place that a cell is, by its name if it has the form of one, else by what it says of itself."""
+    try:
+        found = parse_cell(cell)
+    except UsageError:
+        return _place_by_facts(cell, facts, method)
+    size = f"cpu{found.cpus}" if found.quota is None else f"quota{found.quota:g}"
+    return Place(str(found.python), method or found.method, size, cell)
+
+
+def _place_by_facts(cell: str, facts: Facts | None, method: str | None) -> Place:
+    if facts is None:
+        return Place("?", method or "?", HOST, cell)
+    version = ".".join(facts.python.split(".")[:2])
+    python = version if facts.implementation == "cpython" else facts.implementation + version
+    return Place(python, method or facts.method_granted or "?", HOST, cell)
+
+
+def _rank(known: tuple[str, ...], name: str) -> tuple[int, str]:
+    return (known.index(name) if name in known else len(known), name)
+
+
+def _size_order(size: str) -> tuple[int, float, str]:
+    if size.startswith("cpu") and size[3:].isdecimal():
+        return (0, float(size[3:]), size)
+    if size.startswith("quota"):
+        return (1, float(size[5:]), size)
+    return (2, 0.0, size)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A choice of values on each axis; `None` leaves the axis free."""
+
+    pythons: frozenset[str] | None = None
+    methods: frozenset[str] | None = None
+    sizes: frozenset[str] | None = None
+
+    def holds(self, place: Place) -> bool:
+        """Tell whether the place is in the box."""
+        return (
+            (self.pythons is None or place.python in self.pythons)
+            and (self.methods is None or place.method in self.methods)
+            and (self.sizes is None or place.size in self.sizes)
+        )
+
+    def among(self, places: Iterable[Place]) -> frozenset[Place]:
+        """Give those of the places that are in the box."""
+        return frozenset(place for place in places if self.holds(place))
+
+    @property
+    def cost(self) -> int:
+        """How much there is to read: the axes it names, and their values."""
+        return sum(1 + len(axis) for axis in (self.pythons, self.methods, self.sizes) if axis is not None)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Which of the places: those in any of the boxes, or with `but` those in none."""
+
+    boxes: tuple[Box, ...]
+    but: bool = False
+
+    def covers(self, universe: Iterable[Place]) -> frozenset[Place]:
+        """Give the places that the statement speaks of."""
+        return frozenset(place for place in universe if any(box.holds(place) for box in self.boxes) != self.but)
+
+    @property
+    def cost(self) -> int:
+        """How much there is to read: boxes above all, then their values; the way round has to be worth its phrase."""
+        return sum(100 + box.cost for box in self.boxes) + 2 * self.but
+
+
+def state(some: Collection[Place], universe: Collection[Place]) -> Statement:
+    """Give the smallest statement found that covers exactly `some` of the places in `universe`."""
+    inside, outside = frozenset(some), frozenset(universe).difference(some)
+    if not outside:
+        return Statement((Box(),))
+    either = (Statement(_cover(inside, universe)), Statement(_cover(outside, universe), but=True))
+    return min(either, key=lambda statement: statement.cost)
+
+
+def _cover(some: frozenset[Place], universe: Collection[Place]) -> tuple[Box, ...]:
+    """Cover places with boxes that hold no other: the largest first, as greedy set cover does."""
+    candidates = [(box, box.among(universe)) for box in _boxes_within(some, universe)]
+    chosen: list[Box] = []
+    left = set(some)
+    while left:
+        box, held = max(candidates, key=lambda one: (len(left & one[1]), -one[0].cost))
+        chosen.append(box)
+        left -= held
+    return _lean(chosen, [box for box, _ in candidates], some, universe)
+
+
+def _lean(
+    chosen: list[Box], candidates: list[Box], some: frozenset[Place], universe: Collection[Place]
+) -> tuple[Box, ...]:
+    """Make each box speak only of what the others leave to it, in the cheapest way: boxes may overlap after greed."""
+    lean = list(chosen)
+    for box in chosen:
+        lean.remove(box)
+        needed = some.difference(*(other.among(universe) for other in lean))
+        if len(needed) == 1:
+            lean.append(_around(needed, universe))  # a name is the shortest that can be said
+        elif needed:
+            fitting = [one for one in [_around(needed, universe), *candidates] if needed <= one.among(universe) <= some]
+            lean.append(min(fitting, key=lambda one: one.cost))
+    return tuple(sorted(lean, key=lambda box: box.cost))
+
+
+def _around(places: frozenset[Place], universe: Collection[Place]) -> Box:
+    pythons, methods, sizes = zip(*((place.python, place.method, place.size) for place in places), strict=True)
+    return _freed(Box(frozenset(pythons), frozenset(methods), frozenset(sizes)), universe)
+
+
+def _boxes_within(some: frozenset[Place], universe: Collection[Place]) -> Iterator[Box]:
+    """Give, for each choice of methods and sizes, the box with all the Pythons that it can have."""
+    methods, sizes = {p.method for p in universe}, {p.size for p in universe}
+    for chosen in itertools.product(_choices(methods), _choices(sizes)):
+        rows = [p for p in universe if p.method in chosen[0] and p.size in chosen[1]]
+        pythons = frozenset(p.python for p in rows).difference(p.python for p in rows if p not in some)
+        if pythons:
+            yield _freed(Box(pythons, *chosen), universe)
+
+
+def _choices(values: Collection[str]) -> Iterator[frozenset[str]]:
+    # All subsets of a few values; of many (a sweep over sizes) only each alone and all together.
+    lengths: Iterable[int] = range(1, len(values) + 1) if len(values) <= 5 else (1, len(values))
+    for length in lengths:
+        yield from map(frozenset, itertools.combinations(sorted(values), length))
+
+
+def _freed(box: Box, universe: Collection[Place]) -> Box:
+    """Leave out the axes without which the box holds the same places."""
+    held = box.among(universe)
+    for axes in sorted(itertools.product((True, False), repeat=3), key=sum):
+        tried = Box(
+            box.pythons if axes[0] else None, box.methods if axes[1] else None, box.sizes if axes[2] else None
+        )  # fmt: skip
+        if tried.among(universe) == held:
+            return tried
+    return box
+
+
+def where(some: Collection[Place], universe: Collection[Place], noun: str = "cell") -> str:
+    """Say in words which of the places: `only under spawn and forkserver (24 of 36 cells)`."""
+    if len(universe) == 1:
+        return f"in {name_of(next(iter(universe)))}"
+    if len(frozenset(some)) == len(frozenset(universe)):
+        return _everywhere(universe, noun)
+    if len(some) == 1:
+        return f"only in {name_of(next(iter(some)))} (of {len(universe)} {noun}s)"
+    found = state(some, universe)
+    boxes = _boxes_text(found.boxes, universe)
+    text = f"in all {noun}s except {boxes}" if found.but else f"only {boxes}"
+    return f"{text} ({len(some)} of {len(universe)} {noun}s)"
+
+
+def name_of(place: Place) -> str:
+    """Name a place: a cell by its name, the host by method and Python."""
+    return place.cell if place.size != HOST else f"{place.cell} under {place.method}"
+
+
+def _everywhere(universe: Collection[Place], noun: str) -> str:
+    if {place.size for place in universe} == {HOST}:
+        return f"under {words(_sorted(METHODS, {place.method for place in universe}))}"
+    return f"in both {noun}s" if len(universe) == 2 else f"in all {len(universe)} {noun}s"
+
+
+def _boxes_text(boxes: tuple[Box, ...], universe: Collection[Place]) -> str:
+    """Say the boxes one after the other; those that hold one place by its name."""
+    held = [(box, sorted(box.among(universe), key=lambda place: place.order)) for box in boxes]
+    names = sorted((places[0] for _, places in held if len(places) == 1), key=lambda place: place.order)
+    parts = [_box_text(box, universe) for box, places in held if len(places) > 1]
+    return "; and ".join([*parts, *([f"in {words([name_of(place) for place in names])}"] if names else [])])
+
+
+def _box_text(box: Box, universe: Collection[Place]) -> str:
+    parts = (
+        box.methods and f"under {words(_sorted(METHODS, box.methods))}",
+        box.pythons and f"on {_pythons_text(box.pythons, universe)}",
+        box.sizes and f"with {_sizes_text(box.sizes)}",
+    )
+    return " ".join(part for part in parts if part)
+
+
+def _sorted(known: tuple[str, ...], names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: _rank(known, name))
+
+
+def _pythons_text(chosen: frozenset[str], universe: Collection[Place]) -> str:
+    there = [p for p in _sorted(PYTHONS, {place.python for place in universe}) if p[:1].isdigit()]
+    versions = [p for p in there if p in chosen]
+    others = _sorted(PYTHONS, chosen.difference(versions))
+    start = there.index(versions[0]) if versions else 0
+    if len(versions) >= 3 and there[start : start + len(versions)] == versions:
+        last = start + len(versions) == len(there)
+        versions = [f"{versions[0]} and later" if last else f"{versions[0]} to {versions[-1]}"]
+    return words([*versions, *others])
+
+
+def _sizes_text(sizes: frozenset[str]) -> str:
+    ordered = sorted(sizes, key=_size_order)
+    cpus = [size[3:] for size in ordered if size.startswith("cpu")]
+    parts = [f"{words(cpus, 'or')} {'CPU' if cpus == ['1'] else 'CPUs'}"] if cpus else []
+    parts += [f"a quota of {size[5:]} CPUs" for size in ordered if size.startswith("quota")]
+    parts += [size for size in ordered if not size.startswith(("cpu", "quota"))]
+    return words(parts, "or")

@@ -1,0 +1,167 @@
+"""The end of a run in text: the grid, each finding once, and one line that sums up."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from bench.report import findings as found
+from bench.report.grid import STYLES, grid
+from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words
+from bench.report.places import HOST, where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bench.record import CellStatus
+    from bench.report.findings import Distribution, Finding, Note
+    from bench.report.loaded import RunRecords
+    from bench.report.places import Place
+
+TOP = 5
+"""Values of a distribution that are named; how many more there are is said."""
+
+_NAMES: dict[CellStatus, str] = {
+    "pass": "passed",
+    "fail": "failed",
+    "error": "errors",
+    "timeout": "timed out",
+    "oom": "out of memory",
+    "crash": "crashed",
+}
+
+
+def report(run: RunRecords, *, width: int = 100) -> list[Line]:
+    """Give the whole report of a run; lines are at most about `width` characters, names and commands stay whole."""
+    return [*grid(run), line(), *findings_text(run, width), summary_line(run)]
+
+
+def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
+    """Give each finding once: forbidden, failed tests, interesting, warnings, then what could not be said and why."""
+    every = found.findings(run)
+    bad = [one for one in every if one.grade == "forbidden"]
+    odd = [one for one in every if one.grade == "interesting"]
+    return [
+        *_section("Forbidden", "bad", [_finding(one, run, width) for one in bad]),
+        *_section("Failed tests", "bad", [_failed_test(one, run, width) for one in found.failed_tests(run)]),
+        *_section("Interesting", "odd", [_finding(one, run, width) for one in odd]),
+        *_section("Warnings from Python", "odd", [_note(one, width) for one in found.warnings(run)]),
+        *_section("Unknown", "trouble", [_note(one, width) for one in found.unknowns(run)]),
+        *_section("Cells without a verdict", "trouble", [_trouble(one, width) for one in found.troubles(run)]),
+    ]
+
+
+def _section(title: str, style: Style, entries: Sequence[Sequence[Line]]) -> Iterator[Line]:
+    if entries:
+        yield line(Span(f"{title} ({len(entries)})", style))
+        for entry in entries:
+            yield from entry
+        yield line()
+
+
+def _finding(one: Finding, run: RunRecords, width: int) -> list[Line]:
+    again = reproduce(one.first.place, one.target, run, one.first.seed)
+    return [
+        line("  ", Span(one.target, "bold")),
+        *(_spread(one, one.distribution, width) if one.distribution else _outcome(one, width)),
+        line(f"      {where(one.places, one.universe)}: {_how_often(one)}"),
+        *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" else []),
+        *([line("      witness: ", text)] if one.grade == "forbidden" and (text := _witness(one, width)) else []),
+    ]
+
+
+def _how_often(one: Finding) -> str:
+    if one.count == one.samples:
+        return f"all {counted(one.samples, 'sample')}" if one.samples > 1 else "the only sample"
+    return f"{one.count:,} of {counted(one.samples, 'sample')}"
+
+
+def _outcome(one: Finding, width: int) -> list[Line]:
+    others = f" (and {len(one.texts) - 1} of other wording)" if len(one.texts) > 1 else ""
+    return [
+        line("      ", one_line(one.texts[0], 2 * width - 6 - len(others)), others),
+        *([line("      why: ", one_line(one.why, 2 * width))] if one.why else []),
+    ]
+
+
+def _spread(one: Finding, spread: Distribution, width: int) -> list[Line]:
+    named = [f"{one_line(text, 30)} ({count:,})" for text, count in spread.top[:TOP]]
+    more = [f"{spread.distinct - TOP:,} more"] if spread.distinct > TOP else []
+    least, median, greatest = map(percent, spread.acceptable)
+    span = f" from {spread.span[0]} to {spread.span[1]}" if spread.span else ""
+    return [
+        line(f"      {spread.distinct:,} different values{span}: ", one_line(words([*named, *more]), width)),
+        *([line("      why: ", one_line(one.why, 2 * width))] if one.why else []),
+        line(f"      acceptable in {least} to {greatest} of a cell's samples (median {median})"),
+    ]
+
+
+def _witness(one: Finding, width: int) -> str:
+    pairs = one.first.tally.witness.items()
+    return one_line(", ".join(f"{key} {text}" for key, text in pairs if isinstance(text, (str, int))), width - 15)
+
+
+def _failed_test(note: Note, run: RunRecords, width: int) -> list[Line]:
+    first = min(note.places, key=lambda place: place.order)
+    return [
+        line("  ", Span(note.targets[0], "bold"), f"  {note.kind}"),
+        line("      ", one_line(note.text, width - 6)),
+        line(f"      {where(note.places, note.universe)}"),
+        line("      again: ", Span(reproduce(first, None, run, run.seed), "bold")),
+    ]
+
+
+def _note(note: Note, width: int) -> list[Line]:
+    targets = words([*note.targets[:4], *([f"{len(note.targets) - 4} more"] if len(note.targets) > 4 else [])])
+    return [
+        line("  ", one_line(note.text, 2 * width)),
+        line(f"      {where(note.places, note.universe)}, from {targets}"),
+    ]
+
+
+def _trouble(note: Note, width: int) -> list[Line]:
+    return [
+        line("  ", Span(note.kind, "trouble"), ": ", one_line(note.text or "no reason was recorded", 2 * width)),
+        line(f"      {where(note.places, note.universe)}"),
+    ]
+
+
+def reproduce(place: Place, target: str | None, run: RunRecords, seed: int | None) -> str:
+    """Give the command that runs one target, or the user's own command, in one place again."""
+    command = [str(word) for word in run.run.get("command") or ()]
+    targets = _arguments(target, [str(one) for one in run.run.get("targets") or ()])
+    engine = ["--engine", str(run.run["engine"])] if run.run.get("engine") not in (None, "docker", "auto") else []
+    seeded = [] if seed is None else ["--seed", str(seed)]
+    if place.size == HOST:
+        return shlex.join(["bench", "run", *targets, "--method", place.method, *seeded])
+    if command:
+        return shlex.join(["bench", "cell", place.cell, *engine, *seeded, "--", *command])
+    return shlex.join(["bench", "cell", place.cell, *targets, *engine, *seeded])
+
+
+def _arguments(target: str | None, given: Sequence[str]) -> list[str]:
+    """Name a recorded target as the command line knows it: a program of a file by the file that was given."""
+    if target is None:
+        return list(given)
+    module, _, name = target.partition(":")
+    last = module.rpartition(".")[2]
+    files = [one.partition("::")[0] for one in given if one.partition("::")[0].endswith(".py")]
+    here = [file for file in files if file.rpartition("/")[2] == f"{last}.py"]
+    return [f"{here[0]}::{name}"] if here else [target] if not files else list(given)
+
+
+def summary_line(run: RunRecords) -> Line:
+    """Sum up: how many cells of each status, how long it took, and how long it had to take at least."""
+    counts = {status: sum(cell.status == status for cell in run.cells) for status in STYLES}
+    parts: list[str | Span] = []
+    for status, number in counts.items():
+        if number:
+            parts += [", " if parts else "", Span(f"{number} {_NAMES.get(status, status)}", STYLES[status])]
+    return line(*parts, *([f" in {_times(run)}"] if parts and run.makespan_s else []))
+
+
+def _times(run: RunRecords) -> str:
+    makespan, bound = run.makespan_s or 0.0, run.run.get("lower_bound_s")
+    if not isinstance(bound, (int, float)) or bound <= 0:
+        return duration(makespan)
+    return f"{duration(makespan)} ({makespan / bound:.2f} x the lower bound of {duration(bound)})"
