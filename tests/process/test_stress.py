@@ -1,0 +1,158 @@
+"""Stress mode on real processes, under every start method."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.observation import Observation
+from bench.outcomes import METHODS, Conditions
+from bench.process import tree
+from bench.repeat import observe as observe_repeat
+from bench.stress import Progress, observe
+from bench.targets import Found, find
+from bench.verdict import judge
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc"),
+]
+
+SCENARIOS = Path(__file__).parent.parent / "fixtures" / "scenarios.py"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+
+
+def named(name: str) -> Found:
+    (found,) = find([f"{SCENARIOS}::{name}"])
+    return found
+
+
+def stressed(name: str, method: str = "fork", seconds: float = 0.4, cpus: int | None = None) -> Observation:
+    return observe(named(name), method=method, seconds=seconds, seed=1, cpus=cpus)
+
+
+def verdict(name: str, observation: Observation, method: str = "fork") -> str:
+    return judge(named(name).program.expectations, observation, Conditions(method, VERSION, 2)).status
+
+
+def kinds(observation: Observation) -> set[str]:
+    return {one.outcome.kind for one in observation.outcomes}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    mine = [p for p in tree.processes() if "BENCH_SAMPLE" in tree.environment(p.pid) and _is_ours(p)]
+    assert not mine
+
+
+def _is_ours(proc: tree.Proc) -> bool:
+    seen = proc
+    while (parent := tree.read(seen.ppid)) is not None and parent.pid > 1:
+        if parent.pid == os.getpid():
+            return True
+        seen = parent
+    return False
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_lost_update_is_seen_and_under_a_lock_never(method: str) -> None:
+    racing = stressed("WithoutLock", method, 1.0)
+    assert {one.outcome.value for one in racing.outcomes} >= {200}
+    assert len(racing.outcomes) > 1
+    assert verdict("WithoutLock", racing, method) == "pass"
+    locked = stressed("WithLock", method)
+    assert [one.outcome.value for one in locked.outcomes] == [200]
+    assert verdict("WithLock", locked, method) == "pass"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_deadlock_is_a_hang_with_each_actors_stack_within_its_deadline(method: str) -> None:
+    begun = time.monotonic()
+    seen = stressed("Deadlock", method, 0.1)
+    hang = next(one for one in seen.outcomes if one.outcome.kind == "hang")
+    assert time.monotonic() - begun < 0.5 + 2 + 1  # the deadline, and starting the group
+    assert "there waits in" in str(hang.outcome.detail["summary"])
+    assert "back waits in" in str(hang.outcome.detail["summary"])
+    processes = hang.outcome.detail["processes"]
+    assert isinstance(processes, list)
+    assert {"MainProcess", "there", "back"} <= {one["name"] for one in processes if isinstance(one, dict)}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("Raises", "raised"), ("Dies", "crash"), ("LockHeld", "leak"), ("ItemLeft", "leak"), ("Feeders", "value"),
+     ("Files", "value"), ("SetsAttributes", "value")],
+)  # fmt: skip
+def test_each_scenario_gives_what_it_is_for_and_nothing_unexpected(name: str, kind: str, method: str) -> None:
+    seen = stressed(name, method, 0.3)
+    assert kind in kinds(seen)
+    assert verdict(name, seen, method) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
+    assert seen.samples == sum(one.count for one in seen.outcomes)
+
+
+def test_what_an_actor_raised_is_told_with_its_name_and_place() -> None:
+    raised = next(one.outcome for one in stressed("Raises").outcomes if one.outcome.kind == "raised")
+    assert (raised.detail["process"], raised.detail["role"]) == ("looks", "child")
+    assert "scenarios.py" in str(raised.detail["where"])
+
+
+@pytest.mark.parametrize("name", ["ResultHangs", "ResultRaises", "StateRaises"])
+def test_trouble_in_the_main_process_is_an_outcome_too(name: str) -> None:
+    seen = stressed(name, seconds=0.1)
+    assert seen.samples
+    assert kinds(seen) == {"hang" if name == "ResultHangs" else "raised"}
+    assert verdict(name, seen) != "fail", [one.outcome.text() for one in seen.outcomes]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_state_that_cannot_be_sent_is_refused(method: str) -> None:
+    with pytest.raises(UsageError, match="NotSent: its state cannot be sent to a process: TypeError"):
+        stressed("NotSent", method)
+
+
+def test_an_actor_that_returns_something_is_refused() -> None:
+    with pytest.raises(UsageError, match="its actor one returns something"):
+        stressed("ReturnsSomething")
+
+
+@pytest.mark.parametrize("name", ["ThreeActors", "FourActors", "EightActors"])
+def test_more_actors_than_cpus_take_turns(name: str) -> None:
+    seen = stressed(name)
+    assert len(seen.outcomes) == 1
+    assert seen.outcomes[0].outcome.kind == "value"
+    assert "not all of them run at once" in seen.warnings[0] or (os.cpu_count() or 1) > 2
+
+
+def test_one_cpu_is_said() -> None:
+    seen = stressed("WithoutEvenItsOwn", cpus=1)
+    assert "on one CPU the 2 actors take turns" in seen.warnings[0]
+    assert seen.samples > 100
+
+
+def test_a_number_of_samples_is_kept_to() -> None:
+    told: list[Progress] = []
+    seen = observe(named("WithLock"), method="fork", samples=500, seed=1, on_progress=told.append)
+    assert seen.samples == 500
+    assert told[-1].samples == 500
+
+
+def test_what_cannot_be_shown_to_be_restorable_is_made_anew_and_that_is_said() -> None:
+    figures = stressed("Files").extra["stress"]
+    assert isinstance(figures, dict)
+    assert figures["rebuilt"] == 1.0
+    assert "folder" in str(figures["why_rebuilt"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["WithLock", "ThreeActors", "LockHeld", "Feeders"])
+def test_repeat_mode_runs_scenarios_too(name: str, method: str) -> None:
+    seen = observe_repeat(named(name), method=method, samples=1, seed=1)
+    assert verdict(name, seen, method) == "pass", seen.outcomes[0].outcome

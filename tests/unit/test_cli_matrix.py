@@ -1,0 +1,310 @@
+"""The matrix and its cells from the command line, over an engine without processes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+from rich.console import Console
+from rich.style import Style
+
+import bench
+from bench import leases
+from bench.cells import parse_cell
+from bench.cli import main, running
+from bench.cli.output import COLOURS
+from bench.engines.base import Ended, Ready
+from bench.observation import Observation, Seen, tally
+from bench.outcomes import value
+from bench.plan import make_plan
+from bench.record import Facts, Judged, Test, dump
+from bench.report.board import BoardState
+from bench.run import CellEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from bench.cells import Python
+    from bench.engines.base import Engine, Job, Refused
+    from bench.images import Project
+
+    Ran = Callable[..., tuple[int, str, str]]
+
+GOOD = """
+from bench import deterministic, program
+
+@program(deterministic(3))
+def three(mp):
+    return 3
+"""
+
+
+@dataclass
+class FakeEngine:
+    """Two CPUs; each cell records one observation, whose value is `gives(job)`, and 3 is acceptable."""
+
+    gives: Callable[[Job], int] = lambda job: 3
+    test: str | None = None
+    stops: bool = False
+    name: str = "docker"
+    jobs: list[Job] = field(default_factory=list)
+    project: Project | None = None
+
+    def cpus(self) -> tuple[int, ...]:
+        return (0, 1)
+
+    def prepare(
+        self,
+        pythons: Sequence[Python],
+        project: Project | None,
+        progress: Callable[[str], None],
+        *,
+        stop: threading.Event | None = None,
+    ) -> Mapping[Python, Ready | Refused]:
+        progress("preparing")
+        self.project = project
+        return {python: Ready(python, "somewhere") for python in pythons}
+
+    def run(
+        self,
+        job: Job,
+        ready: Ready,
+        *,
+        records: Callable[[bytes], None],
+        log: Callable[[bytes], None],
+        stop: threading.Event,
+    ) -> Ended:
+        self.jobs.append(job)
+        log(b"what pytest printed\n")
+        cell, python = job.cell, f"{job.cell.python.version}.1"
+        count = len(job.cpus)
+        facts = Facts(cell.name, python, "cpython", cell.method, cell.method, count, job.cpus, 2, 2, count, "docker", 7)
+        records(dump(facts))
+        if self.stops:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stop.wait(10)
+            return Ended(interrupted=True, seconds=1.0)
+        if self.test:
+            records(dump(Test(cell.name, "tests/test_a.py::test_b", "failed", 0.1, self.test)))
+            return Ended(1, seconds=1.0)
+        records(dump(self._judged(job)))
+        return Ended(0 if self.gives(job) == 3 else 1, seconds=1.0)
+
+    def _judged(self, job: Job) -> Judged:
+        good = self.gives(job) == 3
+        tallies = tally([[Seen(value(self.gives(job)), {"seed": 7})]])
+        seen = Observation("good:three", "repeat", job.cell.name, 1, 0.5, tallies)
+        grade = ("acceptable", "") if good else ("forbidden", "nobody listed it")
+        return Judged(seen, "pass" if good else "fail", "", (grade,), job.cell.method)  # type: ignore[arg-type]  # a grade from the table
+
+    def clean(self) -> list[str]:
+        return []
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(leases, "FOLDER", tmp_path / "leases")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "good", raising=False)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text("[project]\nname = 'p'\n")
+    (project / "good.py").write_text(GOOD)
+    monkeypatch.chdir(project)
+    return project
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[FakeEngine], Ran]:
+    """Have commands use an engine."""
+
+    def use(engine: FakeEngine) -> Ran:
+        def chosen(name: str) -> Engine:
+            return engine
+
+        def run(*arguments: str) -> tuple[int, str, str]:
+            status = main(arguments)
+            captured = capsys.readouterr()
+            return status, captured.out, captured.err
+
+        monkeypatch.setattr("bench.cli.matrix_command.engine_of", chosen)
+        monkeypatch.setattr("bench.cli.cell_command.engine_of", chosen)
+        return run
+
+    return use
+
+
+def test_a_matrix_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine()
+    status, out, err = on(engine)("matrix", "good.py", "--python", "3.13,3.14", "--seed", "7")
+    assert status == 0
+    rows = [row.split() for row in out.splitlines()]
+    assert rows[0] == ["Python", "method", "cpu1", "cpu2", "cpu4"]
+    assert rows[1] == ["3.13", "fork", "pass", "pass", "unavailable"]
+    assert "needs 4 CPUs, and there are 2" in out
+    assert rows[-1][:5] == ["12", "passed,", "6", "unavailable", "in"]
+    assert len(engine.jobs) == 12
+    assert err.splitlines()[0] == "preparing"
+    (folder,) = (here / "bench-runs").iterdir()
+    assert err.endswith(f"bench: records: bench-runs/{folder.name}\n")
+    assert len(list((folder / "cells").iterdir())) >= 12
+    recorded = json.loads((folder / "run.json").read_text())
+    jsonschema.validate(recorded, json.loads((Path(bench.__file__).parent / "schema/run-v1.json").read_text()))
+    assert recorded["seed"] == 7
+
+
+def test_what_failed_is_said_once_with_its_cells_and_the_line_that_runs_it_again(
+    here: Path, on: Callable[[FakeEngine], Ran]
+) -> None:
+    run = on(FakeEngine(gives=lambda job: 4 if job.cell.method == "spawn" else 3))
+    status, out, _ = run("matrix", "good.py", "--python", "3.13,3.14", "--cpus", "1,2")
+    assert status == 1
+    assert out.count("nobody listed it") == 1
+    assert "only under spawn (4 of 12 cells): all 4 samples" in out
+    assert "again: bench cell py313-spawn-cpu1 good.py::three --seed 7" in out
+
+
+def test_missing_cpus_that_were_asked_for_are_inconclusive(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    assert on(FakeEngine())("matrix", "good.py", "--cpus", "2,4", "--python", "3.14")[0] == 5
+
+
+def test_a_dry_run_shows_the_plan_and_starts_nothing(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine()
+    status, out, _ = on(engine)(
+        "matrix", "good.py", "--dry-run", "--python", "3.14", "--method", "spawn", "--skip", "*cpu1"
+    )
+    assert status == 0
+    assert out == (
+        "py314-spawn-cpu1  excluded     left out by --skip *cpu1\n"
+        "py314-spawn-cpu2  run\n"
+        "py314-spawn-cpu4  unavailable  needs 4 CPUs, and there are 2\n"
+        "1 cell of docker would run good.py; 2 would not\n"
+    )
+    assert not engine.jobs
+    assert not (here / "bench-runs").exists()
+
+
+def test_a_signal_stops_the_matrix_and_keeps_what_is_recorded(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    status, out, _ = on(FakeEngine(stops=True))("matrix", "good.py", "--python", "3.14", "--cpus", "2", "--out", "o")
+    assert status == 130
+    assert "interrupted" in out
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert json.loads((here / "o/run.json").read_text())["interrupted"] is True
+    assert any(b'"facts"' in path.read_bytes() for path in (here / "o/cells").iterdir())
+
+
+def test_a_command_runs_in_place_of_programs_with_the_project(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine(test="AssertionError: no")
+    status, out, _ = on(engine)("matrix", "--python", "3.14", "--cpus", "1", "--", "pytest", "-k", "a b", "--", "x")
+    assert status == 1
+    assert all(job.arguments[-6:] == ("--", "pytest", "-k", "a b", "--", "x") for job in engine.jobs)
+    assert engine.project is not None
+    assert engine.project.root == here
+    assert "tests/test_a.py::test_b  failed" in out
+    assert "again: bench cell py314-fork-cpu1 --seed 0 -- pytest -k 'a b' -- x" in out
+
+
+def test_targets_are_named_as_the_project_sees_them(
+    here: Path, on: Callable[[FakeEngine], Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "sub").mkdir()
+    monkeypatch.chdir(here / "sub")
+    engine = FakeEngine()
+    run = on(engine)
+    assert run("matrix", "../good.py::three", "--python", "3.14", "--cpus", "1")[0] == 0
+    assert {job.arguments[-1] for job in engine.jobs} == {"good.py::three"}
+    (here.parent / "elsewhere.py").write_text(GOOD)
+    status, _, err = run("matrix", "../../elsewhere.py")
+    assert status == 2
+    assert "is outside of the project" in err
+
+
+def test_the_demos_need_no_project(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine()
+    assert on(engine)("cell", "py314-spawn-cpu2", "bench.demos.account:with_lock")[0] == 0
+    assert engine.project is None
+    assert engine.jobs[0].arguments[-1] == "bench.demos.account:with_lock"
+
+
+def test_a_cell_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine()
+    status, out, err = on(engine)("cell", "py314-spawn-cpu2", "good.py", "--samples", "4", "--out", "o")
+    assert status == 0
+    assert out.splitlines()[0].startswith("pass    good:three  [repeat, spawn, py314-spawn-cpu2]")
+    assert out.splitlines()[-1] == "pass    py314-spawn-cpu2 on cpython 3.14.1, CPUs 0,1, 1.0 s"
+    assert "what pytest printed" not in out
+    assert "--samples" in engine.jobs[0].arguments
+    assert err.endswith("bench: records: o\n")
+
+
+def test_a_cell_that_fails_shows_its_log(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    status, out, _ = on(FakeEngine(gives=lambda job: 4))("cell", "py314-spawn-cpu1", "good.py")
+    assert status == 1
+    assert out.startswith("what pytest printed\n")
+    assert not (here / "bench-runs").exists()
+
+
+def test_a_cell_that_this_host_has_too_few_cpus_for(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    status, out, _ = on(FakeEngine())("cell", "py314-spawn-cpu4", "good.py")
+    assert status == 5
+    assert out == "unavailable py314-spawn-cpu4, 0.0 s: needs 4 CPUs, and there are 2\n"
+
+
+def test_the_configuration_stands_in_for_what_is_not_given(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    table = 'python = ["3.12"]\ncpus = [1]\nmethod = "fork"\ntargets = ["good.py"]\ndeadline = 5\nout = "kept"\n'
+    (here / "pyproject.toml").write_text(f"[tool.bench]\n{table}")
+    engine = FakeEngine()
+    run = on(engine)
+    assert run("matrix")[0] == 0
+    assert [job.cell.name for job in engine.jobs] == ["py312-fork-cpu1"]
+    assert "--deadline" in engine.jobs[0].arguments
+    assert (here / "kept" / "run.json").exists()
+    assert run("matrix", "--method", "spawn", "--out", "other")[0] == 0
+    assert engine.jobs[-1].cell.method == "spawn"
+
+
+def test_a_host_without_an_engine_is_told_of_and_cells_run_on_it(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    assert main(["matrix", "good.py", "--dry-run", "--python", "3.14"]) == 0
+    captured = capsys.readouterr()
+    assert "would run good.py" in captured.out
+    assert captured.err.startswith("bench: cells run as processes of this host (--engine local), since no Docker")
+
+
+def test_doctor_and_clean_say_what_there_is_without_an_engine(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    monkeypatch.setattr("bench.engines.local.LocalEngine.clean", lambda engine: ["cell-1"])
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for what in ("python", "start methods", "docker", "CPUs", "leases", "interpreters", "/dev/shm", "TMPDIR"):
+        assert f" {what}" in out
+    assert main(["clean"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "removed cell-1\n"
+    assert captured.err.startswith("bench: docker: nothing cleaned, since")
+
+
+def test_a_terminal_gets_the_board_in_colours_that_rich_knows() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=10)
+    plan = make_plan([parse_cell("py314-fork-cpu1")], run="r", host_cpus=2)
+    state = BoardState.of(plan, 2).apply(CellEnded(plan.to_run[0], "fail", "no", 1.0))
+    text = running.drawn(state, threading.Event(), time.time(), console)
+    console.print(text)
+    assert text.plain.startswith("1 of 1 cells done, 1 FAIL | 0 running")
+    assert "no" in text.plain.splitlines()[1]
+    assert all(Style.parse(running.rich_style(style)) is not None for style in COLOURS)

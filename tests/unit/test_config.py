@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.config import Config, find_config, load_config, parse_bytes, parse_config
+from bench.errors import UsageError
+from bench.plan import parse_axes
+
+
+def project(folder: Path, text: str) -> Path:
+    path = folder / "pyproject.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    path = project(
+        tmp_path,
+        """
+        [tool.bench]
+        python = ["3.10", "pypy3.11"]
+        method = "fork, spawn"
+        cpus = [1, 2, "quota0.5"]
+        select = "py31*"
+        skip = ["*-cpu4", "pypy*-spawn-*"]
+        targets = ["tests/programs.py", "package.module:Name"]
+        samples = 20
+        seconds = 2
+        deadline = 1.5
+        timeout = 300
+        jobs = 2
+        engine = "local"
+        memory = "512m"
+        pids = 128
+        shm = 1048576
+        out = "runs"
+        requirements = ["numpy>=2"]
+        include = ["src/**"]
+        exclude = ["docs/**", "*.bin"]
+        """,
+    )
+    assert load_config(tmp_path) == Config(
+        python=("3.10", "pypy3.11"),
+        method=("fork", "spawn"),
+        cpus=("1", "2", "quota0.5"),
+        select="py31*",
+        skip="*-cpu4 pypy*-spawn-*",
+        targets=("tests/programs.py", "package.module:Name"),
+        samples=20,
+        seconds=2.0,
+        deadline=1.5,
+        timeout=300.0,
+        jobs=2,
+        engine="local",
+        memory=512 * 1024**2,
+        pids=128,
+        shm=1024**2,
+        out="runs",
+        requirements=("numpy>=2",),
+        include=("src/**",),
+        exclude=("docs/**", "*.bin"),
+        path=path,
+    )
+
+
+def test_its_axes_are_those_of_the_plan(tmp_path: Path) -> None:
+    project(tmp_path, '[tool.bench]\npython = "3.14"\ncpus = 2')
+    config = load_config(tmp_path)
+    assert [cell.name for cell in parse_axes(config.python, config.method, config.cpus).cells()] == [
+        "py314-fork-cpu2",
+        "py314-spawn-cpu2",
+        "py314-forkserver-cpu2",
+    ]
+
+
+def test_the_nearest_project_upwards_counts(tmp_path: Path) -> None:
+    project(tmp_path, "[tool.bench]\njobs = 1")
+    inner = tmp_path / "inner"
+    (inner / "src" / "deep").mkdir(parents=True)
+    path = project(inner, "[tool.bench]\njobs = 2")
+    assert find_config(inner / "src" / "deep") == path
+    assert (load_config(inner / "src" / "deep").jobs, load_config(tmp_path).jobs) == (2, 1)
+    assert load_config(inner / "src").root == inner
+
+
+def test_a_project_that_says_nothing_has_the_defaults(tmp_path: Path) -> None:
+    path = project(tmp_path, "[project]\nname = 'x'")
+    assert load_config(tmp_path) == Config(path=path)
+    assert Config().root is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("samles = 3", "unknown key 'samles' in [tool.bench]; did you mean samples?"),
+        ("pythons = ['3.14']", "did you mean python?"),
+        ("colour = 1", "unknown key 'colour' in [tool.bench]; there are python, method"),
+        ("samples = 0", "samples in [tool.bench] is 0; give a whole number from 1 up"),
+        ("samples = 1.5", "give a whole number"),
+        ("samples = true", "is true; give a whole number"),
+        ("jobs = 'two'", "jobs in [tool.bench] is 'two'; give a whole number"),
+        ("seconds = -1", "give a number of seconds greater than 0"),
+        ("seconds = inf", "give a number of seconds"),
+        ("timeout = nan", "give a number of seconds"),
+        ("engine = 'podman'", "give one of auto, docker, local"),
+        ("engine = []", "give one of auto, docker, local"),
+        ("python = 3.10", "give versions as strings"),
+        ("python = [3.14]", "give versions as strings"),
+        ("cpus = [1.5]", "give numbers of CPUs"),
+        ("cpus = true", "give numbers of CPUs"),
+        ("method = [1]", "give a string or a list of strings"),
+        ("targets = {a = 1}", "give a string or a list of strings"),
+        ("exclude = ['']", "give a string or a list of strings"),
+        ("memory = 'lots'", "give a size such as"),
+        ("memory = 0", "give a size such as"),
+        ("shm = false", "give a size such as"),
+        ("out = ''", "give a string"),
+        (f"out = [{', '.join(['1'] * 99)}]", "...; give a string"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
+    path = project(tmp_path, f"[tool.bench]\n{text}")
+    with pytest.raises(UsageError) as caught:
+        load_config(tmp_path)
+    assert str(caught.value).startswith(str(path))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[tool.bench\n", "a = ", "\x00"])
+def test_what_is_no_toml_is_named(tmp_path: Path, text: str) -> None:
+    path = project(tmp_path, text)
+    with pytest.raises(UsageError, match=f"{path} is no valid TOML"):
+        load_config(tmp_path)
+
+
+def test_what_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="is no valid TOML"):
+        load_config(tmp_path)
+
+
+def test_the_table_must_be_one() -> None:
+    with pytest.raises(UsageError, match=r"make it a table, \[tool.bench\]"):
+        parse_config(7, Path("pyproject.toml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1", 1), ("64m", 64 * 1024**2), ("2G", 2 * 1024**3), ("1.5 GiB", 3 * 1024**3 // 2), ("8kb", 8192)],
+)
+def test_sizes_have_units(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "m", "0", "-1", "1t", "1e3", "0.1", "1 2m", "nan"])
+def test_sizes_that_cannot_be_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="for example 512m"):
+        parse_bytes(text)

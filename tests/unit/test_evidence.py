@@ -1,0 +1,171 @@
+"""From evidence to outcome, without a process: every rule of precedence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bench.process.stacks import Stack
+from bench.repeat.evidence import Evidence, decide, warnings_of
+
+MAIN, CHILD, OTHER = 10, 11, 12
+STARTED = {"event": "started", "pid": MAIN, "child": CHILD, "name": "P-1", "method": "fork"}
+OTHER_STARTED = {"event": "started", "pid": MAIN, "child": OTHER, "name": "P-2", "method": "fork"}
+RETURNED = {"event": "returned", "pid": MAIN, "value": 200, "threads": [], "descriptors": []}
+
+
+def reaped(child: int, code: int) -> dict[str, Any]:
+    return {"event": "reaped", "pid": MAIN, "child": child, "code": code}
+
+
+def raised(pid: int, kind: str = "ValueError", **more: Any) -> dict[str, Any]:
+    return {"event": "raised", "pid": pid, "name": "P-1", "type": kind, "bases": [kind], "message": "no",
+            "where": "p.py:3 in f", "traceback": "...", **more}  # fmt: skip
+
+
+def evidence(*events: dict[str, Any], status: int | None = 0, **more: Any) -> Evidence:
+    return Evidence(status, events, MAIN, **more)
+
+
+def test_a_value_counts_when_every_process_ended_well() -> None:
+    outcome = decide(evidence(STARTED, reaped(CHILD, 0), RETURNED))
+    assert (outcome.kind, outcome.value) == ("value", 200)
+
+
+def test_the_right_value_with_a_failed_child_is_no_value() -> None:
+    outcome = decide(evidence(STARTED, raised(CHILD), reaped(CHILD, 1), RETURNED))
+    assert (outcome.kind, outcome.detail["process"], outcome.detail["role"]) == ("raised", "P-1", "child")
+
+
+def test_an_exit_status_without_an_exception_is_a_crash() -> None:
+    outcome = decide(evidence(STARTED, reaped(CHILD, 3), RETURNED))
+    assert (outcome.kind, outcome.detail["exit"]) == ("crash", 3)
+
+
+def test_a_child_whose_end_nobody_saw_is_no_value() -> None:
+    assert decide(evidence(STARTED, RETURNED)).kind == "crash"
+
+
+def test_a_child_that_told_of_its_own_end_needs_no_parent() -> None:
+    assert decide(evidence(STARTED, {"event": "ended", "pid": CHILD, "code": 0}, RETURNED)).kind == "value"
+
+
+def test_a_signal_comes_before_the_exceptions_that_follow_from_it() -> None:
+    eof = raised(MAIN, "EOFError", name="MainProcess")
+    outcome = decide(evidence(STARTED, eof, reaped(CHILD, -11), status=1))
+    assert (outcome.kind, outcome.detail["signal"]) == ("crash", "SIGSEGV")
+    assert outcome.detail["also"] == ["raised EOFError: no (in MainProcess at p.py:3 in f)"]
+
+
+def test_of_two_exceptions_the_first_is_the_outcome() -> None:
+    outcome = decide(evidence(STARTED, raised(CHILD, "KeyError"), raised(MAIN, "EOFError"), status=1))
+    assert outcome.detail["type"] == "KeyError"
+
+
+def test_a_child_that_the_program_ended_itself_is_no_crash() -> None:
+    signalled = {"event": "signalled", "pid": MAIN, "child": CHILD, "signal": 15}
+    assert decide(evidence(STARTED, signalled, reaped(CHILD, -15), RETURNED)).kind == "value"
+
+
+def test_one_that_it_did_not_end_is() -> None:
+    signalled = {"event": "signalled", "pid": MAIN, "child": CHILD, "signal": 15}
+    outcome = decide(evidence(STARTED, OTHER_STARTED, signalled, reaped(CHILD, -15), reaped(OTHER, -9), RETURNED))
+    assert (outcome.kind, outcome.detail["process"], outcome.detail["signal"]) == ("crash", "P-2", "SIGKILL")
+
+
+@pytest.mark.parametrize(("status", "text"), [(-9, "SIGKILL"), (3, "exit status 3"), (0, "exit status 0")])
+def test_a_main_process_that_ends_without_returning_crashed(status: int, text: str) -> None:
+    assert decide(evidence(status=status)).text() == f"crash: MainProcess ended with {text}"
+
+
+def test_a_main_process_that_fails_after_returning_crashed() -> None:
+    outcome = decide(evidence(RETURNED, status=120))
+    assert (outcome.kind, outcome.detail["why"]) == ("crash", "after the program returned")
+
+
+def test_a_thread_that_raised_is_no_value() -> None:
+    outcome = decide(evidence(raised(MAIN, thread="QueueFeederThread"), RETURNED))
+    assert outcome.detail["process"] == "P-1, thread QueueFeederThread"
+
+
+DUMP = '''Thread 0x1 (most recent call first):
+  File "/lib/q.py", line 9 in _feed
+
+Current thread 0x2 (most recent call first):
+  File "{lib}/multiprocessing/popen_fork.py", line 27 in poll
+  File "/home/me/prog.py", line 25 in hang
+'''
+
+
+def stack(pid: int, role: str = "process", text: str = "") -> Stack:
+    return Stack(pid, 1, role, "S", "do_wait", "python", text)
+
+
+def test_a_deadline_that_passed_is_a_hang_that_says_who_waits_where() -> None:
+    import os
+
+    dump = DUMP.format(lib=os.path.dirname(os.__file__))
+    stacks = [stack(MAIN, text=dump), stack(CHILD), stack(99, "resource tracker")]
+    outcome = decide(evidence(STARTED, status=None, stacks=stacks, deadline_s=1.5))
+    assert outcome.detail["phase"] == "program"
+    assert outcome.detail["summary"] == "after 1.5 s MainProcess waits in poll at prog.py:25; P-1 gave no stack"
+    assert len(outcome.detail["processes"]) == 3  # type: ignore[arg-type]  # a list
+
+
+def test_a_hang_comes_before_the_exception_that_brought_it_about_and_names_it() -> None:
+    outcome = decide(evidence(STARTED, raised(CHILD), status=None, stacks=[stack(MAIN)]))
+    assert outcome.kind == "hang"
+    assert "ValueError" in str(outcome.detail["also"])
+
+
+def test_a_hang_after_the_return_is_one_at_exit() -> None:
+    outcome = decide(evidence(STARTED, RETURNED, status=None, stacks=[stack(MAIN), stack(CHILD)]))
+    assert outcome.detail["phase"] == "exit"
+
+
+def test_threads_that_keep_it_alive_are_a_leak() -> None:
+    outcome = decide(evidence({**RETURNED, "threads": ["poller"]}, status=None, stacks=[stack(MAIN)]))
+    assert (outcome.kind, outcome.detail["threads"]) == ("leak", ["poller"])
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({"left_processes": ["sleep 9"]}, "processes"),
+        ({"left_segments": ["/psm_1"]}, "segments"),
+        ({"left_semaphores": ["/mp-1"]}, "semaphores"),
+        ({"stderr": "There appear to be 2 leaked semaphore objects to clean up at shutdown: {'/mp-1'}"}, "semaphores"),
+        ({"stderr": "There appear to be 1 leaked shared_memory objects to clean up at shutdown"}, "segments"),
+    ],
+)
+def test_what_is_left_behind_is_a_leak(more: dict[str, Any], kind: str) -> None:
+    outcome = decide(evidence(RETURNED, **more))
+    assert (outcome.kind, bool(outcome.detail[kind])) == ("leak", True)
+
+
+def test_descriptors_left_open_are_a_leak() -> None:
+    outcome = decide(evidence({**RETURNED, "descriptors": [[5, "/dev/null"]]}))
+    assert outcome.text() == "leak: 1 descriptor (5 -> /dev/null)"
+
+
+def test_a_failure_comes_before_a_leak() -> None:
+    assert decide(evidence(STARTED, reaped(CHILD, 3), RETURNED, left_segments=["/psm_1"])).kind == "crash"
+
+
+def test_warnings_are_those_of_python_and_its_tracker_once_each() -> None:
+    warned = {"event": "warned", "pid": MAIN, "type": "DeprecationWarning", "message": "process (pid=7) is threaded"}
+    stderr = (
+        "/lib/resource_tracker.py:1: UserWarning: resource_tracker: 1 leaked: {'/psm_ab12'}\n"
+        "  warnings.warn('resource_tracker: %d leaked')\n"
+    )
+    found = warnings_of(evidence(warned, {**warned, "message": "process (pid=8) is threaded"}, stderr=stderr), "fork")
+    assert found == [
+        "DeprecationWarning: process (pid=…) is threaded",
+        "resource_tracker: 1 leaked: {'/psm-…'}",
+    ]
+
+
+def test_a_start_method_that_the_program_chose_itself_is_said() -> None:
+    (found,) = warnings_of(evidence({**STARTED, "method": "fork"}), "spawn")
+    assert "under fork by itself" in found

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.observation import Seen, tally_counts
+from bench.outcomes import acceptable, forbidden, interesting, raises, value
+from bench.process.stacks import waits_at
+from bench.stress import observing
+from bench.stress.counting import Counts, distinct, results
+from bench.stress.launching import _is_at_it
+
+
+@pytest.mark.parametrize(
+    ("values", "counted"),
+    [
+        ([1, 1, 2], [(1, 2), (2, 1)]),
+        ([1, True, 1.0], [(1, 1), (True, 1), (1.0, 1)]),
+        ([0.0, -0.0], [(0.0, 1), (-0.0, 1)]),
+        ([[1], [1], [2]], [([1], 2), ([2], 1)]),
+        ([(1, 2), (1, 2), (1, True)], [((1, 2), 2), ((1, True), 1)]),
+        ([], []),
+    ],
+)
+def test_values_are_counted_as_they_are_recorded(values: Sequence[object], counted: list[tuple[object, int]]) -> None:
+    assert repr(distinct(values)) == repr(counted)
+
+
+def test_a_result_that_raises_costs_its_own_sample_alone_and_is_asked_for_once() -> None:
+    asked: list[int] = []
+
+    def result(state: int) -> int:
+        asked.append(state)
+        return 10 // state
+
+    found, raised = results([1, 0, 2, 0], result)
+    assert found == [10, None, 5, None]
+    assert {index: type(error) for index, error in raised.items()} == {1: ZeroDivisionError, 3: ZeroDivisionError}
+    assert asked == [1, 0, 2, 0]
+
+
+def test_counts_are_taken_once() -> None:
+    counts = Counts()
+    counts.values([1, 1, 2])
+    counts.other("leak", {"locks": ["a"], "summary": "a"})
+    counts.other("leak", {"locks": ["a"], "summary": "a"})
+    assert counts.take() == {
+        "values": [[1, 2], [2, 1]],
+        "others": [["leak", {"locks": ["a"], "summary": "a"}, 2]],
+        "samples": 5,
+    }
+    assert counts.take() == {"values": [], "others": [], "samples": 0}
+
+
+def test_rates_are_over_the_groups_that_gave_samples() -> None:
+    one, two = Seen(value(1)), Seen(value(2))
+    first = {one.outcome.key: one, two.outcome.key: two}
+    groups = [{one.outcome.key: 8, two.outcome.key: 2}, {}, {one.outcome.key: 10}]
+    most, least = tally_counts(groups, first)
+    assert (most.outcome.value, most.count) == (1, 18)
+    assert (most.rate.median, most.rate.least, most.rate.greatest) == (0.9, 0.8, 1.0)
+    assert (least.rate.median, least.rate.least, least.rate.greatest) == (0.1, 0.0, 0.2)
+    assert tally_counts([{}], {}) == ()
+
+
+def test_what_was_listed_and_never_came_has_a_bound() -> None:
+    seen = tally_counts([{value(1).key: 600}], {value(1).key: Seen(value(1))})
+    expectations = (acceptable(1), forbidden(2), interesting(raises(OSError)))
+    bounds = list(observing._never_seen(expectations, seen, 600))
+    assert [(one["outcome"], one["grade"], one["at_most"]) for one in bounds] == [
+        ("2", "forbidden", 0.005), ("raises OSError", "interesting", 0.005),
+    ]  # fmt: skip
+
+
+def test_actors_that_were_never_seen_to_overlap_leave_it_open() -> None:
+    assert "nothing is known" in observing._limits({"stamped": 0, "overlapped": 0})[0]
+    assert "never overlapped in 7" in observing._limits({"stamped": 7, "overlapped": 0})[0]
+    assert observing._limits({"stamped": 7, "overlapped": 1}) == ()
+
+
+STACK = """Current thread 0x1 (most recent call first):
+  File "/x/{}.py", line 1 in {}
+  File "/r.py", line 2 in reside
+"""
+
+
+def test_an_actor_is_at_a_sample_unless_it_waits_for_the_others() -> None:
+    assert _is_at_it(STACK.format("mine", "deposit"))
+    assert not _is_at_it(STACK.format("meeting", "meet"))
+    assert not _is_at_it("")
+    assert waits_at(STACK.format("mine", "deposit")).startswith("waits in deposit")

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.declared import program
+from bench.errors import NothingToRun, UsageError
+from bench.targets import find, place_of_file
+
+ONE = '''
+from bench import deterministic, program
+
+@program(deterministic(1))
+def one(mp):
+    """Gives one,
+    and nothing else.
+
+    More about it.
+    """
+    return 1
+'''
+
+
+@pytest.fixture(autouse=True)
+def imports_are_undone() -> Iterator[None]:
+    path, modules = list(sys.path), set(sys.modules)
+    yield
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        del sys.modules[name]
+
+
+def write(folder: Path, name: str, text: str = ONE) -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_found_by_path_and_by_name(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine_a.py")
+    (found,) = find([str(path)])
+    assert (found.program.target, found.program.summary) == ("mine_a:one", "Gives one, and nothing else.")
+    assert found == find([f"{path}::one"])[0]
+
+
+def test_a_module_of_a_package_is_named_from_the_first_folder_that_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "pkg_a/__init__.py", "")
+    path = write(tmp_path, "pkg_a/sub/__init__.py", "").with_name("mod.py")
+    path.write_text(ONE)
+    place = place_of_file(path)
+    assert (place.root, place.module) == (str(tmp_path), "pkg_a.sub.mod")
+    assert find([str(path)])[0].program.target == "pkg_a.sub.mod:one"
+
+
+def test_a_package_gives_the_programs_of_all_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "pkg_b/__init__.py", "")
+    write(tmp_path, "pkg_b/x.py")
+    write(tmp_path, "pkg_b/y.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert [one.program.target for one in find(["pkg_b"])] == ["pkg_b.x:one", "pkg_b.y:one"]
+    assert [one.program.target for one in find(["pkg_b.y:one"])] == ["pkg_b.y:one"]
+
+
+def test_a_folder_gives_the_files_that_hold_programs(tmp_path: Path) -> None:
+    write(tmp_path, "mine_b.py")
+    write(tmp_path, "other.py", "raise RuntimeError('not to be imported')")
+    assert [one.program.name for one in find([str(tmp_path)])] == ["one"]
+
+
+def test_a_folder_needs_no_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "programs_here/mine_h.py")
+    monkeypatch.chdir(tmp_path)
+    assert [one.program.name for one in find(["programs_here"])] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import nowhere_at_all", "ModuleNotFoundError"),
+        ("def f(:\n", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit"),
+        ("1 / 0", "ZeroDivisionError.*mine_c.py:1"),
+    ],
+)
+def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    path = write(tmp_path, "mine_c.py", text)
+    with pytest.raises(UsageError, match=f"cannot import mine_c: .*{words}"):
+        find([str(path)])
+
+
+def test_two_programs_of_one_name_in_a_file_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine_d.py", ONE + ONE)
+    with pytest.raises(UsageError, match="two programs named one"):
+        find([str(path)])
+
+
+def test_two_files_of_one_module_name_are_refused(tmp_path: Path) -> None:
+    paths = [write(tmp_path, f"{folder}/mine_e.py") for folder in ("a", "b")]
+    with pytest.raises(UsageError, match="same module name"):
+        find([str(path) for path in paths])
+
+
+def test_an_unknown_name_gets_a_hint(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine_f.py")
+    with pytest.raises(UsageError, match="did you mean one"):
+        find([f"{path}::onee"])
+
+
+@pytest.mark.parametrize("target", ["nowhere/at/all.py", "not a module", "1234", "no_such_module_x"])
+def test_a_target_that_is_none_is_refused(target: str) -> None:
+    with pytest.raises(UsageError):
+        find([target])
+
+
+def test_a_file_without_programs_is_nothing_to_run(tmp_path: Path) -> None:
+    with pytest.raises(NothingToRun, match="decorate a function"):
+        find([str(write(tmp_path, "mine_g.py", "x = 1"))])
+
+
+def test_a_program_takes_a_context() -> None:
+    with pytest.raises(UsageError, match="nested in a function"):
+
+        @program()
+        def inner(mp: object) -> None: ...
+
+    with pytest.raises(UsageError, match="brackets forgotten"):
+        program()(42)  # type: ignore[type-var]  # wrong on purpose
+    with pytest.raises(UsageError, match="is no expectation"):
+        program(200)  # type: ignore[arg-type]  # wrong on purpose
+    with pytest.raises(UsageError, match="at least one sample"):
+        program(samples=0)
+    with pytest.raises(UsageError, match="time in seconds"):
+        program(deadline_s=0)

@@ -1,0 +1,60 @@
+"""tox.ini: an environment for every default cell, from whichever Python there is."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.cells import DEFAULT_PYTHONS, parse_python
+from bench.plan import Axes
+
+ROOT = Path(__file__).parents[2]
+CELLS = [cell.name for cell in Axes().cells()]
+TESTS = [parse_python(text).tag for text in DEFAULT_PYTHONS]
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory) -> configparser.ConfigParser:
+    """What tox makes of its configuration, each environment a section."""
+    keys = ["env_dir", "base_python", "commands", "package", "runner", "pass_env", "dependency_groups", "skip_install"]
+    command = [sys.executable, "-m", "tox", "config", "-c", str(ROOT / "tox.ini"), "--workdir"]
+    command += [str(tmp_path_factory.mktemp("tox")), "-e", "ALL", "-k", *keys]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr + done.stdout
+    parser = configparser.ConfigParser(allow_no_value=True, interpolation=None, strict=False)
+    parser.read_string(done.stdout)
+    for name in [one for one in parser.sections() if one == "tox" or one.startswith("testenv:.pkg")]:  # tox's own
+        parser.remove_section(name)
+    return parser
+
+
+def test_every_default_cell_has_its_environment(environments: configparser.ConfigParser) -> None:
+    found = {name.removeprefix("testenv:") for name in environments.sections()}
+    assert found == {*CELLS, *TESTS, "lint", "types", "alone", "containers", "demos"}
+
+
+def test_a_cell_runs_itself_on_the_python_that_tox_has(environments: configparser.ConfigParser) -> None:
+    for name in CELLS:
+        section = environments[f"testenv:{name}"]
+        assert section["commands"] == f"python -m bench cell {name}"
+        assert section["base_python"] == sys.executable
+    assert len({environments[f"testenv:{name}"]["env_dir"] for name in CELLS}) == 1, "made once, for all cells"
+
+
+def test_tests_run_on_the_python_they_are_named_for(environments: configparser.ConfigParser) -> None:
+    for name in TESTS:
+        section = environments[f"testenv:{name}"]
+        assert section["base_python"] == name
+        assert "not container" in (section["commands"] or "")
+
+
+def test_environments_reach_the_index_and_the_engine_as_their_caller_does(
+    environments: configparser.ConfigParser,
+) -> None:
+    wanted = "CI CURL_CA_BUNDLE DOCKER_* HOME PIP_* REQUESTS_CA_BUNDLE SSL_CERT_* TMPDIR XDG_CACHE_HOME https_proxy"
+    for name in environments.sections():
+        assert set(wanted.split()) <= set((environments[name]["pass_env"] or "").split()), name

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import itertools
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.observation import Mode, Observation, Rate, Seen, tally
+from bench.outcomes import Conditions, Outcome, acceptable, deterministic, forbidden, interesting, racy, value
+from bench.verdict import Status, judge, merge
+
+HERE = Conditions("fork", "3.13.0", 2)
+
+
+def seen(*outcomes: Outcome, mode: Mode = "repeat", limits: tuple[str, ...] = ()) -> Observation:
+    return Observation(
+        "m:f", mode, "local", len(outcomes), 1.0, tally([[Seen(one) for one in outcomes]]), limits=limits
+    )
+
+
+def test_a_deterministic_value_alone_passes() -> None:
+    verdict = judge(deterministic(200), seen(value(200), value(200)), HERE)
+    assert (verdict.status, [graded.grade for graded in verdict.grades]) == ("pass", ["acceptable"])
+
+
+def test_one_other_value_fails_and_is_named() -> None:
+    verdict = judge(deterministic(200), seen(value(200), value(199)), HERE)
+    assert verdict.status == "fail"
+    assert "199 (1 of 2)" in verdict.why
+
+
+def test_no_samples_are_unknown() -> None:
+    assert judge(deterministic(200), seen(), HERE).status == "unknown"
+
+
+def test_no_expectations_are_unknown_or_fail_but_never_pass() -> None:
+    assert judge((), seen(value(1)), HERE).status == "fail"
+    assert judge((), seen(), HERE).status == "unknown"
+
+
+def test_limits_make_it_unknown_but_do_not_hide_a_failure() -> None:
+    limits = ("1 CPU where 2 were asked for",)
+    assert judge(deterministic(1), seen(value(1), limits=limits), HERE).status == "unknown"
+    assert judge(deterministic(1), seen(value(2), limits=limits), HERE).status == "fail"
+
+
+def test_a_predicate_that_raises_is_unknown() -> None:
+    verdict = judge([acceptable(lambda v: v["missing"])], seen(value({})), HERE)
+    assert (verdict.status, "KeyError" in verdict.why) == ("unknown", True)
+
+
+def test_interesting_outcomes_pass() -> None:
+    assert judge([interesting(1, "look")], seen(value(1)), HERE).status == "pass"
+
+
+def test_a_race_that_was_not_seen_is_unknown_in_explore_alone() -> None:
+    assert judge(racy(200), seen(value(200)), HERE).status == "pass"
+    assert judge(racy(200), seen(value(200), mode="explore"), HERE).status == "unknown"
+    assert judge(racy(200), seen(value(200), value(1), mode="explore"), HERE).status == "pass"
+
+
+def test_a_forbidden_outcome_gives_its_reason() -> None:
+    assert judge([forbidden(1, "never one")], seen(value(1)), HERE).why.endswith("never one")
+
+
+@given(st.lists(st.sampled_from(get_args(Status)), max_size=6))
+def test_merging_is_the_worst_whatever_the_order(statuses: list[Status]) -> None:
+    merged = merge(statuses)
+    worst = next((s for s in ("fail", "unknown", "pass") if s in statuses), "unknown")
+    assert merged == worst
+    assert all(merge(order) == merged for order in itertools.islice(itertools.permutations(statuses), 24))
+
+
+def test_nothing_merged_is_unknown() -> None:
+    assert merge([]) == "unknown"
+
+
+def test_rates_are_those_of_groups_not_pooled() -> None:
+    one, two = value(1), value(2)
+    tallies = tally([[Seen(one)] * 4, [Seen(one), Seen(two)], [], [Seen(two)] * 3])
+    assert [(t.count, t.rate) for t in tallies] == [(5, Rate(0.5, 0.0, 1.0)), (4, Rate(0.5, 0.0, 1.0))]
+
+
+def test_the_first_sample_of_an_outcome_is_its_witness() -> None:
+    (only,) = tally([[Seen(value(1), {"seed": 3}), Seen(value(1), {"seed": 4})]])
+    assert only.witness == {"seed": 3}
+
+
+@pytest.mark.parametrize("groups", [[], [[]]])
+def test_nothing_seen_is_no_tally(groups: list[list[Seen]]) -> None:
+    assert tally(groups) == ()
