@@ -1,0 +1,124 @@
+"""Steps: what processes do to what they share, one at a time; and which of them can change places.
+
+Pure: the strategies, the shrinking and the stories are built on these alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WHOLE = -1
+"""The index of an operation that concerns all of an object."""
+
+ANYTHING = -1
+"""The object of an operation of which it is not known what it touches: it depends on every other one."""
+
+NOTHING = 0
+"""The object of an operation that touches nothing shared, such as a sleep."""
+
+KINDS = (
+    "read", "write", "acquire", "try", "release", "send", "receive", "poll", "close", "put", "feed", "begin", "start",
+    "join", "exit", "kill", "alive", "sleep", "look", "change", "lock", "unlock", "line", "time",
+)  # fmt: skip
+"""The kinds of operations, by number in shared memory. `try` is an acquire that does not block; `look` and `change` are
+those on files; `lock` and `unlock` are locks on files; `line` is a step of code that no object guards."""
+
+READS = frozenset({"read", "poll", "look", "alive", "join"})
+"""Kinds that change nothing: two of them on one object can change places. A join sees an end, and changes nothing."""
+
+OWN = frozenset({"sleep", "begin", "time"})
+"""Kinds that concern nobody else."""
+
+
+class Op(NamedTuple):
+    """What a lane does, or is about to do.
+
+    `object` numbers the shared object (`NOTHING`, `ANYTHING`), `index` the part of it or `WHOLE`, `place` the line of
+    the user's that does it; the names of both are kept apart.
+    """
+
+    kind: str
+    object: int
+    index: int = WHOLE
+    place: int = 0
+
+
+class Step(NamedTuple):
+    """One step as it was taken: by whom, what, and who could have run instead (a bit for each lane)."""
+
+    lane: int
+    op: Op
+    enabled: int
+
+
+End = Literal["done", "stuck", "limit", "asleep", "diverged", "died", "uncontrolled"]
+"""How a schedule ended.
+
+`done`: every lane is through. `stuck`: some are not, and none can run. `limit`: too many steps. `asleep`: what follows
+was seen before. `diverged`: the plan could not be followed. `died`: a process ended without saying so. `uncontrolled`:
+a process blocked or ran on where nobody sees it.
+"""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What became of one plan.
+
+    `pending` is what each lane that is not through would do next; `outcome` the key of the outcome, or empty where
+    there is none (`asleep`, `diverged`).
+    """
+
+    steps: tuple[Step, ...]
+    end: End
+    pending: Mapping[int, Op] = field(default_factory=dict)
+    outcome: str = ""
+
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """Who ran, step by step."""
+        return tuple(step.lane for step in self.steps)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the next schedule shall be: whom to run at each of the first steps, and how to go on from there.
+
+    Args:
+        lanes: whom to run, step by step.
+        then: `on` lets a lane run for as long as it can, then the lowest that can; `random` picks among those that can
+            run, each alike; `pct` runs the one of the highest priority (Burckhardt et al., ASPLOS 2010).
+        seed: of `random` and of the priorities of `pct`.
+        changes: the steps at which `pct` gives the running lane the lowest priority.
+        asleep: after `lanes`, lanes that are not run until a step depends on what they are about to do.
+    """
+
+    lanes: tuple[int, ...] = ()
+    then: Literal["on", "random", "pct"] = "on"
+    seed: int = 0
+    changes: tuple[int, ...] = ()
+    asleep: frozenset[int] = frozenset()
+
+
+def dependent(one: Op, other: Op) -> bool:
+    """Tell whether the order of two operations of different lanes can matter."""
+    if one.kind in OWN or other.kind in OWN or NOTHING in (one.object, other.object):
+        return False
+    if ANYTHING in (one.object, other.object):
+        return True
+    if one.object != other.object or (one.kind in READS and other.kind in READS):
+        return False
+    return WHOLE in (one.index, other.index) or one.index == other.index
+
+
+def preemptions(steps: tuple[Step, ...]) -> int:
+    """Count the switches away from a lane that could have gone on."""
+    return sum(
+        1 for before, after in zip(steps, steps[1:], strict=False)
+        if before.lane != after.lane and after.enabled >> before.lane & 1
+    )  # fmt: skip
