@@ -6,6 +6,7 @@ Pure: the strategies, the shrinking and the stories are built on these alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WHOLE = -1
-"""The index of an operation that concerns all of an object."""
+"""The part of an operation that concerns all of an object."""
 
 ANYTHING = -1
 """The object of an operation of which it is not known what it touches: it depends on every other one."""
@@ -39,13 +40,13 @@ OWN = frozenset({"sleep", "begin", "time"})
 class Op(NamedTuple):
     """What a lane does, or is about to do.
 
-    `object` numbers the shared object (`NOTHING`, `ANYTHING`), `index` the part of it or `WHOLE`, `place` the line of
+    `object` numbers the shared object (`NOTHING`, `ANYTHING`), `part` the part of it or `WHOLE`, `place` the line of
     the user's that does it; the names of both are kept apart.
     """
 
     kind: str
     object: int
-    index: int = WHOLE
+    part: int = WHOLE
     place: int = 0
 
 
@@ -113,12 +114,12 @@ def dependent(one: Op, other: Op) -> bool:
         return True
     if one.object != other.object or (one.kind in READS and other.kind in READS):
         return False
-    return WHOLE in (one.index, other.index) or one.index == other.index
+    return WHOLE in (one.part, other.part) or one.part == other.part
 
 
 def preemptions(steps: tuple[Step, ...]) -> int:
     """Count the switches away from a lane that could have gone on."""
     return sum(
-        1 for before, after in zip(steps, steps[1:], strict=False)
+        1 for before, after in pairwise(steps)
         if before.lane != after.lane and after.enabled >> before.lane & 1
     )  # fmt: skip
