@@ -9,7 +9,8 @@
      7  `pipes:one_after_the_other`       two senders that take turns on one end
      8  `pipes:producer_and_consumer`     a stream with an end
      9  `pipes:two_at_once`               two senders at once on one end; `pipes:TwoSenders` as a scenario
-    10  `queues:before_and_after_the_join`  what a queue holds outlives its writer
+    10  `queues:before_and_after_the_join`  what a queue holds outlives its writer;
+                                          `queues:PutAndGet` as a scenario
     11  `queues:drained_first`            drain, then join; `queues:joined_first` hangs
     12  `descriptors:code_through_os_pipe`  a descriptor is a number; `descriptors:code_through_connection` is portable
     13  `account:without_lock`            a race, reported; `account:AccountWithoutLock` as a scenario

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import deterministic, hangs, interesting, program
+from bench import actor, deterministic, hangs, interesting, program, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +40,30 @@ def before_and_after_the_join(mp: DefaultContext) -> list[object]:
     second = queue.get(timeout=PATIENCE_S)
     queue.close()
     return [first, second]
+
+
+@scenario(deterministic([[42, None, "hello"], ["bye"]], "one writer's items come in their order"))
+class PutAndGet:
+    """One actor puts two lists of mixed objects into a queue, and another gets both.
+
+    What was put is not yet in the queue: a thread of the putting process feeds it, whenever it comes to run. The
+    order of one writer's items is kept all the same, under every start method.
+    """
+
+    def __init__(self, mp: DefaultContext) -> None:
+        self.queue: Queue[object] = mp.Queue()
+        self.answer_out, self.answer_in = mp.Pipe(duplex=False)
+
+    @actor
+    def put(self) -> None:
+        _put(self.queue, [[42, None, "hello"], ["bye"]])
+
+    @actor
+    def get(self) -> None:
+        self.answer_in.send([self.queue.get(), self.queue.get()])
+
+    def result(self) -> object:
+        return self.answer_out.recv()
 
 
 def _put_squares(queue: Queue[int | None], count: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench import record
+from bench.targets import find
 
 pytestmark = pytest.mark.container
 
@@ -34,7 +35,7 @@ def test_the_demos_pass_on_pythons_that_are_there_as_images_alone(cell: str, tmp
         pytest.skip(done.stdout[-500:])
     assert (done.returncode, status) == (0, {cell: "pass"}), done.stdout + done.stderr
     lines = list(record.read_lines(tmp_path / "run" / "cells" / f"{cell}.jsonl"))
-    assert len([line for line in lines if isinstance(line, record.Judged)]) == 20
+    assert len([line for line in lines if isinstance(line, record.Judged)]) == len(find([]))
     assert isinstance(lines[0], record.Facts)
     assert isinstance(lines[-1], record.End)
 
