@@ -61,6 +61,7 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     import multiprocessing
     import random
 
+    from bench.process.descriptors import open_descriptors
     from bench.process.startup import set_default_method
     from bench.values import encode
 
@@ -70,7 +71,7 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
         sys.path.insert(0, root)
     function = getattr(importlib.import_module(module), name)
     context = multiprocessing.get_context(method)
-    before = _descriptors()
+    before = open_descriptors().items()
     left: dict[str, list[str]] = {}
     if actors:
         from bench.process.acting import play
@@ -82,30 +83,16 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     del observed, context
     gc.collect()
     gc.collect()  # PyPy runs finalizers of what the first found in the second
-    return {"value": value, **left, "threads": _threads(), "descriptors": sorted(_descriptors() - before - _kept())}
+    now = open_descriptors()
+    new = now.items() - before - _kept(now)
+    return {"value": value, **left, "threads": _threads(), "descriptors": sorted(new)}
 
 
 def _threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
 
 
-def _descriptors() -> set[tuple[int, str]]:
-    found: set[tuple[int, str]] = set()
-    try:
-        numbers = os.listdir("/proc/self/fd")
-    except OSError:
-        return found
-    for number in numbers:
-        try:
-            target = os.readlink(f"/proc/self/fd/{number}")
-        except OSError:  # the one that listdir itself had open
-            continue
-        if ".so." not in target and not target.endswith(".so"):  # libffi keeps itself open, for its trampolines
-            found.add((int(number), target))
-    return found
-
-
-def _kept() -> set[tuple[int, str]]:
+def _kept(now: dict[int, str]) -> set[tuple[int, str]]:
     """Give what `multiprocessing` itself keeps open on purpose: tracker, forkserver, heap, children still running."""
     import multiprocessing
     from multiprocessing import resource_tracker
@@ -117,9 +104,8 @@ def _kept() -> set[tuple[int, str]]:
         numbers |= {getattr(arena, "fd", None) for arena in heap.BufferWrapper._heap._arenas}
     numbers |= {number for child in multiprocessing.active_children() for number in _of_child(child)}
     # mmap holds a duplicate of each arena's descriptor: compared by what they lead to, not by number.
-    now = _descriptors()
-    targets = {target for number, target in now if number in numbers}
-    return {one for one in now if one[1] in targets}
+    targets = {target for number, target in now.items() if number in numbers}
+    return {one for one in now.items() if one[1] in targets}
 
 
 def _of_child(child: Any) -> set[int]:

@@ -14,6 +14,7 @@ import time
 from multiprocessing import connection
 
 from bench.process import journal
+from bench.process.descriptors import open_descriptors
 from bench.process.restoring import Restorer, Unshown, Watch, survey
 from bench.stress import plan
 from bench.stress.counting import Counts, results
@@ -148,9 +149,9 @@ class Generation:
         group = self.group
         wanted = min(MOST_STATES, group.orders["samples"] or MOST_STATES)
         begun, made = time.monotonic(), [group.kind(group.context)]
-        first = _descriptors()  # the first state also opens what all share: a tracker, a forkserver, the heap
+        first = open_descriptors()  # the first state also opens what all share: a tracker, a forkserver, the heap
         made.append(group.kind(group.context))
-        opened = _descriptors().items() - first.items()
+        opened = open_descriptors().items() - first.items()
         if opened:
             wanted = min(wanted, MOST_DESCRIPTORS // len(opened))
         if self._unshown(made[1], {target for _, target in opened}):
@@ -363,21 +364,9 @@ def _leak(left: Any) -> dict[str, Any]:
     return {**{kind: names for kind, names in found.items() if names}, "summary": "; ".join(parts)}
 
 
-def _descriptors() -> dict[int, str]:
-    try:
-        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
-    except OSError:
-        return {}
-    found = {}
-    for number in numbers:
-        with contextlib.suppress(OSError):  # the one that listdir itself had open
-            found[number] = os.readlink(f"/proc/self/fd/{number}")
-    return found
-
-
 def _targets(numbers: set[int]) -> set[str]:
     """Give what descriptors lead to: that is what a duplicate, such as a mapping keeps, has in common with it."""
-    return {target for number, target in _descriptors().items() if number in numbers}
+    return {target for number, target in open_descriptors().items() if number in numbers}
 
 
 def _heap() -> set[str]:
