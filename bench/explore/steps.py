@@ -30,10 +30,11 @@ KINDS = (
 """The kinds of operations, by number in shared memory. `try` is an acquire that does not block; `look` and `change` are
 those on files; `lock` and `unlock` are locks on files; `line` is a step of code that no object guards."""
 
-READS = frozenset({"read", "poll", "look", "alive", "join"})
-"""Kinds that change nothing: two of them on one object can change places. A join sees an end, and changes nothing."""
+READS = frozenset({"read", "poll", "look", "alive", "join", "begin"})
+"""Kinds that change nothing: two of them on one object can change places. A join sees an end, a process's begin that it
+was started (the `start` has the same object); neither changes anything."""
 
-OWN = frozenset({"sleep", "begin", "time"})
+OWN = frozenset({"sleep", "time"})
 """Kinds that concern nobody else."""
 
 
@@ -41,17 +42,23 @@ class Op(NamedTuple):
     """What a lane does, or is about to do.
 
     `object` numbers the shared object (`NOTHING`, `ANYTHING`), `part` the part of it or `WHOLE`, `place` the line of
-    the user's that does it; the names of both are kept apart.
+    the user's that does it; the names of both are kept apart. `wants` numbers the object whose counter must be above 0
+    before it can be done, or is `NOTHING`: of an `acquire` the lock itself, of an access to a guarded value the guard
+    (which it does not change), of a `receive` the channel.
     """
 
     kind: str
     object: int
     part: int = WHOLE
     place: int = 0
+    wants: int = NOTHING
 
 
 class Step(NamedTuple):
-    """One step as it was taken: by whom, what, and who could have run instead (a bit for each lane)."""
+    """One step as it was taken: by whom, what, and who could have run instead (a bit for each lane).
+
+    Where a lane was killed, `lane` is the choice as in a plan, `killing(lane)`, and the operation is a `kill`.
+    """
 
     lane: int
     op: Op
@@ -82,7 +89,7 @@ class Trace:
 
     @property
     def lanes(self) -> tuple[int, ...]:
-        """Who ran, step by step."""
+        """The choices that lead here again, step by step: who ran, or was killed."""
         return tuple(step.lane for step in self.steps)
 
 
@@ -91,7 +98,7 @@ class Plan:
     """What the next schedule shall be: whom to run at each of the first steps, and how to go on from there.
 
     Args:
-        lanes: whom to run, step by step.
+        lanes: whom to run, step by step; `killing(lane)`, which is below 0, kills that lane instead.
         then: `on` lets a lane run for as long as it can, then the lowest that can; `random` picks among those that can
             run, each alike; `pct` runs the one of the highest priority (Burckhardt et al., ASPLOS 2010).
         seed: of `random` and of the priorities of `pct`.
@@ -106,20 +113,30 @@ class Plan:
     asleep: frozenset[int] = frozenset()
 
 
+def killing(lane: int) -> int:
+    """Give the choice that kills a lane; of such a choice, the lane that it kills."""
+    return -1 - lane
+
+
 def dependent(one: Op, other: Op) -> bool:
-    """Tell whether the order of two operations of different lanes can matter."""
-    if one.kind in OWN or other.kind in OWN or NOTHING in (one.object, other.object):
+    """Tell whether the order of two operations of different lanes can matter, or one decide when the other can be done.
+
+    A release and an acquire of one lock are dependent, although one lock's two are never both possible: a strategy has
+    to look at who was enabled. So are an access that wants a guard and whatever changes the guard.
+    """
+    if one.object == NOTHING == one.wants or other.object == NOTHING == other.wants:
+        return False
+    if one.kind in OWN or other.kind in OWN:
         return False
     if ANYTHING in (one.object, other.object):
         return True
-    if one.object != other.object or (one.kind in READS and other.kind in READS):
-        return False
-    return WHOLE in (one.part, other.part) or one.part == other.part
+    if one.object == other.object:
+        if one.kind in READS and other.kind in READS:
+            return False
+        if WHOLE in (one.part, other.part) or one.part == other.part:
+            return True
+    if other.object and one.wants == other.object and other.kind not in READS:
+        return other.wants != one.wants or one.object == other.object or other.kind not in GUARDED
+    return False
 
 
-def preemptions(steps: tuple[Step, ...]) -> int:
-    """Count the switches away from a lane that could have gone on."""
-    return sum(
-        1 for before, after in pairwise(steps)
-        if before.lane != after.lane and after.enabled >> before.lane & 1
-    )  # fmt: skip
