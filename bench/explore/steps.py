@@ -124,19 +124,24 @@ def dependent(one: Op, other: Op) -> bool:
     A release and an acquire of one lock are dependent, although one lock's two are never both possible: a strategy has
     to look at who was enabled. So are an access that wants a guard and whatever changes the guard.
     """
-    if one.object == NOTHING == one.wants or other.object == NOTHING == other.wants:
-        return False
-    if one.kind in OWN or other.kind in OWN:
+    if one.kind in OWN or other.kind in OWN or NOTHING in (one.object, other.object):
         return False
     if ANYTHING in (one.object, other.object):
         return True
-    if one.object == other.object:
-        if one.kind in READS and other.kind in READS:
-            return False
-        if WHOLE in (one.part, other.part) or one.part == other.part:
-            return True
-    if other.object and one.wants == other.object and other.kind not in READS:
-        return other.wants != one.wants or one.object == other.object or other.kind not in GUARDED
-    return False
+    if one.object == other.object and (WHOLE in (one.part, other.part) or one.part == other.part):
+        return one.kind not in READS or other.kind not in READS
+    return _decides(one, other) or _decides(other, one)
 
 
+def _decides(one: Op, other: Op) -> bool:
+    """Tell whether one operation may change the counter that the other wants."""
+    return one.object == other.wants and one.kind not in READS
+
+
+def preemptions(steps: tuple[Step, ...]) -> int:
+    """Count the switches away from a lane that could have gone on; a kill is none."""
+    ran = [step for step in steps if step.lane >= 0]
+    return sum(
+        1 for before, after in pairwise(ran)
+        if before.lane != after.lane and after.enabled >> before.lane & 1
+    )  # fmt: skip
