@@ -19,15 +19,10 @@ from typing import NoReturn
 
 from bench.cells import Cell, parse_cell
 from bench.errors import UsageError
+from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS
 from bench.process.facts import gather
 from bench.record import DescriptorSink
 from bench.targets import DEMOS
-
-MISMATCH = 70
-"""Exit status where the cell was granted something else than it asks for."""
-
-NOT_STARTED = 71
-"""Exit status where the cell's own machinery failed before anything was tested."""
 
 _PLUGIN = "bench.pytest_plugin"
 
@@ -56,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UsageError, OSError, AttributeError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return NOT_STARTED
-    if hasattr(faulthandler, "register") and "BENCH_STACKS" not in os.environ:
+    if hasattr(faulthandler, "register") and STACKS not in os.environ:
         faulthandler.register(signal.SIGUSR1, all_threads=True)
     if not _state_facts(orders, records):
         return MISMATCH
@@ -154,7 +149,7 @@ def _plugin_name() -> str:
 def execute(orders: Orders, records: int) -> NoReturn:
     """Become the user's command; a pytest in it, or below it, finds the records' descriptor in its options."""
     os.set_inheritable(records, True)
-    os.environ["BENCH_START_METHOD"] = orders.cell.method
+    os.environ[METHOD] = orders.cell.method
     before = os.environ.get("PYTEST_ADDOPTS", "")
     os.environ["PYTEST_ADDOPTS"] = f"{before} {shlex.join(plugin_options(orders, records))}".strip()
     try:

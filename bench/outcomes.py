@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from bench.causes import cause_of, family_has, normalise
+from bench.causes import cause_of, family_has
 from bench.errors import UsageError
 from bench.values import Json, canonical, decode, encode, same
 
@@ -357,5 +357,5 @@ def racy(x: object, why: str = "the race went well") -> tuple[Expectation, ...]:
 
 __all__ = [
     "LEAKS", "METHODS", "Conditions", "Expectation", "Grade", "Kind", "Matcher", "Outcome", "acceptable", "crashes",
-    "deadlocks", "deterministic", "forbidden", "hangs", "interesting", "leaks", "normalise", "racy", "raises", "value",
+    "deadlocks", "deterministic", "forbidden", "hangs", "interesting", "leaks", "racy", "raises", "value",
 ]  # fmt: skip

@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from bench.images import Project
 
 MIB = 1 << 20
-MISMATCH = 70
-"""Exit status of a cell's main process that was not granted what the cell asks for."""
-
-METHOD = "BENCH_START_METHOD"
-"""Environment variable that sets the default start method of every Python of a cell."""
-
-STACKS = "BENCH_STACKS"
-"""Environment variable that names the file which the processes of a cell append their stacks to."""
 
 
 @dataclass(frozen=True)

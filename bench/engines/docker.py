@@ -13,19 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bench.cells import Python
-from bench.engines.base import (
-    METHOD,
-    STACKS,
-    Ended,
-    Job,
-    Lines,
-    Ready,
-    Refused,
-    main_arguments,
-)
+from bench.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
 from bench.engines.container import PYTHON, USER, Running, engine_errors, not_found, one_line
 from bench.engines.owners import is_dead, this_owner
 from bench.errors import Unavailable
+from bench.process.agreed import METHOD, STACKS
 
 if TYPE_CHECKING:
     from bench.images import Project

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from bench.cells import Python
-from bench.engines.base import METHOD, STACKS, Ended, Job, Lines, Ready, Refused, main_arguments
+from bench.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
 from bench.engines.owners import is_dead, this_owner
 from bench.errors import Interrupted, Unavailable
 from bench.process import stacks, tree
+from bench.process.agreed import METHOD, STACKS
 
 if TYPE_CHECKING:
     from bench.images import Project

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from bench.cells import Cell
-from bench.engines.base import MISMATCH, Ended
+from bench.engines.base import Ended
+from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.record import CellStatus, Facts, Judged, Line, Test
 from bench.verdict import merge
 
 _BAD_TESTS = {"failed", "error", "crashed", "hung"}
 _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
-_NOT_STARTED = 71
 
 
 def status_of(
@@ -88,7 +88,7 @@ def signal_name(number: int) -> str:
 def _trouble(ended: Ended, facts: Facts | None, command: Sequence[str]) -> str | None:
     """Say why the exit status is the harness's and not a test's, or `None`."""
     status = ended.exit_status
-    if facts is None or status == _NOT_STARTED:
+    if facts is None or status == NOT_STARTED:
         return f"the cell did not start (exit status {status}); see its log"
     if status == MISMATCH and not command:
         return "the cell says it was granted something else, and its facts do not"

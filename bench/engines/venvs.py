@@ -19,12 +19,13 @@ import bench
 from bench.cells import Python
 from bench.discovery import Interpreter, cache_folder, find
 from bench.engines.base import Ready, Refused
+from bench.process.agreed import METHOD
 
 if TYPE_CHECKING:
     from bench.images import Project
 
 REQUIREMENT = "pytest>=8"
-_STARTUP = 'import os; os.environ.get("BENCH_START_METHOD") and __import__("bench.process.startup")\n'
+_STARTUP = f'import os; os.environ.get("{METHOD}") and __import__("bench.process.startup")\n'
 _DONE = "forkbench-ready"
 _BUILD_S = 600.0
 

@@ -6,8 +6,9 @@ import faulthandler
 import os
 import signal
 
-VARIABLE = "BENCH_STACKS"
-"""Environment variable that names the file which processes append their stacks to."""
+from bench.process.agreed import STACKS
+
+VARIABLE = STACKS
 
 _descriptors: list[int] = []  # faulthandler writes to the descriptor for as long as the process lives
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-METHOD = "BENCH_START_METHOD"
-_STACKS = "BENCH_STACKS"
+from bench.process.agreed import METHOD, STACKS
 
 
 def set_default_method(method: str) -> None:
@@ -30,7 +29,7 @@ def apply() -> None:
     """Do what the environment asks for."""
     if (method := os.environ.get(METHOD)) and not _is_helper():
         set_default_method(method)
-    if path := os.environ.get(_STACKS):
+    if path := os.environ.get(STACKS):
         from bench.process.dumping import install
 
         install(path)

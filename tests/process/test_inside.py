@@ -12,6 +12,7 @@ import pytest
 from bench import inside
 from bench.cells import Python
 from bench.errors import UsageError
+from bench.process import agreed
 from bench.process.facts import gather, method_granted
 
 HERE = "pypy" if sys.implementation.name == "pypy" else "cpython"
@@ -53,20 +54,20 @@ def test_a_start_method_that_was_not_granted_is_a_mismatch() -> None:
     status, records, log = run("--", "true", BENCH_START_METHOD="")
     if sys.version_info >= (3, 14):
         assert records[0]["method"]["granted"] == "forkserver"
-    assert status == inside.MISMATCH
+    assert status == agreed.MISMATCH
     assert "where spawn was asked for" in log
     assert [one["type"] for one in records] == ["facts"]
 
 
 def test_cpus_that_were_not_granted_are_a_mismatch(startup: dict[str, str]) -> None:
     status, _, log = run("--", "true", cell=f"{TAG}-spawn-cpu64", **startup)
-    assert status == inside.MISMATCH
+    assert status == agreed.MISMATCH
     assert "1 usable CPUs where 64 were asked for" in log
 
 
 def test_a_cpu_that_is_not_there_is_no_failure_of_a_test() -> None:
     status, records, log = run("--", "true", pin="1023")
-    assert status == inside.NOT_STARTED
+    assert status == agreed.NOT_STARTED
     assert records == []
     assert len(log.splitlines()) == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cells import parse_python
+from bench.engines.venvs import _STARTUP
 from bench.errors import UsageError
 from bench.images.bases import Base
 from bench.images.context import HOST_ONLY, Context, Project, bench_files, dockerfile
@@ -176,3 +177,7 @@ def test_the_dockerfile_is_cut_where_the_bench_comes_in() -> None:
     assert "COPY bench" not in site
     assert "pip install" not in rest
     assert rest.startswith("FROM site\n")
+
+
+def test_the_start_up_file_of_an_image_is_that_of_an_environment() -> None:
+    assert _STARTUP.strip() in dockerfile()

@@ -1,0 +1,16 @@
+"""What a cell and whoever starts it agree on: names in the environment, and exit statuses of the main process.
+
+Imported by every Python of a cell at its start, and therefore nothing but names.
+"""
+
+METHOD = "BENCH_START_METHOD"
+"""Environment variable that sets the default start method of every Python of a cell."""
+
+STACKS = "BENCH_STACKS"
+"""Environment variable that names the file which processes append their stacks to."""
+
+MISMATCH = 70
+"""Exit status of a cell's main process that was granted something else than the cell asks for."""
+
+NOT_STARTED = 71
+"""Exit status where the cell's own machinery failed before anything was tested."""
