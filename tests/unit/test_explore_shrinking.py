@@ -1,0 +1,145 @@
+"""Shrinking finds schedules with few preemptions, and never one that gives another outcome."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench.explore.shrinking import Unstable, depth, interrupted, shrink
+from bench.explore.steps import Op, Plan, Trace, preemptions
+from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, adds, crossed
+
+
+def walk(machine: Machine, seed: int) -> Trace:
+    """One random schedule, step by step."""
+    chance, lanes = random.Random(seed), list[int]()
+    while True:
+        trace = machine.run(Plan(tuple(lanes)))
+        if len(trace.steps) == len(lanes):
+            return trace
+        enabled = trace.steps[len(lanes)].enabled
+        lanes.append(chance.choice([n for n in range(8) if enabled >> n & 1]))
+
+
+def found(machine: Machine, outcome: str, seeds: int = 60) -> Trace:
+    traces = [walk(machine, seed) for seed in range(seeds)]
+    return max((one for one in traces if one.outcome == outcome), key=lambda one: preemptions(one.steps))
+
+
+@pytest.mark.parametrize("outcome", ["value 199", "value 201"])
+def test_a_lost_update_needs_one_preemption(outcome: str) -> None:
+    machine = account()
+    shrunk = shrink(found(machine, outcome).lanes, outcome, machine.run)
+    assert shrunk.outcome == outcome
+    assert preemptions(shrunk.steps) == 1
+    assert depth(shrunk) == 2
+
+
+def test_what_every_order_gives_needs_none() -> None:
+    machine = account()
+    shrunk = shrink(found(machine, "value 200").lanes, "value 200", machine.run)
+    assert shrunk.lanes == (0, 0, 1, 1)
+    assert (preemptions(shrunk.steps), depth(shrunk)) == (0, 0)
+
+
+def test_crossed_locks_need_one_preemption() -> None:
+    machine = crossed()
+    outcome = "deadlock forth waits for 3, back waits for 2"
+    shrunk = shrink((1, 0), outcome, machine.run)
+    assert (shrunk.lanes, preemptions(shrunk.steps), depth(shrunk)) == ((1, 0), 1, 2)
+
+
+def test_an_outcome_that_depends_on_the_order_alone_has_depth_one() -> None:
+    def writes(value: int) -> object:
+        def lane(state: State) -> Lane:
+            yield Op("write", X)
+            state["x"] = value
+
+        return lane
+
+    machine = Machine({"a": writes(1), "b": writes(2)}, {"x": 0}, lambda state: state["x"])  # type: ignore[dict-item]  # a function that makes a generator
+    shrunk = shrink((1, 0), "value 1", machine.run)
+    assert (preemptions(shrunk.steps), depth(shrunk)) == (0, 1)
+
+
+def test_three_increments_each_that_leave_two_need_four_preemptions() -> None:
+    machine = Machine({"a": adds("a", 1, 3), "b": adds("b", 1, 3)}, {"x": 0}, lambda state: state["x"])
+    shrunk = shrink((0, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 1), "value 2", machine.run, budget=3000)
+    assert shrunk.outcome == "value 2"
+    assert preemptions(shrunk.steps) == fewest(machine, "value 2")
+
+
+def fewest(machine: Machine, outcome: str) -> int:
+    """The fewest preemptions by going through every interleaving."""
+    best, stack = 99, [tuple[int, ...]()]
+    while stack:
+        prefix = stack.pop()
+        trace = machine.run(Plan(prefix))
+        if trace.outcome == outcome:
+            best = min(best, preemptions(trace.steps))
+        for at in range(len(prefix), len(trace.steps)):
+            step = trace.steps[at]
+            others = [n for n in range(8) if step.enabled >> n & 1 and n != step.lane]
+            stack += [(*trace.lanes[:at], other) for other in others]
+    return best
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_it_finds_the_fewest_there_are_on_random_machines(seed: int) -> None:
+    machine = random_machine(random.Random(seed))
+    traces = {trace.outcome: trace for trace in (walk(machine, walked) for walked in range(12))}
+    for outcome, trace in traces.items():
+        shrunk = shrink(trace.lanes, outcome, machine.run, budget=5000)
+        assert shrunk.outcome == outcome
+        assert machine.run(Plan(shrunk.lanes)).outcome == outcome
+        assert preemptions(shrunk.steps) == fewest(machine, outcome)
+
+
+def random_machine(chance: random.Random) -> Machine:
+    def lane_of(kinds: list[tuple[str, int]]) -> object:
+        def lane(state: State) -> Lane:
+            kept = 0
+            for kind, number in kinds:
+                yield Op(kind, number)
+                if kind == "read":
+                    kept += state[f"o{number}"]
+                elif kind == "write":
+                    state[f"o{number}"] = kept + 1
+
+        return lane
+
+    def some() -> list[tuple[str, int]]:
+        ops = [(chance.choice(["read", "write"]), chance.choice([10, 11])) for _ in range(chance.randint(2, 3))]
+        if chance.random() < 0.5:
+            at = chance.randint(0, len(ops))
+            ops = [*ops[:at], ("acquire", LOCK), *ops[at:], ("release", LOCK)]
+        return ops
+
+    lanes = {name: lane_of(some()) for name in "abc"[: chance.randint(2, 3)]}
+    return Machine(lanes, {"o10": 0, "o11": 0}, lambda state: (state["o10"], state["o11"]))  # type: ignore[arg-type]  # functions that make generators
+
+
+def test_the_budget_is_kept_and_the_outcome_too() -> None:
+    machine = account(times=6)
+    trace = walk(machine, 3)
+    assert preemptions(trace.steps) > 3
+    before = machine.runs
+    shrunk = shrink(trace.lanes, trace.outcome, machine.run, budget=7)
+    assert machine.runs - before <= 8
+    assert shrunk.outcome == trace.outcome
+    assert preemptions(shrunk.steps) <= preemptions(trace.steps)
+
+
+def test_a_schedule_that_gives_something_else_is_refused() -> None:
+    machine = account()
+    with pytest.raises(Unstable, match="value 200") as caught:
+        shrink((0, 0, 1, 1), "value 199", machine.run)
+    assert caught.value.trace.outcome == "value 200"
+
+
+def test_interruptions_are_where_preemptions_are_counted() -> None:
+    machine = account(times=3)
+    for seed in range(50):
+        trace = walk(machine, seed)
+        assert len(interrupted(trace.steps)) == preemptions(trace.steps)
