@@ -34,7 +34,7 @@ class _Spent(Exception):
 
 
 def shrink(lanes: Sequence[int], outcome: str, run: Callable[[Plan], Trace], budget: int = 200) -> Trace:
-    """Find a schedule with fewer preemptions, then fewer switches, then fewer steps, that gives the same outcome.
+    """Find a schedule with fewer kills, preemptions, switches and steps, in this order, that gives the same outcome.
 
     Blocks of a lane are moved together for as long as that helps. Then all schedules with fewer preemptions than are
     left are gone through, those with the fewest first (Musuvathi and Qadeer, PLDI 2007), as far as the budget
@@ -64,10 +64,11 @@ def depth(trace: Trace) -> int:
     """Give the number of orderings that must hold for a schedule: the bug depth of PCT.
 
     A schedule of p preemptions comes about by p + 1 constraints; one where each lane in turn runs to where it cannot
-    go on needs none, since it is what comes without any.
+    go on needs none, since it is what comes without any. Each kill is a constraint too.
     """
-    bent = any(step.lane != _unbidden(before, step) for before, step in pairwise((None, *trace.steps)) if step)
-    return preemptions(trace.steps) + 1 if bent else 0
+    ran = [step for step in trace.steps if step.lane >= 0]
+    bent = any(step.lane != _unbidden(before, step) for before, step in pairwise((None, *ran)) if step)
+    return _kills(trace) + (preemptions(trace.steps) + 1 if bent else 0)
 
 
 def _unbidden(before: Step | None, step: Step) -> int:
@@ -78,16 +79,21 @@ def _unbidden(before: Step | None, step: Step) -> int:
 
 
 def interrupted(steps: Sequence[Step]) -> list[int]:
-    """Give the steps, from 0, before which the lane that ran could have gone on and did not."""
+    """Give the steps, from 0, before which the lane that ran could have gone on and did not; a kill is no such step."""
+    ran = [(number, step) for number, step in enumerate(steps) if step.lane >= 0]
     return [
-        number for number, (before, step) in enumerate(pairwise(steps), 1)
+        number for (_, before), (number, step) in pairwise(ran)
         if before.lane != step.lane and step.enabled >> before.lane & 1
     ]  # fmt: skip
 
 
-def _weight(trace: Trace) -> tuple[int, int, int]:
+def _kills(trace: Trace) -> int:
+    return sum(step.lane < 0 for step in trace.steps)
+
+
+def _weight(trace: Trace) -> tuple[int, int, int, int]:
     switches = sum(1 for before, after in pairwise(trace.steps) if before.lane != after.lane)
-    return preemptions(trace.steps), switches, len(trace.steps)
+    return _kills(trace), preemptions(trace.steps), switches, len(trace.steps)
 
 
 class _Shrinking:
@@ -145,7 +151,8 @@ class _Shrinking:
             trace = self.run(prefix)
             if trace is None or self.better(trace):
                 continue
-            for other in _others(trace, len(prefix)):
+            kills = [lane for lane in self.best.lanes if lane < 0]
+            for other in _others(trace, len(prefix), kills):
                 heapq.heappush(waiting, other)
 
     def cut(self) -> None:
@@ -164,8 +171,11 @@ class _Shrinking:
 
 
 def _merged(trace: Trace) -> Iterator[tuple[int, ...]]:
-    """Give orders with fewer blocks: at each preemption run on, then each two blocks of a lane moved together."""
+    """Give lighter orders: without a kill, running on at a preemption, two blocks of a lane moved together."""
     lanes = trace.lanes
+    for at, lane in enumerate(lanes):
+        if lane < 0:
+            yield (*lanes[:at], *lanes[at + 1 :])
     for at in interrupted(trace.steps):
         yield lanes[:at]
     starts = [number for number, (one, other) in enumerate(pairwise((None, *lanes))) if one != other]
@@ -178,13 +188,14 @@ def _merged(trace: Trace) -> Iterator[tuple[int, ...]]:
             yield (*lanes[:start], *between, *lanes[start:end], *lanes[later[1] :])
 
 
-def _others(trace: Trace, done: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _others(trace: Trace, done: int, kills: Sequence[int]) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Give the prefixes that turn off a trace after its first `done` steps, with the preemptions of each."""
     lanes = trace.lanes
     for at in range(done, len(lanes)):
-        step, before = trace.steps[at], trace.steps[at - 1].lane if at else -1
+        step, before = trace.steps[at], next((lane for lane in reversed(lanes[:at]) if lane >= 0), -1)
         so_far = preemptions(trace.steps[:at])
         for lane in range(step.enabled.bit_length()):
             if step.enabled >> lane & 1 and lane != step.lane:
                 bends = before >= 0 and lane != before and bool(step.enabled >> before & 1)
                 yield so_far + bends, (*lanes[:at], lane)
+        yield from ((so_far, (*lanes[:at], kill)) for kill in kills if lanes[:at].count(kill) < kills.count(kill))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.explore.steps import Op, Plan, Step, Trace
+from bench.explore.steps import Op, Plan, Step, Trace, killing
 
 State = dict[str, Any]
 Lane = Generator[Op, None, None]
@@ -65,23 +65,32 @@ class _Run:
     def to_its_end(self) -> Trace:
         while self.pending:
             enabled = self.enabled()
+            if (killed := self.killed()) in self.pending:
+                self.steps.append(Step(killing(killed), Op("kill", 0), enabled))
+                self.pending.pop(killed)
+                continue
             if not enabled:
                 circle = ", ".join(f"{self.machine.lane(n)} waits for {op.object}" for n, op in self.pending.items())
                 return Trace(tuple(self.steps), "stuck", dict(self.pending), f"deadlock {circle}")
             if len(self.steps) >= LIMIT:
                 return Trace(tuple(self.steps), "limit", dict(self.pending), "hang livelock")
             lane = self.chosen(enabled)
-            if not enabled >> lane & 1:
+            if lane < 0 or not enabled >> lane & 1:
                 return Trace(tuple(self.steps), "diverged", dict(self.pending))
             self.take(lane, enabled)
         return Trace(tuple(self.steps), "done", {}, f"value {self.machine.result(self.state)}")
+
+    def killed(self) -> int:
+        choice = self.plan.lanes[len(self.steps)] if len(self.steps) < len(self.plan.lanes) else 0
+        return killing(choice) if choice < 0 else -1
 
     def chosen(self, enabled: int) -> int:
         at = len(self.steps)
         if at < len(self.plan.lanes):
             return self.plan.lanes[at]
-        if self.steps and enabled >> self.steps[-1].lane & 1:
-            return self.steps[-1].lane
+        ran = [step.lane for step in self.steps if step.lane >= 0]
+        if ran and enabled >> ran[-1] & 1:
+            return ran[-1]
         return (enabled & -enabled).bit_length() - 1
 
     def take(self, lane: int, enabled: int) -> None:

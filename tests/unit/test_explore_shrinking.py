@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench.explore.shrinking import Unstable, depth, interrupted, shrink
-from bench.explore.steps import Op, Plan, Trace, preemptions
+from bench.explore.steps import Op, Plan, Trace, killing, preemptions
 from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, adds, crossed
 
 
@@ -143,3 +143,27 @@ def test_interruptions_are_where_preemptions_are_counted() -> None:
     for seed in range(50):
         trace = walk(machine, seed)
         assert len(interrupted(trace.steps)) == preemptions(trace.steps)
+
+
+def test_a_kill_that_is_needed_stays_and_its_preemptions_are_shrunk() -> None:
+    machine = crossed()
+    held = machine.run(Plan((1, 0, killing(0))))
+    assert held.outcome == "deadlock back waits for 2"
+    shrunk = shrink(held.lanes, held.outcome, machine.run)
+    assert shrunk.outcome == held.outcome
+    assert sum(lane < 0 for lane in shrunk.lanes) == 1
+    assert preemptions(shrunk.steps) == 0
+
+
+def test_a_kill_beside_the_matter_is_left_out() -> None:
+    def looks(state: State) -> Lane:
+        yield Op("look", 9)
+
+    machine = account()
+    machine = Machine({**machine.lanes, "looks": looks}, machine.start, machine.result)
+    trace = machine.run(Plan((0, killing(2), 1, 1, 0)))
+    assert trace.outcome == "value 201"
+    shrunk = shrink(trace.lanes, "value 201", machine.run)
+    assert shrunk.outcome == "value 201"
+    assert min(shrunk.lanes) >= 0
+    assert preemptions(shrunk.steps) == 1
