@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
@@ -72,7 +72,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Test:
-    """One test of a plain suite; `signature` is the same for failures of one cause."""
+    """One test of a plain suite; `signature` is the same for failures of one cause.
+
+    `detail` is the text of a failure, or why the test was skipped.
+    """
 
     __test__ = False  # pytest collects classes of this name otherwise
 
@@ -82,6 +85,14 @@ class Test:
     seconds: float
     signature: str | None = None
     detail: str | None = None
+
+
+def nothing_but_skipped(tests: Sequence[Test]) -> str:
+    """Say of tests all of which were skipped that nothing was exercised, and why."""
+    reasons = list(dict.fromkeys(test.detail for test in tests if test.detail))
+    why = f": {reasons[0]}" if reasons else ""
+    more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
+    return f"nothing was exercised: every test was skipped{why}{more}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from bench.cells import Cell
 from bench.engines.base import Ended
 from bench.process.agreed import MISMATCH, NOT_STARTED
-from bench.record import CellStatus, Facts, Judged, Line, Test
+from bench.record import CellStatus, Facts, Judged, Line, Test, nothing_but_skipped
 from bench.verdict import merge
 
 _BAD_TESTS = {"failed", "error", "crashed", "hung"}
@@ -132,7 +132,7 @@ def _without_failure(lines: Sequence[Line], command: Sequence[str]) -> tuple[Cel
     if not judged and not tests:
         return ("pass", "exit status 0, no records") if command else ("unknown", "nothing was exercised")
     if not judged and all(test.status == "skipped" for test in tests):
-        return "unknown", "nothing was exercised: every test was skipped"
+        return "unknown", nothing_but_skipped(tests)
     if judged and merge(line.verdict for line in judged) == "unknown":
         open_ = [line for line in judged if line.verdict == "unknown"]
         more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""

@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Not called after the distribution: `-k fork` looks into the names of marks too.
     config.addinivalue_line("markers", "bench_program: a program of forkbench; its plugin adds this.")
     config.addinivalue_line("markers", "bench_scenario: a scenario of forkbench; its plugin adds this.")
-    config.addinivalue_line("markers", "bench_mode(mode): how this scenario is observed, whatever --bench-mode says.")
+    config.addinivalue_line("markers", "bench_mode(*modes): how this scenario is observed, whatever --bench-mode says.")
     read = settings.read(config)
     if settings.is_worker(config):
         return

@@ -1,4 +1,7 @@
-"""Items: a program or scenario under one start method, observed in the item's setup and judged in its call."""
+"""Items: a program or scenario under one start method in one mode, observed in the item's setup, judged in its call.
+
+An item's name says its mode unless that is repeat, whatever else was asked for: `race[spawn]`, `Race[spawn-stress]`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -19,6 +22,7 @@ from _pytest.outcomes import Failed
 import bench
 from bench.declared import ATTRIBUTE, Target, actors_of, defined_in
 from bench.errors import BenchError, UsageError
+from bench.modes import TIMED, modes_of, observer, why_none
 from bench.observation import Mode
 from bench.outcomes import Conditions
 from bench.pytest_plugin import settings
@@ -48,15 +52,16 @@ class Unknown(Failed):
 
 
 class ProgramItem(pytest.Item):
-    """A program or scenario under one start method."""
+    """A program or scenario under one start method in one mode."""
 
     is_bench_program = True
 
-    def __init__(self, *, function: FunctionType | type, found: Found, method: str, **kwargs: Any) -> None:
+    def __init__(self, *, function: FunctionType | type, found: Found, method: str, mode: Mode, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.obj = function  # conditions of skipif marks are evaluated with its globals
         self.found = found
         self.method = method
+        self.mode = mode
         self.judged: Judged | None = None
         own = [pytest.mark.bench_program.mark, *([pytest.mark.bench_scenario.mark] if actors_of(found.program) else [])]
         marks = [*own, *getattr(function, "pytestmark", ())]
@@ -71,22 +76,14 @@ class ProgramItem(pytest.Item):
         """
         super().setup()
         self.judged = None  # of an earlier try, where another plugin reruns it
-        if self.mode == "stress" and not actors_of(self.found.program):
-            pytest.skip("a program has no actors: stress runs scenarios")
+        if not modes_of(self.found.program, [self.mode]):
+            pytest.skip(why_none([self.mode]))
         try:
             self.judged = _judged(self.found, self.method, self.mode, settings.read(self.config))
         except BenchError as error:
             raise Unknown(str(error)) from None
         if self.judged.verdict == "unknown":
             raise Unknown(self._text(self.judged))
-
-    @property
-    def mode(self) -> Mode:
-        """How it is observed: as its own mark says, else as the options do."""
-        mark = self.get_closest_marker("bench_mode")
-        if mark is None:
-            return settings.read(self.config).mode
-        return settings.check_mode(f"{self.name}: the mark bench_mode", mark.args[0] if mark.args else None)
 
     def runtest(self) -> None:
         """Judge what was observed.
@@ -108,8 +105,8 @@ class ProgramItem(pytest.Item):
         bad = [one for one, graded in zip(judged.observation.outcomes, judged.grades) if graded[0] == "forbidden"]  # noqa: B905 (there are no grades where an expectation raised)
         shown = bad or judged.observation.outcomes
         seed = shown[0].witness.get("seed") if shown else settings.read(config).seed
-        if judged.observation.mode == "stress":
-            how = ["--bench-mode", "stress", "--bench-seconds", f"{max(judged.observation.seconds, 1):.0f}"]
+        if self.mode in TIMED:
+            how = ["--bench-mode", self.mode, "--bench-seconds", f"{max(judged.observation.seconds, 1):.0f}"]
         else:
             how = ["--bench-samples", "1"]
         words = ["pytest", *self._named(), "--bench-seed", str(seed), *how]
@@ -145,11 +142,26 @@ def items_of(
         return []
     place = place_of_file(collector.path)
     found = Found(replace(program, module=place.module), place)  # pytest's import modes name modules otherwise
-    methods = settings.read(collector.config).methods or settings.platform_methods()
+    read = settings.read(collector.config)
+    marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
+    asked = _marked(name, marks) or read.modes
     return [
-        ProgramItem.from_parent(collector, name=f"{name}[{method}]", function=function, found=found, method=method)
-        for method in methods
+        ProgramItem.from_parent(
+            collector, name=_name(name, method, mode), function=function, found=found, method=method, mode=mode
+        )
+        for mode in modes_of(program, asked) or asked
+        for method in read.methods or settings.platform_methods()
     ]
+
+
+def _name(name: str, method: str, mode: Mode) -> str:
+    return f"{name}[{method}]" if mode == "repeat" else f"{name}[{method}-{mode}]"
+
+
+def _marked(name: str, marks: Iterable[pytest.Mark]) -> tuple[Mode, ...]:
+    """Give the modes that the first mark of them names; none where there is no such mark."""
+    mark = next((mark for mark in marks if mark.name == "bench_mode"), None)
+    return () if mark is None else settings.check_modes(f"{name}: the mark bench_mode", mark.args or (None,))
 
 
 def mistake_in(module: ModuleType) -> str | None:
@@ -162,18 +174,23 @@ def mistake_in(module: ModuleType) -> str | None:
 
 
 def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> Judged:
-    from bench import repeat, stress
     from bench.verdict import judge
 
-    observe = stress.observe if mode == "stress" else repeat.observe
     with _path_handed_on():
-        observation = observe(
-            found, method=method, cell=asked.cell, samples=asked.samples, seconds=asked.seconds,
-            deadline_s=asked.deadline_s, seed=asked.seed,
+        observation = observer(mode)(
+            found, method=method, cell=asked.cell, deadline_s=asked.deadline_s, seed=asked.seed,
+            **_bounds(mode, asked),
         )  # fmt: skip
     verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), _cpus()))
     grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
     return Judged(observation, verdict.status, verdict.why, grades, method)
+
+
+def _bounds(mode: Mode, asked: settings.Settings) -> dict[str, Any]:
+    """Give the samples and seconds that bound an observation; a number of samples is meant for one mode alone."""
+    samples = asked.samples if mode not in TIMED or len(asked.modes) == 1 else None
+    budget = asked.budget_s if mode in TIMED and samples is None else None
+    return {"samples": samples, "seconds": asked.seconds or budget}
 
 
 def _cpus() -> int | None:

@@ -62,7 +62,8 @@ class Listener:
         from bench.pytest_plugin.texts import announcement
 
         methods = dict.fromkeys(str(getattr(item, "method", "")) for item in programs)
-        return announcement(len(programs), tuple(methods), self._settings)
+        modes = [str(getattr(item, "mode", "")) for item in programs]
+        return announcement(modes, tuple(methods), self._settings)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:

@@ -24,6 +24,7 @@ from bench.record import (
     Test,
     TestStatus,
     from_json,
+    nothing_but_skipped,
     write_run,
 )
 from bench.values import Json
@@ -117,8 +118,9 @@ def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
     command: list[Json] = ["pytest", *map(str, arguments)]
     now = _now()
     return {
-        "run": now, "targets": [], "command": command, "mode": settings.mode, "seed": settings.seed, "engine": "local",
-        "started": now, "ended": None, "cells": [{"cell": settings.cell, "decision": "run", "why": ""}],
+        "run": now, "targets": [], "command": command, "modes": list(settings.modes), "seed": settings.seed,
+        "engine": "local", "started": now, "ended": None,
+        "cells": [{"cell": settings.cell, "decision": "run", "why": ""}],
     }  # fmt: skip
 
 
@@ -131,12 +133,18 @@ def line_of(reports: Sequence[pytest.TestReport], cell: str) -> Test:
     bad = next((report for report in reports if report.failed), None)
     seconds = round(sum(getattr(report, "duration", 0.0) for report in reports), 6)
     if bad is None:
-        return Test(cell, reports[0].nodeid, _status_without_failure(reports), seconds)
+        return Test(cell, reports[0].nodeid, _status_without_failure(reports), seconds, detail=_why_skipped(reports))
     status = _status_of_failure(bad)
     signature = getattr(bad, SIGNATURE, None) or _last_line(bad.longreprtext)
     if status == "crashed":
         signature = "the process that ran it died"
     return Test(cell, bad.nodeid, status, seconds, signature, bad.longreprtext[-_DETAIL:])
+
+
+def _why_skipped(reports: Sequence[pytest.TestReport]) -> str | None:
+    """Give the reason of a skip, which pytest hands on as a tuple of file, line and text."""
+    skip = next((one.longrepr for one in reports if one.skipped and not hasattr(one, "wasxfail")), None)
+    return str(skip[2]).removeprefix("Skipped: ") if isinstance(skip, tuple) else None
 
 
 def _last_line(text: str) -> str:
@@ -171,8 +179,10 @@ def ended(exit_status: int, judged: Sequence[Judged], tests: Sequence[Test]) -> 
     for status, found in (("fail", failed), ("error", errors), ("unknown", unknown)):
         if found:
             return status, found[0] + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")  # type: ignore[return-value]  # the keys of the table are statuses
-    if exit_status == pytest.ExitCode.OK and (judged or tests):
+    if exit_status == pytest.ExitCode.OK and (judged or any(one.status != "skipped" for one in tests)):
         return "pass", ""
+    if exit_status == pytest.ExitCode.OK and tests:
+        return "unknown", nothing_but_skipped(tests)
     if exit_status in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         return "unknown", "nothing was run"
     return "error", f"pytest ended with exit status {exit_status}"

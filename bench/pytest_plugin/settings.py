@@ -8,7 +8,7 @@ import random
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,8 +19,6 @@ from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.observation import Mode
-
-_MODES: tuple[Mode, ...] = ("repeat", "stress")
 
 LOCAL = "local"
 """The name of the host itself as a cell."""
@@ -33,9 +31,9 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-out", "DIR", "write records to DIR/cells/CELL.jsonl as things happen, and DIR/run.json"),
     ("--bench-records", "FD", "write records to this open descriptor"),
     ("--bench-cell", "NAME", f"the cell's name in the records (default: {LOCAL})"),
-    ("--bench-mode", "MODE", "repeat (the default): fresh interpreters; stress: resident actors, of scenarios alone"),
     ("--bench-samples", "N", "samples of each program (default: its own number, or 2)"),
     ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
+    ("--bench-budget", "S", "--bench-seconds for stress alone, which is bounded by time (default: 5)"),
     ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
     ("--bench-seed", "N", "where everything random comes from (default: random, and told)"),
     ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
@@ -53,6 +51,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="run programs under this start method; again for more (default: all that the platform has)",
     )  # fmt: skip
     group.addoption(
+        "--bench-mode", action="append", default=None, metavar="MODE", dest="bench_modes",
+        help="repeat (the default): fresh interpreters; stress: resident actors, of scenarios alone; again for more",
+    )  # fmt: skip
+    group.addoption(
         "--bench-lease", action="store_true", default=False,
         help="hold CPUs exclusively and pin every test to them, also in suites without programs (Linux); under "
         "pytest-xdist programs have that without asking",
@@ -63,15 +65,19 @@ def add_options(parser: pytest.Parser) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, checked. `methods` is `None` for all that the platform has; `given` tells of any option at all."""
+    """The options, checked. `methods` is `None` for all that the platform has; `given` tells of any option at all.
+
+    `seconds` bounds every mode, `budget_s` those that go on for a time, where `seconds` is not given.
+    """
 
     methods: tuple[str, ...] | None
-    mode: Mode
+    modes: tuple[Mode, ...]
     out: Path | None
     records: int | None
     cell: str
     samples: int | None
     seconds: float | None
+    budget_s: float | None
     deadline_s: float | None
     seed: int
     lease: bool
@@ -112,17 +118,17 @@ def read(config: pytest.Config) -> Settings:
 def _checked(config: pytest.Config) -> Settings:
     option = config.option
     names = [f"bench_{name.removeprefix('--bench-').replace('-', '_')}" for name, _, _ in _OPTIONS]
-    mode = check_mode("--bench-mode", option.bench_mode or "repeat")
     seed = _number(option, "seed", int, least=0)
     folder = getattr(option, _FOLDER, None)
     return Settings(
         methods=_methods(option.bench_methods),
-        mode=mode,
+        modes=check_modes("--bench-mode", option.bench_modes or ()),
         out=None if option.bench_out is None else Path(config.invocation_params.dir, option.bench_out),
         records=_records(config),
         cell=_cell(option.bench_cell),
         samples=_number(option, "samples", int, least=1),
         seconds=_number(option, "seconds", float, above=0.0),
+        budget_s=_number(option, "budget", float, above=0.0),
         deadline_s=_number(option, "deadline", float, above=0.0),
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
         lease=_lease(option),
@@ -130,20 +136,22 @@ def _checked(config: pytest.Config) -> Settings:
         lease_timeout_s=60.0 if (timeout_s := _number(option, "lease_timeout", float, least=0)) is None else timeout_s,
         lease_folder=None if folder is None else Path(folder),
         collect_only=bool(option.collectonly),
-        given=bool(option.bench_methods or option.bench_lease) or any(getattr(option, n) is not None for n in names),
+        given=bool(option.bench_methods or option.bench_modes or option.bench_lease)
+        or any(getattr(option, n) is not None for n in names),
     )
 
 
-def check_mode(where: str, mode: object) -> Mode:
-    """Check the name of a mode.
+def check_modes(where: str, modes: Sequence[object]) -> tuple[Mode, ...]:
+    """Check names of modes; where nothing says otherwise, programs and scenarios are repeated.
 
     Raises:
         UsageError: if there is no such mode, naming `where` it was given.
     """
-    for known in _MODES:
-        if mode == known:
-            return known
-    raise UsageError(f"{where} {mode!r}: there are {' and '.join(_MODES)}")
+    if not modes:
+        return ("repeat",)
+    from bench.modes import parse_modes
+
+    return parse_modes(map(str, modes), where)
 
 
 def _number(

@@ -69,13 +69,21 @@ def _indented(text: str) -> Iterator[str]:
     return (f"    {row}".rstrip() for row in text.rstrip().splitlines())
 
 
-def announcement(items: int, methods: Sequence[str], settings: Settings) -> list[str]:
-    """Say what is run under which start methods, and which of them the platform lacks."""
+def announcement(modes: Sequence[str], methods: Sequence[str], settings: Settings) -> list[str]:
+    """Say how many items run in which modes and under which start methods, and which of these the platform lacks.
+
+    Args:
+        modes: the mode of each item.
+        methods: the start methods, each once.
+        settings: the options.
+    """
     from bench.outcomes import METHODS
 
     missing = [name for name in METHODS if name not in platform_methods()]
     lacks = f"; this platform lacks {words(missing)}" if missing else ""
-    return [f"forkbench: {counted(items, 'program')} under {words(methods)}, seed {settings.seed}{lacks}"]
+    each = [f"{modes.count(mode)} in {mode}" for mode in dict.fromkeys(modes)]
+    how = f" in {modes[0]}" if len(each) == 1 else f": {words(each)}"
+    return [f"forkbench: {counted(len(modes), 'test')}{how}, under {words(methods)}, seed {settings.seed}{lacks}"]
 
 
 def show(terminal: pytest.TerminalReporter, judged: Sequence[Judged], settings: Settings) -> None:
@@ -122,19 +130,20 @@ def _is_plain(judged: Judged) -> bool:
 
 
 def _alike(judged: Sequence[Judged]) -> list[list[Judged]]:
-    """Put together what gave the same one acceptable outcome for one target; the rest stays alone, in its place."""
+    """Put together what gave one target the same one acceptable outcome in one mode; the rest stays alone."""
     groups: dict[tuple[object, ...], list[Judged]] = {}
     for index, one in enumerate(judged):
         seen = one.observation
         same = (seen.outcomes[0].outcome.key, one.grades[0][1]) if _is_plain(one) else (index,)
-        groups.setdefault((seen.target, *same), []).append(one)
+        groups.setdefault((seen.target, seen.mode, *same), []).append(one)
     return list(groups.values())
 
 
 def _plain_line(same: Sequence[Judged], width: int) -> Line:
     first = same[0].observation
     samples = sum(one.observation.samples for one in same)
-    head = f"  [{', '.join(one.method or first.mode for one in same)}]  {samples}x "
+    how = [] if first.mode == "repeat" else [first.mode]
+    head = f"  [{', '.join([*how, *(one.method or first.mode for one in same)])}]  {samples:,}x "
     grade, why = same[0].grades[0]
     tail = f"  {grade}" + (f": {one_line(why)}" if why else "")
     room = width - 8 - len(first.target) - len(head)

@@ -229,6 +229,80 @@ def test_xpasses(): pass
     assert run["ended"] >= run["started"]
 
 
+SCENARIO = """
+from bench import actor, racy, scenario
+
+
+@scenario(racy(2))
+class Lost:
+    def __init__(self, mp):
+        self.count = mp.Value("i", 0)
+
+    @actor
+    def first(self):
+        self.count.value += 1
+
+    @actor
+    def second(self):
+        self.count.value += 1
+
+    def result(self):
+        return self.count.value
+"""
+
+
+def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_it=SMALL + SCENARIO)
+    asked = ("--bench-mode", "stress,repeat", "--bench-samples", "3", "--bench-budget", "0.2", "--bench-out", "out")
+    result = suite.runpytest_subprocess("-v", "--start-method", "fork", "--bench-seed", "7", *asked)
+    result.assert_outcomes(passed=3)
+    seen = {one.observation.target.partition(":")[2]: one.observation for one in lines_of(suite) if type(one) is Judged}
+    assert {name: (one.mode, one.samples > 3) for name, one in seen.items()} == {
+        "first": ("repeat", False), "second": ("repeat", False), "Lost": ("stress", True),
+    }  # fmt: skip
+    assert 0.2 <= seen["Lost"].seconds < 2
+    assert read_run(suite.path / "out")["modes"] == ["repeat", "stress"]
+    result.stdout.fnmatch_lines_random(
+        ["test_it.py::Lost?fork-stress? PASSED*", "forkbench: 3 tests: 2 in repeat and 1 in stress, under fork, seed 7"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "items"),
+    [
+        ((), ["first[fork]", "second[fork]", "Lost[fork]"]),
+        (("--bench-mode", "stress"), ["first[fork-stress]", "second[fork-stress]", "Lost[fork-stress]"]),
+        (("--bench-mode", "repeat", "--bench-mode", "stress"), ["first[fork]", "second[fork]", "Lost[fork-stress]"]),
+    ],
+)
+def test_items_are_named_by_their_mode_whatever_else_is_asked(
+    plain: pytest.Pytester, asked: tuple[str, ...], items: list[str]
+) -> None:
+    plain.makepyfile(test_it=SMALL + SCENARIO)
+    assert collected(plain, "--start-method", "fork", *asked) == items
+
+
+def test_a_mark_says_the_mode_whatever_is_asked(plain: pytest.Pytester) -> None:
+    marked = SCENARIO.replace("@scenario", "@pytest.mark.bench_mode('stress')\n@scenario")
+    plain.makepyfile(test_it=f"import pytest\n{marked}")
+    plain.makepyfile(test_all=f"import pytest\npytestmark = pytest.mark.bench_mode('stress')\n{SCENARIO}")
+    both = ["Lost[fork-stress]", "Lost[fork-stress]"]
+    assert collected(plain, "--start-method", "fork", "--bench-mode", "repeat") == both
+    plain.makepyfile(test_wrong=f"import pytest\n{marked.replace('stress', 'guess')}")
+    result = plain.runpytest_inprocess("--collect-only", "test_wrong.py")
+    result.stdout.fnmatch_lines(["*Lost: the mark bench_mode 'guess': there are repeat and stress"])
+
+
+def test_where_all_is_skipped_nothing_is_known(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_it=SMALL)
+    result = suite.runpytest_subprocess("--start-method", "fork", "--bench-mode", "stress", "--bench-out", "out")
+    result.assert_outcomes(skipped=2)
+    end = lines_of(suite)[-1]
+    assert isinstance(end, End)
+    why = "nothing was exercised: every test was skipped: a program has no actors, and stress runs scenarios"
+    assert (end.status, end.why) == ("unknown", why)
+
+
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_records_go_to_an_open_descriptor_without_facts_and_end(suite: pytest.Pytester, workers: str) -> None:
     suite.makepyfile(test_it=SMALL + "\ndef test_plain(): pass\n")

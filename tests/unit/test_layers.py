@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("verdict",),
     ("process",),
     ("repeat", "stress", "explore"),
+    ("modes",),
     ("cells",),
     ("leases", "placement", "config", "discovery"),
     ("plan",),
@@ -41,7 +42,7 @@ USERS = ("demos", "kernels", "__init__")
 """Written in the words that users have: `from bench import ...`."""
 
 IN_A_CELL = ("errors", "values", "causes", "outcomes", "declared", "targets", "observation", "record", "verdict",
-             "process", "repeat", "stress", "explore", "leases", "pytest_plugin", "inside", "demos",
+             "process", "repeat", "stress", "explore", "modes", "leases", "pytest_plugin", "inside", "demos",
              "kernels")  # fmt: skip
 """What runs inside a cell, where there is the standard library, pytest and what pytest brings."""
 

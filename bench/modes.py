@@ -1,0 +1,69 @@
+"""Modes: which there are, which of them a target is observed in, and who observes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from bench.declared import Target, actors_of
+from bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from bench.observation import Mode, Observation
+
+OBSERVED: tuple[Mode, ...] = ("repeat", "stress")
+"""The modes that can be asked for, in the order in which a target goes through them."""
+
+CELL_MODES: tuple[Mode, ...] = OBSERVED
+"""What a cell does with programs and scenarios unless told otherwise."""
+
+TIMED: frozenset[Mode] = frozenset({"stress", "explore"})
+"""The modes that go on for a time; repeat takes a number of samples."""
+
+CELL_SECONDS = 1.0
+"""How long a timed mode goes on with each target in a cell, unless told otherwise.
+
+The default matrix has to end within 8 minutes on two CPUs. A second more for one target in each of its 36 cells is
+27 s of that: 18 cells hold both CPUs, and 18 hold one each.
+"""
+
+_OF_PROGRAMS: frozenset[Mode] = frozenset({"repeat"})
+
+
+def modes_of(target: Target, asked: Sequence[Mode]) -> tuple[Mode, ...]:
+    """Give the modes that a target is observed in, of those asked for; none if it can be observed in none of them.
+
+    A program has no actors, and is repeated. A scenario is repeated only where nothing else is asked for: stress takes
+    as many samples in a millisecond.
+    """
+    if not actors_of(target):
+        return tuple(mode for mode in asked if mode in _OF_PROGRAMS)
+    return tuple(mode for mode in asked if mode in TIMED) or tuple(asked)
+
+
+def why_none(asked: Sequence[Mode]) -> str:
+    """Say why a target is observed in none of the modes asked for."""
+    return f"a program has no actors, and {' and '.join(asked)} {'runs' if len(asked) == 1 else 'run'} scenarios"
+
+
+def parse_modes(texts: Iterable[str], where: str = "mode") -> tuple[Mode, ...]:
+    """Read names of modes, several in one text separated by commas; give each once, in their order.
+
+    Raises:
+        UsageError: if there is no such mode, naming `where` it was given.
+    """
+    names = [name for text in texts for name in text.replace(",", " ").split()]
+    if wrong := next((name for name in names if name not in OBSERVED), None):
+        raise UsageError(f"{where} {wrong!r}: there are {', '.join(OBSERVED[:-1])} and {OBSERVED[-1]}")
+    return tuple(mode for mode in OBSERVED if mode in names)
+
+
+def observer(mode: Mode) -> Callable[..., Observation]:
+    """Give the function that observes in a mode; what it needs is imported only now."""
+    if mode == "stress":
+        from bench import stress
+
+        return stress.observe
+    from bench import repeat
+
+    return repeat.observe

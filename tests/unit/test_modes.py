@@ -1,0 +1,42 @@
+"""Which modes a target is observed in."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.declared import Program, Scenario, Target
+from bench.errors import UsageError
+from bench.modes import CELL_MODES, OBSERVED, modes_of, observer, parse_modes
+from bench.observation import MODES, Mode
+
+PROGRAM = Program("m", "f", "m.py", 1, "", ())
+SCENARIO = Scenario("m", "S", "m.py", 1, "", (), actors=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("target", "asked", "modes"),
+    [
+        (PROGRAM, ("repeat",), ("repeat",)),
+        (PROGRAM, ("repeat", "stress"), ("repeat",)),
+        (PROGRAM, ("stress",), ()),
+        (SCENARIO, ("repeat",), ("repeat",)),
+        (SCENARIO, ("stress",), ("stress",)),
+        (SCENARIO, ("repeat", "stress"), ("stress",)),
+    ],
+)
+def test_a_target_goes_through_those_that_are_for_it(
+    target: Target, asked: tuple[Mode, ...], modes: tuple[Mode, ...]
+) -> None:
+    assert modes_of(target, asked) == modes
+
+
+def test_names_are_read_from_lists_each_once_and_in_order() -> None:
+    assert parse_modes(["stress,repeat", "repeat"]) == ("repeat", "stress")
+    assert parse_modes([]) == ()
+    with pytest.raises(UsageError, match="mode 'guess': there are repeat"):
+        parse_modes(["repeat,guess"])
+
+
+def test_every_mode_has_its_own_observer() -> None:
+    assert set(CELL_MODES) <= set(OBSERVED) <= set(MODES)
+    assert len({observer(mode) for mode in OBSERVED}) == len(OBSERVED)
