@@ -1,0 +1,83 @@
+"""Priorities at random, with few changes: a bug of depth d is found with a probability that is known.
+
+Burckhardt, Kothari, Musuvathi and Nagarakatte, A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs,
+ASPLOS 2010: of n lanes with k steps in all, a schedule of depth d finds a bug of depth d with a probability of at least
+1 / (n k^(d-1)). The depth of a bug is the number of orders between two steps that it needs.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+
+from bench.explore.steps import Plan
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from bench.explore.steps import Trace
+
+DEPTHS = (1, 2, 3)
+
+
+class Priorities:
+    """Gives schedules of depths 1, 2, 3 in turn, without end; the same for the same seed and the same traces.
+
+    The first schedule runs without a change of priorities, and says how many steps there are. Where a later one is
+    longer, the number is raised: the bound is computed with the greatest seen, so it holds for all.
+    """
+
+    name = "pct"
+    complete = False
+
+    def __init__(self, *, lanes: int, seed: int = 0) -> None:
+        self._lanes = lanes
+        self._steps = 1
+        self._random = random.Random(seed)
+        self._depth = DEPTHS[0]
+        self._given = 0
+        self.schedules = dict.fromkeys(DEPTHS, 0)
+
+    def next(self) -> Plan:
+        """Give a plan of the next depth: priorities by its seed, and depth - 1 steps at which they change."""
+        self._depth = DEPTHS[self._given % len(DEPTHS)] if self._given else DEPTHS[0]
+        self._given += 1
+        changes = tuple(sorted(self._random.randint(1, self._steps) for _ in range(self._depth - 1)))
+        return Plan(then="pct", seed=self._random.getrandbits(32), changes=changes)
+
+    def learn(self, trace: Trace) -> None:
+        """Count a schedule that ended; learn how many lanes and steps there are."""
+        if trace.end in {"diverged", "died", "uncontrolled"}:
+            return
+        self.schedules[self._depth] += 1
+        self._steps = max(self._steps, len(trace.steps))
+        self._lanes = max(self._lanes, *(step.lane + 1 for step in trace.steps), *(lane + 1 for lane in trace.pending))
+
+    def claim(self) -> str:
+        """State with what probability a bug was missed, for each depth."""
+        total = sum(self.schedules.values())
+        missed = [
+            f"one of depth {depth} with p < {_above(self.missed(depth))}" for depth in DEPTHS if self.missed(depth) < 1
+        ]
+        number = f"{total:,} schedule{'s' * (total != 1)} of random priorities"
+        return f"{number}; a bug that exists was missed: {', '.join(missed)}" if missed else number
+
+    def missed(self, depth: int) -> float:
+        """Give the bound on the probability that no schedule so far showed a bug of this depth.
+
+        Schedules of greater depth find it as well, with the lower probability of their own.
+        """
+        missed = 1.0
+        for own in DEPTHS[DEPTHS.index(depth) :]:
+            missed *= (1 - 1 / (self._lanes * self._steps ** (own - 1))) ** self.schedules[own]
+        return missed
+
+
+def _above(probability: float) -> str:
+    """Write a probability in two digits, rounded up, so that the bound stays one."""
+    if probability >= 0.1:
+        return f"{min(1.0, math.ceil(probability * 100) / 100):.2g}"
+    if probability < 1e-9:
+        return "1e-9"
+    digits = 1 - math.floor(math.log10(probability))
+    return f"{math.ceil(probability * 10**digits) / 10**digits:.2g}"
