@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
+from bench.modes import OBSERVED, parse_modes
+from bench.observation import Mode
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +38,7 @@ class Config:
     select: str = ""
     skip: str = ""
     targets: tuple[str, ...] = ()
+    modes: tuple[Mode, ...] = ()
     samples: int | None = None
     seconds: float | None = None
     deadline: float | None = None
@@ -152,6 +155,13 @@ def _text(item: object) -> str:
     return item
 
 
+def _modes(item: object) -> tuple[Mode, ...]:
+    try:
+        return parse_modes(_texts(item))
+    except UsageError:
+        raise _Wrong(f"some of {', '.join(OBSERVED)}") from None
+
+
 def _whole(item: object) -> int:
     if isinstance(item, bool) or not isinstance(item, int) or item < 1:
         raise _Wrong("a whole number from 1 up")
@@ -197,6 +207,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "select": _patterns,
     "skip": _patterns,
     "targets": _texts,
+    "modes": _modes,
     "samples": _whole,
     "seconds": _seconds,
     "deadline": _seconds,

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from bench.cells import Cell, parse_cell
 from bench.errors import UsageError
+from bench.modes import CELL_MODES, CELL_SECONDS
 from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS
 from bench.process.facts import gather
 from bench.record import DescriptorSink
@@ -75,16 +76,16 @@ def parse(argv: Sequence[str]) -> Orders:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", default="local")
     parser.add_argument("--pin", default="", help="exact CPU ids, for example 0,1")
-    for name in ("mode", "samples", "seconds", "deadline"):
+    parser.add_argument("--mode", action="append", help="how targets are observed; again for more")
+    for name in ("samples", "seconds", "deadline"):
         parser.add_argument(f"--{name}")
     parser.add_argument("targets", nargs="*")
     found = parser.parse_args(words)
-    passed_on = [
-        word
-        for name in ("mode", "samples", "seconds", "deadline")
-        if (value := getattr(found, name)) is not None
-        for word in (f"--bench-{name}", value)
-    ]
+    modes = found.mode or (() if command else CELL_MODES)  # a command's pytest has settings of its own
+    passed_on = [word for mode in modes for word in ("--bench-mode", mode)]
+    for name in ("samples", "seconds", "deadline"):
+        if (value := getattr(found, name)) is not None:
+            passed_on += [f"--bench-{name}", value]
     return Orders(
         parse_cell(found.cell), found.seed, found.engine, _ids(found.pin), tuple(passed_on), tuple(found.targets),
         tuple(command),
@@ -134,6 +135,7 @@ def plugin_options(orders: Orders, records: int) -> list[str]:
     return [
         "-p", _plugin_name(), "-p", "no:cacheprovider", "--start-method", orders.cell.method,
         "--bench-records", str(records), "--bench-cell", orders.cell.name, "--bench-seed", str(orders.seed),
+        "--bench-budget", f"{CELL_SECONDS:g}",
         *orders.passed_on,
     ]  # fmt: skip
 

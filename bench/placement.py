@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cells import Cell
+from bench.modes import TIMED
 
 _REPEAT_S: Mapping[str, float] = {"fork": 6.0, "forkserver": 8.0, "spawn": 12.0}
 """How long the demos take in a cell, in seconds: a first guess, replaced by what an earlier run took."""
 
-_OTHER_S = 10.0
+_TIMED_S = 4.0
+"""How long a mode takes with them that goes on for a time: about a second for each scenario."""
+
 _ONE_CPU_FACTOR = 1.4
 _PYPY_FACTOR = 2.0
 
@@ -30,26 +33,29 @@ def cpus_needed(cell: Cell) -> int:
     return cell.cpus if cell.quota is None else math.ceil(cell.quota)
 
 
-def expected_s(cell: Cell, *, mode: str = "repeat", earlier: Mapping[str, float] | None = None) -> float:
+def expected_s(
+    cell: Cell, *, modes: Collection[str] = ("repeat",), earlier: Mapping[str, float] | None = None
+) -> float:
     """Guess how long a cell takes, in seconds.
 
     Args:
         cell: the cell.
-        mode: `repeat`, whose time is that of starting processes, or a mode that is bounded by time itself.
+        modes: `repeat`, whose time is that of starting processes, and modes that are bounded by time itself.
         earlier: seconds by cell name, from an earlier run of the same.
     """
     if earlier and cell.name in earlier:
         return earlier[cell.name]
-    if mode != "repeat":
-        return _OTHER_S
+    timed = _TIMED_S * len(TIMED.intersection(modes))
+    if "repeat" not in modes:
+        return timed
     one_cpu = _ONE_CPU_FACTOR if cpus_needed(cell) == 1 else 1.0
     pypy = _PYPY_FACTOR if cell.python.implementation == "pypy" else 1.0
-    return _REPEAT_S[cell.method] * one_cpu * pypy
+    return _REPEAT_S[cell.method] * one_cpu * pypy + timed
 
 
-def waiting(cell: Cell, *, mode: str = "repeat", earlier: Mapping[str, float] | None = None) -> Waiting:
+def waiting(cell: Cell, *, modes: Collection[str] = ("repeat",), earlier: Mapping[str, float] | None = None) -> Waiting:
     """Make the entry of a cell that is to be placed; the arguments are those of `expected_s`."""
-    return Waiting(cell, cpus_needed(cell), expected_s(cell, mode=mode, earlier=earlier))
+    return Waiting(cell, cpus_needed(cell), expected_s(cell, modes=modes, earlier=earlier))
 
 
 def choose(waiting: Sequence[Waiting], free: frozenset[int]) -> list[tuple[Waiting, tuple[int, ...]]]:

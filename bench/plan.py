@@ -24,7 +24,7 @@ from bench.cells import (
     parse_python,
 )
 from bench.errors import NothingToRun, UsageError
-from bench.observation import Mode
+from bench.observation import MODES, Mode
 from bench.outcomes import METHODS
 from bench.placement import cpus_needed
 from bench.values import Json
@@ -32,7 +32,6 @@ from bench.values import Json
 T = TypeVar("T")
 
 DEFAULT_CPUS = (1, 2, 4)
-MODES: tuple[Mode, ...] = ("repeat", "stress", "explore")
 
 Decision = Literal["run", "unavailable", "excluded"]
 
@@ -145,13 +144,15 @@ class Selection:
 class Settings:
     """How each cell runs; `None` leaves a setting to the program, the mode or the engine.
 
-    `targets` are programs, none meaning the demos; a `command` is run in their place. `samples`, `seconds` and
-    `deadline_s` are those of one target, `timeout_s` is a whole cell's; `jobs` bounds how many cells run at once.
+    `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. `modes` are how
+    they are observed; none leaves that to the cell, or to the pytest that a command starts. `samples`, `seconds` and
+    `deadline_s` are those of one target in one mode, `timeout_s` is a whole cell's; `jobs` bounds how many cells run
+    at once.
     """
 
     targets: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    mode: Mode = "repeat"
+    modes: tuple[Mode, ...] = ()
     samples: int | None = None
     seconds: float | None = None
     deadline_s: float | None = None
@@ -166,8 +167,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.targets and self.command:
             raise UsageError("give programs to run, or a command after --, not both")
-        if self.mode not in MODES:
-            raise UsageError(f"unknown mode {self.mode!r}; there are {', '.join(MODES)}")
+        if wrong := [mode for mode in self.modes if mode not in MODES]:
+            raise UsageError(f"unknown mode {wrong[0]!r}; there are {', '.join(MODES)}")
         for name in ("samples", "seconds", "deadline_s", "timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
             number = getattr(self, name)
             if number is not None and not 0 < number < math.inf:
@@ -246,9 +247,7 @@ def _decided(cells: tuple[Cell, ...], selection: Selection, host_cpus: int) -> t
     out.update(_other_shards([cell for cell in cells if cell not in out], selection.shard))
     if len(out) == len(cells):
         raise NothingToRun(f"no cell is left for shard {selection.shard}; use fewer shards")
-    return tuple(
-        Planned(cell, "excluded", out[cell]) if cell in out else _on_host(cell, host_cpus) for cell in cells
-    )
+    return tuple(Planned(cell, "excluded", out[cell]) if cell in out else _on_host(cell, host_cpus) for cell in cells)
 
 
 def _on_host(cell: Cell, host_cpus: int) -> Planned:
@@ -350,7 +349,7 @@ def from_json(data: Mapping[str, Any]) -> Plan:
     """
     try:
         known = {field.name: data[field.name] for field in fields(Plan) if field.name in data}
-        for name in ("targets", "command", "asked"):
+        for name in ("targets", "command", "modes", "asked"):
             known[name] = tuple(known.get(name, ()))
         known["cells"] = tuple(
             Planned(parse_cell(one["cell"]), one["decision"], one.get("why", "")) for one in data["cells"]

@@ -13,7 +13,7 @@ from bench.cells import parse_cell
 from bench.cli.engines import engine_of
 from bench.cli.inputs import records_folder, run_name
 from bench.cli.matrix_command import settings
-from bench.cli.options import SECONDS, WithCommand, engine_option, sampling_options, seed_option
+from bench.cli.options import SECONDS, WithCommand, engine_option, modes_option, sampling_options, seed_option
 from bench.cli.output import say, show, width
 from bench.cli.projects import project_of
 from bench.cli.running import carry_out
@@ -37,6 +37,7 @@ LOG_LINES = 60
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @engine_option
 @click.option("--timeout", "timeout_s", type=SECONDS, metavar="S", help="How long the cell may take.  [default: 600]")
+@modes_option
 @sampling_options
 @seed_option
 @click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
@@ -45,7 +46,7 @@ def command(
     targets: tuple[str, ...],
     engine: str | None,
     timeout_s: float | None,
-    mode: str,
+    modes: tuple[str, ...],
     seconds: float | None,
     samples: int | None,
     deadline_s: float | None,
@@ -58,7 +59,7 @@ def command(
     config = load_config(Path.cwd())
     chosen = settings(
         config, targets=targets or (() if user_command else config.targets), command=user_command, engine=engine,
-        mode=mode, seconds=seconds, samples=samples, deadline_s=deadline_s, seed=seed, timeout_s=timeout_s,
+        modes=modes, seconds=seconds, samples=samples, deadline_s=deadline_s, seed=seed, timeout_s=timeout_s,
     )  # fmt: skip
     where = engine_of(chosen.engine)
     run = run_name()

@@ -14,6 +14,7 @@ from bench.cli.options import (
     SECONDS,
     WithCommand,
     engine_option,
+    modes_option,
     sampling_options,
     seed_option,
     targets_argument,
@@ -22,6 +23,7 @@ from bench.cli.output import say, show, width
 from bench.cli.projects import checked_targets, project_of
 from bench.cli.running import carry_out
 from bench.config import load_config
+from bench.modes import CELL_MODES, parse_modes
 from bench.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
 from bench.report.lines import Line, Span, counted, line
 from bench.report.status import exit_status
@@ -47,6 +49,7 @@ TIMEOUT_S = 600.0
 @click.option("--shard", metavar="I/N", help="Only part I of N, for several machines.")
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cells at once; as many as fit by default.")
 @click.option("--timeout", "timeout_s", type=SECONDS, metavar="S", help="How long a cell may take.  [default: 600]")
+@modes_option
 @sampling_options
 @seed_option
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
@@ -62,7 +65,7 @@ def command(
     shard: str | None,
     jobs: int | None,
     timeout_s: float | None,
-    mode: str,
+    modes: tuple[str, ...],
     seconds: float | None,
     samples: int | None,
     deadline_s: float | None,
@@ -82,26 +85,31 @@ def command(
     )
     given = targets or (() if user_command else config.targets)
     chosen = settings(
-        config, targets=given, command=user_command, engine=engine, mode=mode, seconds=seconds, samples=samples,
+        config, targets=given, command=user_command, engine=engine, modes=modes, seconds=seconds, samples=samples,
         deadline_s=deadline_s, seed=seed, jobs=jobs, timeout_s=timeout_s,
     )  # fmt: skip
     return _run(axes, selection, chosen, config, out=out or config.out, dry_run=dry_run)
 
 
-def settings(config: Config, *, targets: tuple[str, ...], engine: str | None, **given: object) -> Settings:
-    """Put the command line before the configuration, and that before the defaults.
+def settings(
+    config: Config, *, targets: tuple[str, ...], modes: tuple[str, ...], engine: str | None, **given: object
+) -> Settings:
+    """Put the command line before the configuration, and that before the defaults; say which targets are left out.
 
     Raises:
-        UsageError: if targets and a command are given, or a target is wrong.
+        UsageError: if targets and a command are given, or a target or a mode is wrong.
+        NothingToRun: if no target can be observed in any of the modes asked for.
     """
+    command = given.get("command")
+    asked = parse_modes(modes, "--mode") or config.modes or (CELL_MODES if targets or not command else ())
     configured: Mapping[str, object] = {
         "samples": config.samples, "seconds": config.seconds, "deadline_s": config.deadline, "jobs": config.jobs,
         "timeout_s": config.timeout or TIMEOUT_S, "memory_bytes": config.memory, "pids": config.pids,
         "shm_bytes": config.shm,
     }  # fmt: skip
     merged = {**configured, **{name: item for name, item in given.items() if item is not None}}
-    checked = checked_targets(targets, config) if targets or not given.get("command") else ()
-    return Settings(targets=checked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time
+    checked = checked_targets(targets, config, asked) if targets or not command else ()
+    return Settings(targets=checked, modes=asked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time
 
 
 def _run(axes: Axes, selection: Selection, chosen: Settings, config: Config, *, out: str | None, dry_run: bool) -> int:
@@ -140,7 +148,7 @@ def _earlier(folder: Path, plan: Plan) -> dict[str, float]:
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             same = all(run[name] == list(getattr(plan, name)) for name in ("targets", "command"))
-            if same and run["mode"] == plan.mode and run["samples"] == plan.samples:
+            if same and run["modes"] == list(plan.modes) and run["samples"] == plan.samples:
                 return {one["cell"]: float(one["seconds"]) for one in run["cells"] if one.get("seconds")}
         except (OSError, ValueError, KeyError, TypeError):
             continue  # not a run that can be learned from; the guess will do

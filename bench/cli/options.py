@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from bench.modes import OBSERVED
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,13 +47,19 @@ json_option = click.option(
 _MODE_HELP = "repeat: fresh interpreters; stress: resident actors, for scenarios. By default repeat."
 
 
+modes_option = click.option(
+    "--mode", "modes", multiple=True, metavar="L",
+    help=f"How targets are observed, of {', '.join(OBSERVED)}.  [default: all that a target has]",
+)  # fmt: skip
+mode_option = click.option("--mode", type=click.Choice(["repeat", "stress"]), default="repeat", help=_MODE_HELP)
+
+
 def sampling_options(function: F) -> F:
     """Add the options that say how long a target is sampled."""
     for option in (
         click.option("--deadline", "deadline_s", type=SECONDS, metavar="S", help="How long one sample may take."),
         click.option("--samples", type=click.IntRange(1), metavar="N", help="Samples of each target."),
         click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target."),
-        click.option("--mode", type=click.Choice(["repeat", "stress"]), default="repeat", help=_MODE_HELP),
     ):
         function = option(function)
     return function

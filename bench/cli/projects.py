@@ -7,31 +7,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.inputs import programs
-from bench.errors import UsageError
+from bench.cli.output import say
+from bench.errors import NothingToRun, UsageError
 from bench.images import Project
+from bench.modes import modes_of, why_none
+from bench.report.lines import counted
 from bench.targets import DEMOS, place_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.config import Config
+    from bench.observation import Mode
+    from bench.targets import Found
 
 
-def checked_targets(targets: Sequence[str], config: Config) -> tuple[str, ...]:
-    """Make sure that the targets hold programs, before anything is built; give them as the project's root sees them.
+def checked_targets(targets: Sequence[str], config: Config, modes: Sequence[Mode]) -> tuple[str, ...]:
+    """Make sure that there is something to run, before anything is built; give targets as the project's root sees them.
 
     A project with requirements may not be importable on this host: there only its files are looked for.
 
     Raises:
         UsageError: if a target does not exist, cannot be imported, or is outside of the project.
-        NothingToRun: if the targets hold no program.
+        NothingToRun: if the targets hold no program, or none that can be observed in any of the modes.
     """
     if not config.requirements or all(map(_is_demo, targets)):
         before = list(sys.path)
-        programs(targets)
+        found = programs(targets)
         sys.path[:] = before  # lest a module of the user's that is called `docker` is taken for the library
+        check_modes(found, modes)
     root = project_root(targets, config)
     return tuple(_seen_from(root, target) for target in targets)
+
+
+def check_modes(found: Sequence[Found], modes: Sequence[Mode]) -> tuple[Found, ...]:
+    """Give the targets that can be observed in some of the modes, and say how many cannot, and why.
+
+    Raises:
+        NothingToRun: if none can.
+    """
+    kept = tuple(one for one in found if modes_of(one.program, modes))
+    if not kept:
+        raise NothingToRun(f"no target can be run with --mode {','.join(modes)}: {why_none(modes)}")
+    if left := len(found) - len(kept):
+        say(f"{counted(left, 'target')} left out: {why_none(modes)}")
+    return kept
 
 
 def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -> Project | None:

@@ -12,7 +12,7 @@ import click
 from bench import repeat, stress
 from bench.cells import parse_method
 from bench.cli.inputs import platform_methods, programs, records_folder, run_name
-from bench.cli.options import json_option, sampling_options, seed_option, split, targets_argument
+from bench.cli.options import json_option, mode_option, sampling_options, seed_option, split, targets_argument
 from bench.cli.output import say, show, width, write_text
 from bench.declared import actors_of
 from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
@@ -36,6 +36,7 @@ CELL = "local"
 
 @click.command("run")
 @targets_argument
+@mode_option
 @sampling_options
 @click.option("--method", "methods", multiple=True, metavar="M", help="Start method; again for more. All by default.")
 @seed_option
@@ -112,7 +113,7 @@ class _Recorder:
         from bench.process.facts import gather
 
         self._run = {
-            "run": run_name(), "targets": list(targets), "command": [], "mode": mode, "seed": seed, "engine": CELL,
+            "run": run_name(), "targets": list(targets), "command": [], "modes": [mode], "seed": seed, "engine": CELL,
             "started": _now(), "ended": None, "cells": [{"cell": CELL, "decision": "run", "why": ""}],
         }  # fmt: skip
         if self.folder is not None:

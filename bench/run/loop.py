@@ -143,7 +143,8 @@ class _Loop:
                 self._ends[planned.cell] = End(planned.cell.name, planned.decision, planned.why, 0.0)
         self._cpus = self._engine.cpus()
         self._write_run()
-        self._waiting = [waiting(cell, mode=self._plan.mode, earlier=earlier) for cell in self._plan.to_run]
+        modes = self._plan.modes or ("repeat",)
+        self._waiting = [waiting(cell, modes=modes, earlier=earlier) for cell in self._plan.to_run]
         threading.Thread(target=self._prepare, args=(project,), daemon=True).start()
         while self._waiting or self._live:
             try:
@@ -332,7 +333,8 @@ class _Loop:
 
 def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     """Give what an engine needs to run a cell of a plan."""
-    options: list[str] = ["--cell", cell.name, "--seed", str(plan.seed), "--engine", engine, "--mode", plan.mode]
+    options: list[str] = ["--cell", cell.name, "--seed", str(plan.seed), "--engine", engine]
+    options += [word for mode in plan.modes for word in ("--mode", mode)]
     for name, setting in (("samples", plan.samples), ("seconds", plan.seconds), ("deadline", plan.deadline_s)):
         if setting is not None:
             options += [f"--{name}", f"{setting:g}" if isinstance(setting, float) else str(setting)]

@@ -12,6 +12,7 @@ import pytest
 from bench import inside
 from bench.cells import Python
 from bench.errors import UsageError
+from bench.modes import CELL_MODES
 from bench.process import agreed
 from bench.process.facts import gather, method_granted
 
@@ -85,11 +86,21 @@ def test_a_command_finds_the_records_in_pytest_s_options(startup: dict[str, str]
 
 
 def test_options_of_the_plugin_are_passed_on() -> None:
-    orders = inside.parse(["--cell", "py314-fork-cpu2", "--samples", "5", "--deadline", "2.5", "--pin", "0,1", "a.py"])
-    assert orders.passed_on == ("--bench-samples", "5", "--bench-deadline", "2.5")
+    words = ["--mode", "repeat", "--mode", "stress", "--samples", "5", "--deadline", "2.5", "--pin", "0,1", "a.py"]
+    orders = inside.parse(["--cell", "py314-fork-cpu2", *words])
+    assert orders.passed_on == (
+        "--bench-mode", "repeat", "--bench-mode", "stress", "--bench-samples", "5", "--bench-deadline", "2.5"
+    )  # fmt: skip
     assert orders.pin == (0, 1)
     assert orders.targets == ("a.py",)
     assert inside.plugin_options(orders, 9)[4:8] == ["--start-method", "fork", "--bench-records", "9"]
+
+
+def test_targets_go_through_all_modes_and_a_command_says_its_own() -> None:
+    cell = ["--cell", "py314-fork-cpu2"]
+    every = tuple(word for mode in CELL_MODES for word in ("--bench-mode", mode))
+    assert inside.parse([*cell, "a.py"]).passed_on == inside.parse(cell).passed_on == every
+    assert inside.parse([*cell, "--", "pytest"]).passed_on == ()
 
 
 def test_the_command_is_taken_as_it_is() -> None:

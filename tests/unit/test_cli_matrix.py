@@ -24,6 +24,7 @@ from bench.cells import parse_cell
 from bench.cli import main, running
 from bench.cli.output import COLOURS
 from bench.engines.base import Ended, Ready
+from bench.modes import CELL_MODES
 from bench.observation import Observation, Seen, tally
 from bench.outcomes import value
 from bench.plan import make_plan
@@ -39,6 +40,26 @@ if TYPE_CHECKING:
     from bench.images import Project
 
     Ran = Callable[..., tuple[int, str, str]]
+
+RACE = """
+from bench import actor, racy, scenario
+
+@scenario(racy(2))
+class Race:
+    def __init__(self, mp):
+        self.count = mp.Value("i", 0)
+
+    @actor
+    def first(self):
+        self.count.value += 1
+
+    @actor
+    def second(self):
+        self.count.value += 1
+
+    def result(self):
+        return self.count.value
+"""
 
 GOOD = """
 from bench import deterministic, program
@@ -272,6 +293,44 @@ def test_the_configuration_stands_in_for_what_is_not_given(here: Path, on: Calla
     assert (here / "kept" / "run.json").exists()
     assert run("matrix", "--method", "spawn", "--out", "other")[0] == 0
     assert engine.jobs[-1].cell.method == "spawn"
+
+
+def modes_asked(job: Job) -> list[str]:
+    return [word for before, word in zip(job.arguments, job.arguments[1:], strict=False) if before == "--mode"]
+
+
+def test_modes_come_from_the_line_else_the_configuration_else_all_are_run(
+    here: Path, on: Callable[[FakeEngine], Ran]
+) -> None:
+    (here / "both.py").write_text(GOOD + RACE)
+    engine = FakeEngine()
+    run = on(engine)
+    small = ("--python", "3.14", "--method", "fork", "--cpus", "1")
+    status, _, err = run("matrix", "both.py", "--mode", "stress", *small, "--out", "one")
+    assert (status, modes_asked(engine.jobs[-1])) == (0, ["stress"])
+    assert "bench: 1 target left out: a program has no actors, and stress runs scenarios\n" in err
+    assert json.loads((here / "one" / "run.json").read_text())["modes"] == ["stress"]
+    assert run("cell", "py314-fork-cpu1", "both.py", "--mode", "stress,repeat")[0] == 0
+    assert modes_asked(engine.jobs[-1]) == ["repeat", "stress"]
+    run("matrix", "both.py", *small, "--out", "two")
+    assert modes_asked(engine.jobs[-1]) == list(CELL_MODES)
+    (here / "pyproject.toml").write_text('[tool.bench]\nmodes = ["repeat"]\n')
+    run("matrix", "both.py", *small, "--out", "three")
+    assert modes_asked(engine.jobs[-1]) == ["repeat"]
+
+
+def test_where_no_target_has_the_mode_nothing_is_started(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine()
+    status, _, err = on(engine)("matrix", "good.py", "--mode", "stress")
+    assert (status, engine.jobs) == (3, [])
+    assert err.endswith("no target can be run with --mode stress: a program has no actors, and stress runs scenarios\n")
+    assert on(engine)("matrix", "good.py", "--mode", "guess")[0] == 2
+
+
+def test_a_command_is_left_its_own_modes(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+    engine = FakeEngine()
+    on(engine)("matrix", "--python", "3.14", "--cpus", "1", "--out", "o", "--", "pytest")
+    assert modes_asked(engine.jobs[-1]) == []
 
 
 def test_a_host_without_an_engine_is_told_of_and_cells_run_on_it(

@@ -26,6 +26,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         select = "py31*"
         skip = ["*-cpu4", "pypy*-spawn-*"]
         targets = ["tests/programs.py", "package.module:Name"]
+        modes = "stress, repeat"
         samples = 20
         seconds = 2
         deadline = 1.5
@@ -48,6 +49,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         select="py31*",
         skip="*-cpu4 pypy*-spawn-*",
         targets=("tests/programs.py", "package.module:Name"),
+        modes=("repeat", "stress"),
         samples=20,
         seconds=2.0,
         deadline=1.5,
@@ -97,6 +99,7 @@ def test_a_project_that_says_nothing_has_the_defaults(tmp_path: Path) -> None:
         ("samles = 3", "unknown key 'samles' in [tool.bench]; did you mean samples?"),
         ("pythons = ['3.14']", "did you mean python?"),
         ("colour = 1", "unknown key 'colour' in [tool.bench]; there are python, method"),
+        ("modes = ['guess']", "modes in [tool.bench] is ['guess']; give some of repeat, stress"),
         ("samples = 0", "samples in [tool.bench] is 0; give a whole number from 1 up"),
         ("samples = 1.5", "give a whole number"),
         ("samples = true", "is true; give a whole number"),

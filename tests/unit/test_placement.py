@@ -122,8 +122,8 @@ def test_guesses_rank_as_the_costs_of_starting_processes_do() -> None:
         "py314-fork-cpu2", "py314-forkserver-cpu2", "py314-spawn-cpu2", "pypy311-spawn-cpu2", "pypy311-spawn-cpu1"
     )}  # fmt: skip
     assert list(seconds.values()) == sorted(set(seconds.values()))
-    assert expected_s(parse_cell("py314-fork-cpu1"), mode="stress") == expected_s(
-        parse_cell("pypy311-spawn-cpu2"), mode="stress"
+    assert expected_s(parse_cell("py314-fork-cpu1"), modes=("stress",)) == expected_s(
+        parse_cell("pypy311-spawn-cpu2"), modes=("stress",)
     )
 
 

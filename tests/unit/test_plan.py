@@ -184,7 +184,7 @@ def test_shards_that_cannot_be_are_refused(text: str) -> None:
     "wrong",
     [
         {"samples": 0}, {"seconds": -1.0}, {"deadline_s": float("nan")}, {"timeout_s": float("inf")}, {"jobs": 0},
-        {"mode": "fast"}, {"targets": ("a",), "command": ("pytest",)}, {"pids": 0}, {"memory_bytes": -5},
+        {"modes": ("fast",)}, {"targets": ("a",), "command": ("pytest",)}, {"pids": 0}, {"memory_bytes": -5},
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
@@ -209,7 +209,7 @@ positive = st.none() | st.floats(0.001, 1e6)
 plans = st.builds(
     Plan,
     targets=st.lists(st.text(min_size=1, max_size=9), max_size=3).map(tuple),
-    mode=st.sampled_from(["repeat", "stress", "explore"]),
+    modes=st.lists(st.sampled_from(["repeat", "stress", "explore"]), unique=True).map(tuple),
     samples=st.none() | st.integers(1, 10**9),
     seconds=positive,
     deadline_s=positive,

@@ -302,12 +302,13 @@ def test_the_makespan_is_bounded_from_below(tmp_path: Path, leases: Path) -> Non
 
 
 def test_a_job_carries_the_plan() -> None:
-    plan = plan_of(targets=("a.py",), samples=5, deadline_s=1.5, seed=3, memory_bytes=MIB, timeout_s=9.0)
+    how = {"modes": ("repeat", "stress"), "samples": 5, "deadline_s": 1.5, "seed": 3}
+    plan = plan_of(targets=("a.py",), memory_bytes=MIB, timeout_s=9.0, **how)
     cell = plan.to_run[0]
     job = make_job(plan, cell, (1,), "docker")
     assert job.arguments == (
-        "--cell", cell.name, "--seed", "3", "--engine", "docker", "--mode", "repeat", "--samples", "5",
-        "--deadline", "1.5", "a.py",
+        "--cell", cell.name, "--seed", "3", "--engine", "docker", "--mode", "repeat",
+        "--mode", "stress", "--samples", "5", "--deadline", "1.5", "a.py",
     )  # fmt: skip
     assert (job.limits.memory_bytes, job.limits.timeout_s, job.limits.pids) == (MIB, 9.0, 256)
 
