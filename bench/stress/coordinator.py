@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from bench.process.restoring import Left
+
+    Results = tuple[list[object], dict[int, BaseException]]
+
 MOST_STATES = 4096
 MOST_DESCRIPTORS = 160
 """Descriptors that all states together may take: a forkserver is sent at most 256, and many hosts allow 1024."""
@@ -111,10 +115,10 @@ class Group:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or (most is not None and self.taken >= most)
 
-    def tell_counts(self, *, stalled: bool = False) -> None:
-        """Journal what was counted since the last time."""
+    def tell_counts(self, *, stalled: bool = False, lost: int = 0) -> None:
+        """Journal what was counted since the last time, and how many samples are lost if the group ends here."""
         running_ns, self.running_s = int(self.running_s * 1e9), 0.0
-        figures = {"rebuilt": self.rebuilt, "stamped": self.stamped, "overlapped": self.overlapped}
+        figures = {"rebuilt": self.rebuilt, "stamped": self.stamped, "overlapped": self.overlapped, "lost": lost}
         self.tell(
             "counts", **self.counts.take(), **figures, running_ns=running_ns, why_rebuilt=self.why_rebuilt,
             size=self.size, stalled=stalled,
@@ -141,6 +145,8 @@ class Generation:
         self.memory = group.context.RawArray("q", size(len(group.actors)))
         self.places = view_of(self.memory)
         self.turn = 0
+        self.counted = 0  # states at the front of the batch, of which nothing more is asked
+        self.raised = 0
         self.wires: list[Any] = []
         self.processes: list[Any] = []
 
@@ -235,6 +241,7 @@ class Generation:
     def _batch(self, count: int) -> None:
         group = self.group
         number, group.batch = group.batch, group.batch + 1
+        self.counted, self.raised = 0, sum(raises(self.places, len(self.processes)))
         for wire in self.wires:
             wire.send((number, count, self.dropped))
         self.dropped = set()
@@ -273,13 +280,22 @@ class Generation:
         raise _Ended
 
     def _collect_finished(self, strides: Sequence[plan.Stride]) -> None:
-        """Count the states of the strides that every actor is through with, before the group is given up."""
-        through = min(reached(self.places, len(self.processes))) - self.turn - 1
-        if through > 0 and not any(raises(self.places, len(self.processes))):  # which samples raised is not known yet
-            states = [self.states[index] for index in self.live[: strides[min(through, len(strides)) - 1].stop]]
-            values, raised = results(states, self.group.kind.result)
-            self.group.counts.values(v for index, v in enumerate(values) if index not in raised)
-        self.group.tell_counts(stalled=True)
+        """Count the states of the strides that every actor is through with, before the group is given up.
+
+        In the stride that they are in, samples were taken as well, which are lost: an actor was through with less than
+        all of it, and where any raised it is not known in which of the samples before.
+        """
+        group, actors = self.group, len(self.processes)
+        through = min(len(strides), max(0, min(reached(self.places, actors)) - self.turn - 1))
+        stop = strides[through - 1].stop if through else 0
+        lost = strides[through].stop - stop - 1 if through < len(strides) else 0
+        if sum(raises(self.places, actors)) > self.raised:
+            lost += stop - self.counted
+        elif stop > self.counted:
+            positions = range(self.counted, stop)
+            self._count(positions, self._results(positions), {}, {})
+            self.counted = stop
+        group.tell_counts(stalled=True, lost=lost)
 
     def _note(self, reports: Sequence[Any]) -> None:
         group = self.group
@@ -292,25 +308,10 @@ class Generation:
             group.overlapped += plan.overlapped(list(stamps))
 
     def _collect(self, count: int, raised: Mapping[int, Any]) -> None:
-        group, live = self.group, self.live[:count]
-        values, failed = results([self.states[index] for index in live], group.kind.result)
-        left = {} if self.restorer is None else self.restorer.look()
-        others: dict[int, tuple[str, dict[str, Any]]] = {}
-        for position, index in enumerate(live):
-            if not raised and not failed and not left:
-                break
-            if position in raised:
-                others[position] = (raised[position]["kind"], raised[position]["detail"])
-            elif position in failed:
-                others[position] = ("raised", _of_result(failed[position]))
-            elif index in left and (left[index].locks or left[index].items):
-                others[position] = ("leak", _leak(left[index]))
-        if others:
-            group.counts.values(value for position, value in enumerate(values) if position not in others)
-            for found_kind, detail in others.values():
-                group.counts.other(found_kind, detail)
-        else:
-            group.counts.values(values)
+        group, positions = self.group, range(self.counted, count)
+        found = self._results(positions)
+        left = {} if self.restorer is None else self.restorer.look()  # after the results, which may empty queues
+        self._count(positions, found, raised, left)
         group.taken += count
         if self.restorer is None:
             group.rebuilt += count
@@ -322,6 +323,31 @@ class Generation:
             self.dropped = {position for position, index in enumerate(self.live) if index in gone}
             self.live = [index for index in self.live if index not in gone]
             group.rebuilt += len(self.dropped)
+
+    def _results(self, positions: range) -> Results:
+        states = [self.states[index] for index in self.live[positions.start : positions.stop]]
+        return results(states, self.group.kind.result)
+
+    def _count(
+        self, positions: range, found: Results, raised: Mapping[int, Any], left: Mapping[int, Left]
+    ) -> None:  # fmt: skip
+        """Count what the live states at some positions gave: what their actors raised first of all."""
+        counts, live = self.group.counts, self.live[positions.start : positions.stop]
+        values, failed = found
+        if not raised and not failed and not left:
+            counts.values(values)
+            return
+        plain = []
+        for offset, (index, value) in enumerate(zip(live, values)):  # noqa: B905  # Python 3.10 has strict; equal
+            if described := raised.get(positions[offset]):
+                counts.other(described["kind"], described["detail"])
+            elif offset in failed:
+                counts.other("raised", _of_result(failed[offset]))
+            elif index in left and (left[index].locks or left[index].items):
+                counts.other("leak", _leak(left[index]))
+            else:
+                plain.append(value)
+        counts.values(plain)
 
     def end(self) -> None:
         """Let the actors end; who does not in a moment is killed."""

@@ -28,7 +28,7 @@ _MAIN = str(Path(__file__).with_name("group.py"))
 _STARTING_S = 30.0
 """How long a group may take until its actors are there: imports, states, starts."""
 
-_FIGURES = ("rebuilt", "stamped", "overlapped", "running_ns")
+_FIGURES = ("rebuilt", "stamped", "overlapped", "running_ns", "lost")
 _POLL_S = 0.02
 _TRACKER_S = 2.0
 """How long resource trackers may take to clean up once all others are gone."""
@@ -36,7 +36,11 @@ _TRACKER_S = 2.0
 
 @dataclass
 class GroupSeen:
-    """What one fork group gave: counts by the outcomes' keys, the first of each, and figures."""
+    """What one fork group gave: counts by the outcomes' keys, the first of each, and figures.
+
+    `cut_short` if it ended by a crash or a hang, before its time; then `lost` of the figures says how many samples at
+    most had been taken that are not counted.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, Seen] = field(default_factory=dict)
@@ -45,6 +49,7 @@ class GroupSeen:
     states: int = 0
     size: int = 1
     seconds: float = 0.0
+    cut_short: bool = False
 
     @property
     def samples(self) -> int:
@@ -152,8 +157,10 @@ class _Watcher:
             self.outcome(Outcome("value", recorded), count)
         for kind, detail, count in event["others"]:
             self.outcome(Outcome(kind, detail=detail), count)
+        lost_before = self.seen.figures["lost"]
         for name in self.seen.figures:
             self.seen.figures[name] += event[name]
+        self.seen.figures["lost"] -= lost_before  # of the end alone: who goes on after all has lost nothing
         self.seen.size = event["size"]
         self.seen.why_rebuilt = event["why_rebuilt"] or self.seen.why_rebuilt
 
@@ -170,13 +177,14 @@ class _Watcher:
 
     def actor_died(self, name: str, code: int | None) -> None:
         how: dict[str, Json] = {"exit": code} if code is None or code >= 0 else {"signal": signal_name(-code)}
+        self.seen.cut_short = True
         self.outcome(Outcome("crash", detail={"process": name, "role": "child", **how}))
 
     def main_died(self) -> None:
         code = self.main.returncode
         how: dict[str, Json] = {"exit": code} if code >= 0 else {"signal": signal_name(-code)}
         self.outcome(Outcome("crash", detail={"process": "MainProcess", "role": "main", **how}))
-        self.over = True
+        self.over = self.seen.cut_short = True
 
     def stuck(self) -> None:
         members = tree.find(f"{journal.VARIABLE}={self.folder}", self.main.pid)
@@ -194,6 +202,7 @@ class _Watcher:
             "summary": f"after {deadline_s:g} s {waits or 'the actors were not there yet'}",
             "processes": [_stack_json(one, names.get(one.pid)) for one in asked],
         }
+        self.seen.cut_short = True
         self.outcome(Outcome("hang", detail=detail))
         if sum(_is_at_it(one.stack) for one in actors) > 1:  # two are stuck in the middle of one sample
             self.seen.figures["stamped"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,10 +12,11 @@ from typing import Any
 from bench.declared import Scenario
 from bench.errors import UsageError
 from bench.observation import Observation, Seen, Tally, tally_counts
-from bench.outcomes import Expectation, Outcome
+from bench.outcomes import Conditions, Expectation, Outcome
 from bench.stress.launching import GroupSeen, run_group
 from bench.targets import Found
 from bench.values import Json
+from bench.verdict import grade
 
 DEFAULT_SECONDS = 5.0
 DEFAULT_DEADLINE_S = 1.0
@@ -24,6 +26,9 @@ _GROUP_S = 1.0
 _LEAST_GROUP_S = 0.1
 _GROUPS = 5
 """A group's time: a second, or a fifth of all the time if that is shorter."""
+
+_RARELY = 0.001
+"""Share of samples that overlap, below which it is said how few they are."""
 
 _GROUP_SEED = 1_000_003
 
@@ -133,10 +138,14 @@ class _Run:
             "rebuilt": round(figures["rebuilt"] / samples, 6) if samples else None,
             "why_rebuilt": next((group.why_rebuilt for group in self.groups if group.why_rebuilt), None),
             "never_seen": list(_never_seen(scenario.expectations, outcomes, samples)),
+            **_cut_short(self.groups),
         }  # fmt: skip
+        conditions = Conditions(self.method, platform.python_version(), self.cpus)
+        limits = () if _finding(scenario.expectations, outcomes, conditions) else _limits(figures)
         return Observation(
             scenario.target, "stress", cell, samples, round(seconds, 6), outcomes,
-            _warnings(scenario, self.cpus), _limits(figures), {"method": self.method, "stress": stress},
+            (*_warnings(scenario, self.cpus), *_rarely(figures), *_said_of_ends(self.groups)), limits,
+            {"method": self.method, "stress": stress},
         )  # fmt: skip
 
 
@@ -167,6 +176,49 @@ def _warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
     if cpus == 1:
         return (f"on one CPU the {actors} actors take turns: only where one is preempted do they interleave",)
     return (f"{actors} actors on {cpus} CPUs: not all of them run at once",) if actors > cpus else ()
+
+
+def _rarely(figures: dict[str, int]) -> tuple[str, ...]:
+    stamped, overlapped = figures["stamped"], figures["overlapped"]
+    if not 0 < overlapped < _RARELY * stamped:
+        return ()
+    return (f"the actors overlapped in only {overlapped} of {stamped} samples looked at",)
+
+
+def _cut_short(groups: list[GroupSeen]) -> dict[str, Json]:
+    """Give the figures of the groups that a crash or a hang ended.
+
+    Over groups the rate of what ended them is overstated: few samples fit in before the first. Of all samples it is
+    `per_sample`, too much by what the group's last strides lost, which is `lost_at_most`.
+    """
+    ended = sum(group.cut_short for group in groups)
+    samples = sum(group.samples for group in groups)
+    if not ended:
+        return {"cut_short": None}
+    lost = sum(group.figures["lost"] for group in groups if group.cut_short)
+    return {"cut_short": {"groups": ended, "per_sample": round(ended / samples, 9), "lost_at_most": lost}}
+
+
+def _said_of_ends(groups: list[GroupSeen]) -> tuple[str, ...]:
+    ended, samples = sum(group.cut_short for group in groups), sum(group.samples for group in groups)
+    if not ended or ended == samples:
+        return ()
+    return (
+        f"{ended} of {len(groups)} groups ended early by a crash or hang: its rates over groups are too high, "
+        f"of all samples it is {ended / samples:.2g}",
+    )
+
+
+def _finding(expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], conditions: Conditions) -> bool:
+    """Tell whether there is an outcome that somebody looks for, or that nobody may see.
+
+    It counts, however often the actors overlapped: they may have ended, or be stuck, before that could be told. What is
+    acceptable shows nothing: it comes of actors that ran one after the other as well.
+    """
+    try:
+        return any(grade(one.outcome, expectations, conditions).grade != "acceptable" for one in outcomes)
+    except Exception:  # noqa: BLE001  # the user's predicate; the verdict says what it raised
+        return False
 
 
 def _limits(figures: dict[str, int]) -> tuple[str, ...]:

@@ -11,7 +11,10 @@ SHORT, LONG = 8, 96
 """Samples of a stride where each actor has a CPU: meeting costs a microsecond or two, and actors drift apart."""
 
 LONGEST = 2048
-"""Samples of a stride where actors take turns: only where one is preempted in the middle do they interleave."""
+"""Samples of a stride where actors take turns, and are preempted in the middle of a sample once in a few strides."""
+
+MOST_SPLIT = 64
+"""Samples after such a stride that are split: met for one by one, with actors that give way at chance operations."""
 
 MOST_LEAD = 48
 """Turns of an empty loop, about 0.4 us, by which an actor begins later than the others at most."""
@@ -24,13 +27,15 @@ class Stride(NamedTuple):
     """The states `start` to `stop` are gone through by all actors between two meetings.
 
     `leads` holds for each actor how many turns of an empty loop it waits first. In a `stamped` stride each actor notes
-    the time before every sample, which tells how often they really overlapped.
+    the time before every sample, which tells how often they really overlapped. In a `split` stride, of a single sample,
+    each gives way to the others again and again, see `bench.stress.splitting`.
     """
 
     start: int
     stop: int
     leads: tuple[int, ...]
     stamped: bool
+    split: bool
 
 
 @functools.lru_cache(maxsize=2 * PLANS)
@@ -45,22 +50,40 @@ def strides(seed: int, number: int, count: int, actors: int, *, apart: bool) -> 
         apart: whether each has a CPU of its own.
     """
     chance = random.Random(f"{seed} {number} {count} {actors} {apart}")
+    return tuple(_apart(chance, count, actors) if apart else _in_turns(chance, count, actors))
+
+
+def _apart(chance: random.Random, count: int, actors: int) -> list[Stride]:
     made: list[Stride] = []
     start = 0
     while start < count:
-        stop = min(count, start + _length(chance, apart))
-        made.append(Stride(start, stop, _leads(chance, actors), stamped=not apart))
+        stop = min(count, start + _between(chance, SHORT, LONG))
+        made.append(Stride(start, stop, _leads(chance, actors), stamped=False, split=False))
         start = stop
-    if apart and made:
+    if made:
         index = int(chance.random() * len(made))
         made[index] = made[index]._replace(stamped=True)
-    return tuple(made)
+    return made
 
 
-def _length(chance: random.Random, apart: bool) -> int:
-    if apart:
-        return SHORT + int(chance.random() * (LONG - SHORT + 1))
-    return LONG + int(chance.random() * (LONGEST - LONG + 1))
+def _in_turns(chance: random.Random, count: int, actors: int) -> list[Stride]:
+    made: list[Stride] = []
+    split = chance.random() < 0.5
+    start = 0
+    while start < count:
+        if split:
+            stop = min(count, start + _between(chance, 1, MOST_SPLIT))
+            none = (0,) * actors
+            made += [Stride(index, index + 1, none, stamped=True, split=True) for index in range(start, stop)]
+        else:
+            stop = min(count, start + _between(chance, LONG, LONGEST))
+            made.append(Stride(start, stop, _leads(chance, actors), stamped=True, split=False))
+        start, split = stop, not split
+    return made
+
+
+def _between(chance: random.Random, least: int, most: int) -> int:
+    return least + int(chance.random() * (most - least + 1))
 
 
 def _leads(chance: random.Random, actors: int) -> tuple[int, ...]:

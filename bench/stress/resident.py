@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from bench.stress import plan
 from bench.stress.meeting import meeting, note_raised, view_of
+from bench.stress.splitting import Splitter
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -40,46 +41,85 @@ class Seat(NamedTuple):
 
 def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> None:
     """Be an actor: wait for orders `(number, count, dropped)` on `wire`, go through `count` live states, report."""
-    me, name, actors, seed, apart, cpu, watched = seat
-    if cpu is not None:
-        os.sched_setaffinity(0, {cpu})
-    method = getattr(type(states[0]), name)
-    places = view_of(memory)
-    meet = meeting(places, me, actors, apart=apart)
-    watch = _watch(states) if watched else None
+    if seat.cpu is not None:
+        os.sched_setaffinity(0, {seat.cpu})
+    watch = _watch(states) if seat.watched else None
+    resident = _Resident(seat, memory, states)
     _settle()
-    live, turn = list(states), 0
-    descriptions: dict[object, dict[str, Any]] = {}
     wire.send(os.getpid())
     while (order := wire.recv()) is not None:
-        number, count, dropped = order
-        if dropped:
-            live = [one for index, one in enumerate(live) if index not in dropped]
-        raised: list[tuple[int, dict[str, Any]]] = []
-        stamps: list[list[int]] = []
-        returned = None
-        for start, stop, leads, stamped in plan.strides(seed, number % plan.PLANS, count, actors, apart=apart):
-            part, lead, turn = live[start:stop], leads[me], turn + 1
-            going = iter(part)
-            if stamped:
-                times: list[int] = []
-                stamps.append(times)
-                going = _stamping(part, times)
-            meet(turn)
-            for _ in repeat(None, lead):
-                pass
-            try:
-                if any(map(method, going)):
-                    returned = name
-            except BaseException as error:  # noqa: BLE001  # whatever an actor raises is its outcome
-                note_raised(places, me)
-                _contain(error, method, part, start, times if stamped else None, going, raised, name, descriptions)
-            if stamped:
-                times.append(perf_counter_ns())
+        report = resident.batch(*order)
         if watch is not None:
             watch.undo()
-        wire.send((raised, stamps, returned))
+        wire.send(report)
         _tidy()
+
+
+class _Resident:
+    def __init__(self, seat: Seat, memory: Any, states: Sequence[Any]) -> None:
+        self.seat = seat
+        self.method = getattr(type(states[0]), seat.name)
+        self.places = view_of(memory)
+        self.meet = meeting(self.places, seat.me, seat.actors, apart=seat.apart)
+        self.splitter = Splitter(seat.seed, seat.me)
+        self.live = list(states)
+        self.turn = 0
+        self.descriptions: dict[object, dict[str, Any]] = {}
+        self.raised: list[tuple[int, dict[str, Any]]] = []
+        self.stamps: list[list[int]] = []
+
+    def batch(self, number: int, count: int, dropped: set[int]) -> Any:
+        """Go through the live states; give what was raised, the stamps, and whether anything was returned."""
+        if dropped:
+            self.live = [one for index, one in enumerate(self.live) if index not in dropped]
+        self.raised, self.stamps = [], []
+        seat, stride = self.seat, self.stride
+        strides = plan.strides(seat.seed, number % plan.PLANS, count, seat.actors, apart=seat.apart)
+        returned = [stride(one) for one in strides]
+        self.splitter.end()
+        return self.raised, self.stamps, seat.name if any(returned) else None
+
+    def stride(self, one: plan.Stride) -> bool:
+        """Go through the states of one stride, once all have come to it; tell whether anything was returned."""
+        start, stop, leads, stamped, split = one
+        part, lead, method, self.turn = self.live[start:stop], leads[self.seat.me], self.method, self.turn + 1
+        going = iter(part)
+        through: Callable[[Any], bool] = any
+        times: list[int] | None = None
+        if stamped:
+            times = []
+            self.stamps.append(times)
+            going, through = _stamping(part, times), _anything
+        if split:
+            self.splitter.begin()
+        elif not self.seat.apart:
+            self.splitter.end()
+        self.meet(self.turn)
+        for _ in repeat(None, lead):
+            pass
+        try:
+            returned = through(map(method, going))
+        except BaseException as error:  # noqa: BLE001  # whatever an actor raises is its outcome
+            returned = self.contain(error, through, part, start, times, going)
+        if times is not None:
+            times.append(perf_counter_ns())
+        return returned
+
+    def contain(
+        self, error: BaseException, through: Callable[[Any], bool], part: Sequence[Any], start: int,
+        times: list[int] | None, going: Any,
+    ) -> bool:  # fmt: skip
+        """Keep what was raised as the outcome of its sample, and go on with the next ones; give what `through` does."""
+        self.splitter.end()
+        note_raised(self.places, self.seat.me)
+        while True:
+            done = len(times) if times is not None else len(part) - going.__length_hint__()
+            if not (isinstance(error, SystemExit) and error.code in (None, 0)):  # a process that ends so ended well
+                self.raised.append((start + done - 1, _described(error, self.seat.name, self.descriptions)))
+            try:
+                return through(map(self.method, going))
+            except BaseException as another:  # noqa: BLE001  # the same, for the next sample
+                error = another
 
 
 def _watch(states: Sequence[Any]) -> Any:
@@ -107,27 +147,9 @@ def _stamping(part: Iterable[Any], times: list[int]) -> Any:
         yield state
 
 
-def _contain(
-    error: BaseException,
-    method: Callable[[Any], object],
-    part: Sequence[Any],
-    start: int,
-    times: list[int] | None,
-    going: Any,
-    raised: list[tuple[int, dict[str, Any]]],
-    name: str,
-    descriptions: dict[object, dict[str, Any]],
-) -> None:
-    """Keep what was raised as the outcome of its sample, and go on with the next ones."""
-    while True:
-        done = len(times) if times is not None else len(part) - going.__length_hint__()
-        if not (isinstance(error, SystemExit) and error.code in (None, 0)):  # a process that ends so ended well
-            raised.append((start + done - 1, _described(error, name, descriptions)))
-        try:
-            any(map(method, going))
-            return
-        except BaseException as another:  # noqa: BLE001  # the same, for the next sample
-            error = another
+def _anything(returned: Iterable[object]) -> bool:
+    """Tell what no actor shall return from nothing; `any`, which costs less, does so of what is true."""
+    return any(one is not None for one in returned)
 
 
 def _described(error: BaseException, name: str, descriptions: dict[object, dict[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,11 +26,12 @@ pytestmark = [
 ]
 
 SCENARIOS = Path(__file__).parent.parent / "fixtures" / "scenarios.py"
+STRESSED = "tests.process.stressed"
 VERSION = ".".join(map(str, sys.version_info[:3]))
 
 
 def named(name: str) -> Found:
-    (found,) = find([f"{SCENARIOS}::{name}"])
+    (found,) = find([name if ":" in name else f"{SCENARIOS}::{name}"])
     return found
 
 
@@ -121,6 +123,86 @@ def test_a_state_that_cannot_be_sent_is_refused(method: str) -> None:
 def test_an_actor_that_returns_something_is_refused() -> None:
     with pytest.raises(UsageError, match="its actor one returns something"):
         stressed("ReturnsSomething")
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+@pytest.mark.parametrize("name", ["ReturnsZero", "ReturnsNothingMuch"])
+def test_what_is_false_is_something_too(name: str, cpus: int) -> None:
+    with pytest.raises(UsageError, match="its actor one returns something"):
+        stressed(f"{STRESSED}:{name}", cpus=cpus)
+
+
+MANY = """
+from bench import actor, deterministic, scenario
+
+@scenario(deterministic({actors}))
+class Many:
+    def __init__(self, mp):
+        self.turns = mp.RawArray("i", {actors})
+
+    def result(self):
+        return sum(self.turns)
+"""
+ACTOR = """
+    @actor
+    def actor{me}(self):
+        self.turns[{me}] += 1
+"""
+
+
+def many(actors: int, method: str, folder: Path) -> Found:
+    file = folder / f"of{actors}_{method}.py"
+    file.write_text(MANY.format(actors=actors) + "".join(ACTOR.format(me=me) for me in range(actors)))
+    (found,) = find([f"{file}::Many"])
+    return found
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("actors", [2, 3, 4, 8])
+def test_any_number_of_actors_from_two_on_goes_through_every_sample(actors: int, method: str, tmp_path: Path) -> None:
+    seen = observe(many(actors, method, tmp_path), method=method, seconds=0.3, seed=1)
+    assert [one.outcome.value for one in seen.outcomes] == [actors]
+    assert seen.samples > 100
+
+
+def test_one_actor_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Many has one actor, actor0; two or more methods need @actor"):
+        many(1, "alone", tmp_path)
+
+
+def test_who_takes_long_but_not_too_long_is_counted_once() -> None:
+    seen = stressed(f"{STRESSED}:TakesItsTime", seconds=1.5)
+    assert [one.outcome.text() for one in seen.outcomes] == ["2"]
+    assert seen.samples > 500
+
+
+def test_a_crash_has_its_rate_of_all_samples_too() -> None:
+    seen = stressed(f"{STRESSED}:DiesAtTimes", seconds=2)
+    crash = next(one for one in seen.outcomes if one.outcome.kind == "crash")
+    figures: Any = seen.extra["stress"]
+    assert figures["cut_short"]["groups"] == crash.count
+    assert figures["cut_short"]["per_sample"] == pytest.approx(crash.count / seen.samples)
+    assert any("ended early by a crash or hang" in one for one in seen.warnings)
+    # One in a thousand, and from five groups on within a factor of five of it in all but one of 500 runs; the least
+    # rate is that with all that may have been lost.
+    assert crash.count >= 5
+    assert crash.count / (seen.samples + figures["cut_short"]["lost_at_most"]) < 0.005
+    assert figures["cut_short"]["per_sample"] > 0.0002
+
+
+def test_a_hang_in_the_first_stride_is_a_finding_though_nobody_knows_of_an_overlap() -> None:
+    seen = stressed("bench.kernels.conditions:LostWakeup", seconds=1.2)
+    if "hang" in kinds(seen):
+        assert verdict("bench.kernels.conditions:LostWakeup", seen) == "pass"
+    assert seen.limits == () or kinds(seen) == {"value"}
+
+
+def test_on_one_cpu_samples_are_split() -> None:
+    seen = stressed("WithoutLock", seconds=1.5, cpus=1)
+    figures: Any = seen.extra["stress"]
+    assert {one.outcome.value for one in seen.outcomes} == {199, 200, 201}
+    assert figures["collision_rate"] > 0.002
+    assert figures["overlapped"] > 100
 
 
 @pytest.mark.parametrize("name", ["ThreeActors", "FourActors", "EightActors"])

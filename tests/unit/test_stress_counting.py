@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from bench.observation import Seen, tally_counts
-from bench.outcomes import acceptable, forbidden, interesting, raises, value
+from bench.outcomes import Conditions, Outcome, acceptable, crashes, forbidden, hangs, interesting, raises, value
 from bench.process.stacks import waits_at
 from bench.stress import observing
 from bench.stress.counting import Counts, distinct, results
-from bench.stress.launching import _is_at_it
+from bench.stress.launching import GroupSeen, _is_at_it
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,52 @@ def test_actors_that_were_never_seen_to_overlap_leave_it_open() -> None:
     assert "nothing is known" in observing._limits({"stamped": 0, "overlapped": 0})[0]
     assert "never overlapped in 7" in observing._limits({"stamped": 7, "overlapped": 0})[0]
     assert observing._limits({"stamped": 7, "overlapped": 1}) == ()
+
+
+CONDITIONS = Conditions("fork", "3.11.7", 2)
+EXPECTED = (acceptable(1), acceptable(hangs()), interesting(2), interesting(crashes()))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "found"),
+    [
+        (value(1), False), (Outcome("hang", detail={"phase": "program"}), False),
+        (value(2), True), (Outcome("crash", detail={"process": "a", "role": "child", "exit": 1}), True),
+        (value(3), True),
+    ],
+)  # fmt: skip
+def test_only_what_is_of_interest_or_forbidden_counts_without_an_overlap(outcome: Outcome, found: bool) -> None:
+    seen = tally_counts([{value(1).key: 5, outcome.key: 5}], {value(1).key: Seen(value(1)), outcome.key: Seen(outcome)})
+    assert observing._finding(EXPECTED, seen, CONDITIONS) is found
+
+
+def test_a_predicate_that_raises_finds_nothing() -> None:
+    def raises_itself(given: object) -> bool:
+        raise ZeroDivisionError
+
+    seen = tally_counts([{value(1).key: 1}], {value(1).key: Seen(value(1))})
+    assert not observing._finding((acceptable(raises_itself),), seen, CONDITIONS)
+
+
+def test_few_overlaps_are_said() -> None:
+    assert observing._rarely({"stamped": 269_000, "overlapped": 1}) == (
+        "the actors overlapped in only 1 of 269000 samples looked at",
+    )
+    assert observing._rarely({"stamped": 1_000, "overlapped": 1}) == ()
+    assert observing._rarely({"stamped": 1_000, "overlapped": 0}) == ()  # which is a limit
+
+
+def test_what_ended_groups_has_its_rate_of_all_samples() -> None:
+    ended = GroupSeen({"crash": 1, "value": 9}, cut_short=True)
+    ended.figures["lost"] = 40
+    whole = GroupSeen({"value": 1_990})
+    whole.figures["lost"] = 7  # it stood still, and went on
+    assert observing._cut_short([ended, whole]) == {
+        "cut_short": {"groups": 1, "per_sample": 0.0005, "lost_at_most": 40}
+    }
+    assert "of all samples it is 0.0005" in observing._said_of_ends([ended, whole])[0]
+    assert observing._cut_short([whole]) == {"cut_short": None}
+    assert observing._said_of_ends([whole]) == ()
 
 
 STACK = """Current thread 0x1 (most recent call first):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stress.plan import LONG, LONGEST, overlapped, strides
+from bench.stress.plan import LONG, LONGEST, MOST_SPLIT, overlapped, strides
 
 SEEDS = st.integers(0, 2**64)
 
@@ -28,7 +30,9 @@ def test_a_plan_is_the_same_on_every_version_of_python() -> None:
     assert [tuple(one) for one in strides(7, 0, 150, 2, apart=True)] == GOLDEN
 
 
-GOLDEN = [(0, 54, (0, 0), False), (54, 116, (32, 0), False), (116, 150, (0, 46), True)]
+GOLDEN = [
+    (0, 54, (0, 0), False, False), (54, 116, (32, 0), False, False), (116, 150, (0, 46), True, False),
+]  # fmt: skip
 
 
 def test_other_seeds_and_batches_give_other_plans() -> None:
@@ -39,6 +43,19 @@ def test_other_seeds_and_batches_give_other_plans() -> None:
 def test_one_stride_of_a_batch_is_stamped_and_all_where_actors_take_turns() -> None:
     assert sum(one.stamped for one in strides(1, 0, 4_000, 2, apart=True)) == 1
     assert all(one.stamped for one in strides(1, 0, 4_000, 2, apart=False))
+
+
+def test_where_actors_take_turns_long_strides_and_split_samples_come_by_turns() -> None:
+    runs = [
+        (split, [one.stop - one.start for one in group])
+        for split, group in itertools.groupby(strides(1, 0, 20_000, 2, apart=False), key=lambda one: one.split)
+    ]
+    assert len(runs) > 8
+    for split, lengths in runs[:-1]:
+        assert all(one == 1 for one in lengths) if split else len(lengths) == 1 and LONG <= lengths[0] <= LONGEST
+        assert len(lengths) <= MOST_SPLIT
+    assert {strides(1, number, 1, 2, apart=False)[0].split for number in range(16)} == {True, False}
+    assert not any(one.split for one in strides(1, 0, 20_000, 2, apart=True))
 
 
 def test_now_and_then_an_actor_comes_late_and_never_two() -> None:
