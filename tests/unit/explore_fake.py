@@ -32,7 +32,7 @@ class Machine:
         return _Run(self, plan).to_its_end()
 
     def lane(self, number: int) -> str:
-        return list(self.lanes)[number]
+        return list(self.lanes)[number] if number < len(self.lanes) else ""
 
     def object(self, number: int) -> str:
         return self.objects.get(number, f"o{number}")

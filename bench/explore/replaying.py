@@ -1,0 +1,183 @@
+"""Replaying: a schedule of anchors is followed again, also where a lane takes a step more or less than it did then.
+
+`resolve` is pure: it runs plans and compares what came with the file, until it knows whom to run at each step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.explore.schedule import KILLED, Anchor, anchor_of
+from bench.explore.steps import Plan, killing
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.explore.schedule import Names
+    from bench.explore.steps import Trace
+
+MOST_EXTRA = 32
+"""How many steps in a row that the file does not have, or steps of it that do not come, are put up with."""
+
+MOST_LANES = 32
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where a schedule could not be followed: the step of the file, from 1, what it has there, and what came."""
+
+    step: int
+    expected: str
+    came: str
+
+    def text(self) -> str:
+        """One line for a person."""
+        return f"at step {self.step}: expected {self.expected}; {self.came}"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Whom to run at each step, as far as the file could be followed.
+
+    `notes` say where what came differs from the file and could be followed nevertheless; `trace` is the last that ran.
+    """
+
+    lanes: tuple[int, ...]
+    trace: Trace
+    notes: tuple[str, ...]
+    divergence: Divergence | None
+
+
+def resolve(anchors: Sequence[Anchor], run: Callable[[Plan], Trace], names: Names) -> Resolved:
+    """Find the plan that takes the steps of a schedule in their order.
+
+    Where a lane is about to do something that the file does not have for it, it is let do it; where it has passed a
+    step of the file by, that step is left out; where only the line differs, it is taken. Each is noted.
+
+    Args:
+        anchors: the steps.
+        run: runs a plan.
+        names: what the numbers in traces stand for; asked again after each run, since lanes may be new.
+    """
+    following = _Following(tuple(anchors), names)
+    while True:
+        trace = run(Plan(following.guess()))
+        if following.compare(trace):
+            return Resolved(tuple(following.lanes), trace, tuple(following.notes), following.divergence)
+
+
+class _Following:
+    """How far a schedule was followed: `lanes` are the choices made, `at` is the anchor that comes next."""
+
+    def __init__(self, anchors: tuple[Anchor, ...], names: Names) -> None:
+        self.anchors, self.names = anchors, names
+        self.lanes: list[int] = []
+        self.at = 0
+        self.notes: list[str] = []
+        self.divergence: Divergence | None = None
+        self.odd = 0
+        """Steps more and steps less since the last that came as it should."""
+        self.first_odd = ""
+
+    def guess(self) -> tuple[int, ...]:
+        """Give the choices made, and after them those of the file as if nothing else came between."""
+        choices = list(self.lanes)
+        for anchor in self.anchors[self.at :]:
+            if (choice := self.choice(anchor)) is None:
+                break
+            choices.append(choice)
+        return tuple(choices)
+
+    def choice(self, anchor: Anchor) -> int | None:
+        """Give the choice of a plan that an anchor means; `None` if its lane is not known (yet)."""
+        for number in range(MOST_LANES):
+            if self.names.lane(number) == anchor.lane:
+                return killing(number) if anchor.op == KILLED else number
+        return None
+
+    def compare(self, trace: Trace) -> bool:
+        """Go along a trace for as long as it is what the file has; tell whether that is the end of it."""
+        while self.at < len(self.anchors) and self.divergence is None:
+            anchor, choice = self.anchors[self.at], self.choice(self.anchors[self.at])
+            here = len(self.lanes)
+            step = trace.steps[here] if here < len(trace.steps) else None
+            if choice is None:
+                return self.diverge(anchor, f"there is no {anchor.lane}")
+            if step is None or step.lane != choice:
+                return self.missing(anchor, choice, trace)
+            came = anchor_of(step.lane, step.op, self.names)
+            if came.like != anchor.like and not self.odd_step(anchor, came, choice):
+                return self.divergence is not None
+            self.take(choice)
+        return True
+
+    def take(self, choice: int) -> None:
+        self.lanes.append(choice)
+        self.at += 1
+        self.odd, self.first_odd = 0, ""
+
+    def odd_step(self, anchor: Anchor, came: Anchor, choice: int) -> bool:
+        """Deal with a step that is another than the file's; tell whether it may stand for it."""
+        if any(came.like == other.like for other in self.anchors[self.at + 1 :]):
+            self.pass_by(anchor, f"{said(came)} came instead")
+            return False
+        if came.like[:-1] == anchor.like[:-1]:
+            self.notes.append(f"step {self.at + 1}: {said(came)}, where the file has {anchor.at}")
+            return True
+        self.extra(anchor, came, choice)
+        return False
+
+    def extra(self, anchor: Anchor, came: Anchor, choice: int) -> None:
+        if self.too_odd(anchor, f"{said(came)} came"):
+            return
+        self.notes.append(f"before step {self.at + 1}: {said(came)}, which the file does not have")
+        self.lanes.append(choice)
+
+    def pass_by(self, anchor: Anchor, why: str) -> None:
+        if self.too_odd(anchor, why):
+            return
+        self.notes.append(f"step {self.at + 1} left out: {said(anchor)}: {why}")
+        self.at += 1
+
+    def too_odd(self, anchor: Anchor, came: str) -> bool:
+        self.odd += 1
+        self.first_odd = self.first_odd or came
+        if self.odd > MOST_EXTRA:
+            self.diverge(anchor, self.first_odd)
+        return self.odd > MOST_EXTRA
+
+    def missing(self, anchor: Anchor, choice: int, trace: Trace) -> bool:
+        """Deal with a lane that did not run: it is through, or waits; or it was not known when the plan was made."""
+        if len(trace.steps) > len(self.lanes):  # another ran, after a plan that ended here
+            return False
+        number = killing(choice) if choice < 0 else choice
+        if trace.end not in ("done", "stuck", "diverged"):
+            return self.diverge(anchor, f"the schedule ended as {trace.end!r}")
+        if number not in trace.pending:
+            self.pass_by(anchor, f"{anchor.lane} has ended")
+            return self.divergence is not None
+        waits = anchor_of(number, trace.pending[number], self.names)
+        for other, op in trace.pending.items():
+            came = anchor_of(other, op, self.names)
+            if trace.end == "diverged" and other != number and self.unknown(came):
+                self.extra(anchor, came, other)
+                return self.divergence is not None
+        return self.diverge(anchor, f"{said(waits)} has to wait")
+
+    def unknown(self, came: Anchor) -> bool:
+        """Tell whether a step is one that the file does not have from here on."""
+        return all(came.like != other.like for other in self.anchors[self.at :])
+
+    def diverge(self, anchor: Anchor, came: str) -> bool:
+        self.divergence = Divergence(self.at + 1, said(anchor), came)
+        return True
+
+
+def said(anchor: Anchor) -> str:
+    """Say an anchor: who does what, and where."""
+    from bench.explore.story import deed
+
+    where = f" at {anchor.at}" if anchor.at else ""
+    return f"{anchor.lane} {deed(anchor.op, anchor.object, anchor.part)}{where}"

@@ -1,0 +1,419 @@
+"""The story of a schedule: a column for each process, a line for each step, and the step that made the difference.
+
+Pure: from what a record keeps of an outcome to lines of pieces, each a text with the style that `bench.report` knows.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.explore.schedule import KILLED
+
+Piece = tuple[str, str]
+Line = tuple[Piece, ...]
+
+NARROWEST = 80
+"""Characters of a line below which the columns give way to a list."""
+
+COLUMN = 20
+"""Characters that a column needs for a deed to be readable in it."""
+
+_LEAST = 16
+"""Characters of a column, so that an arrow from one to the next has room for its word."""
+
+MOST = 60
+"""Steps that a person follows; of longer schedules the middle is left out."""
+
+_ENDING = 40
+"""How many of them come at the end, where things go wrong."""
+
+MATTERS = "this makes the difference"
+"""What is said of a switch."""
+
+_DEEDS: Mapping[str, tuple[str, str]] = {
+    "read": ("reads {it}", ": {saw}"),
+    "write": ("writes {it}", ": {saw}"),
+    "acquire": ("acquires {it}", ""),
+    "try": ("tries {it}", ": {saw}"),
+    "release": ("releases {it}", ""),
+    "send": ("sends into {it}", ": {saw}"),
+    "receive": ("receives from {it}", ": {saw}"),
+    "poll": ("polls {it}", ": {saw}"),
+    "close": ("closes {it}", ""),
+    "put": ("puts into {it}", ": {saw}"),
+    "feed": ("feeds {it}", ": {saw}"),
+    "begin": ("begins", ""),
+    "start": ("starts {it}", ""),
+    "join": ("joins {it}", ""),
+    "exit": ("ends", ": {saw}"),
+    "kill": ("kills {it}", ""),
+    "alive": ("asks if {it} is alive", ": {saw}"),
+    "sleep": ("sleeps", ": {saw}"),
+    "look": ("looks at {it}", ": {saw}"),
+    "change": ("changes {it}", ": {saw}"),
+    "lock": ("locks {it}", ""),
+    "unlock": ("unlocks {it}", ""),
+    "line": ("runs on", ": {saw}"),
+    "time": ("reads the clock", ": {saw}"),
+    KILLED: ("is killed", ""),
+}
+"""What a kind of operation is in words, and how the value that it saw is said."""
+
+_WAITS: Mapping[str, str] = {
+    "acquire": "waits for {it}",
+    "lock": "waits for a lock on {it}",
+    "join": "waits for {it} to end",
+    "receive": "waits for {it} to hold something",
+    "send": "waits for room in {it}",
+    "sleep": "sleeps",
+}
+"""What a lane is about to do that cannot."""
+
+
+def deed(kind: str, label: str, part: int = -1, saw: str = "") -> str:
+    """Say what is done: "reads balance: 200"."""
+    does, result = _DEEDS.get(kind, (f"{kind} {{it}}", ": {saw}"))
+    said = does.format(it=_it(label, kind, part)).rstrip()
+    return said + (result.format(saw=saw) if saw and result else "")
+
+
+def waiting(kind: str, label: str, part: int = -1, holder: str = "") -> str:
+    """Say what is waited for, and who holds it, if that is known: "waits for lock (held by withdraw)"."""
+    words = _WAITS.get(kind)
+    it = _it(label, kind, part)
+    said = words.format(it=it) if words else f"waits: {deed(kind, label, part)}"
+    return said + (f" (held by {holder})" if holder else "")
+
+
+def _it(label: str, kind: str, part: int) -> str:
+    return f"{label}[{part}]" if part >= 0 and kind in ("read", "write") and not label.endswith("]") else label
+
+
+@dataclass(frozen=True)
+class Told:
+    """A step of a story."""
+
+    lane: int
+    kind: str
+    label: str
+    part: int
+    place: str
+    saw: str
+
+    @property
+    def deed(self) -> str:
+        """What is done, in words."""
+        return deed(self.kind, self.label, self.part, self.saw)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a story ends with; `processes` are those of a deadlock or a livelock, each with its stack."""
+
+    outcome: str
+    kind: str
+    grade: str | None = None
+    why: str = ""
+    replay: str = ""
+    processes: Sequence[Mapping[str, Any]] = ()
+
+
+def story(
+    witness: Mapping[str, Any], ending: Ending, *, width: int = 100, unicode: bool = True, root: str = ""
+) -> list[Line]:
+    """Tell a schedule; empty where the witness has no steps.
+
+    Args:
+        witness: as a record keeps it of an outcome.
+        ending: the outcome, and what is to be said of it.
+        width: characters of a line; below 80, or with many processes, the columns give way to a list.
+        unicode: whether rules and arrows may be drawn by other than ASCII characters.
+        root: the folder that places are shown relative to.
+    """
+    steps = [Told(*_typed(step)) for step in witness.get("steps") or ()]
+    if not steps:
+        return []
+    names = [str(name) for name in witness.get("lane_names") or ()]
+    acting = sorted({step.lane for step in steps} | {int(one[0]) for one in witness.get("pending") or ()})
+    told = _Teller(steps, names, acting, witness, ending, _Drawing(width, unicode, root))
+    columns = told.columns()
+    body = told.in_columns(columns) if columns else told.in_a_list()
+    return [*body, *told.ending()]
+
+
+def _typed(step: Sequence[Any]) -> tuple[int, str, str, int, str, str]:
+    lane, kind, label, part, place, saw = (*step, "")[:6]
+    return int(lane), str(kind), str(label), int(part), str(place), str(saw)
+
+
+def difference(steps: Sequence[Told], preempted: Sequence[int]) -> dict[int, str]:
+    """Give the steps, from 0, that made the difference, each with what it did.
+
+    Those are the writes over a value that changed since their lane read it: updates that are lost. Where there is
+    none, it is the last switch away from a lane that could have gone on.
+    """
+    read: dict[tuple[int, str, int], int] = {}
+    written: dict[tuple[str, int], int] = {}
+    lost: dict[int, str] = {}
+    for number, step in enumerate(steps):
+        what = (step.label, step.part)
+        if step.kind == "read":
+            read[(step.lane, *what)] = number
+        elif step.kind == "write":
+            other = written.get(what, -1)
+            if (seen := read.get((step.lane, *what))) is not None and other > seen and steps[other].lane != step.lane:
+                lost[number] = f"overwrites what step {other + 1} wrote: it had read before, in step {seen + 1}"
+            written[what] = number
+            read.pop((step.lane, *what), None)
+    if lost or not preempted:
+        return lost
+    return {preempted[-1]: MATTERS}
+
+
+def holders(steps: Sequence[Told]) -> dict[str, list[int]]:
+    """Say who holds what at the end: the lanes that acquired each thing and have not released it."""
+    held: dict[str, list[int]] = {}
+    for step in steps:
+        if step.kind in ("acquire", "lock") or (step.kind == "try" and step.saw in ("True", "taken")):
+            held.setdefault(step.label, []).append(step.lane)
+        elif step.kind in ("release", "unlock") and (lanes := held.get(step.label)):
+            lanes.remove(step.lane if step.lane in lanes else lanes[-1])
+    return {label: lanes for label, lanes in held.items() if lanes}
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """How lines are drawn."""
+
+    width: int
+    unicode: bool
+    root: str
+
+    @property
+    def rule(self) -> str:
+        return "─" if self.unicode else "-"
+
+    @property
+    def right(self) -> str:
+        return "▶" if self.unicode else ">"
+
+    @property
+    def left(self) -> str:
+        return "◀" if self.unicode else "<"
+
+    @property
+    def mark(self) -> str:
+        return "▲" if self.unicode else "^"
+
+    @property
+    def more(self) -> str:
+        return "…" if self.unicode else "..."
+
+    def fit(self, text: str, room: int) -> str:
+        """Make a text fit: nothing that moves the cursor, at most `room` characters."""
+        shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+        if not self.unicode:
+            shown = shown.encode("ascii", "backslashreplace").decode("ascii")
+        return shown if len(shown) <= room else shown[: max(room - len(self.more), 0)] + self.more
+
+    def place(self, place: str) -> str:
+        """Show a place: relative to the project, else the file's own folder and name."""
+        if self.root and place.startswith(f"{self.root}/"):
+            return self.fit(place[len(self.root) + 1 :], self.width)
+        place = self.fit(place, 1000)
+        return "/".join(place.rsplit("/", 2)[-2:]) if place.startswith("/") else place
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where things stand in a line: the number of a step, a column for each lane, the place."""
+
+    number: int
+    each: int
+    place: int
+
+
+class _Teller:
+    def __init__(
+        self, steps: Sequence[Told], names: Sequence[str], acting: Sequence[int], witness: Mapping[str, Any],
+        ending: Ending, drawing: _Drawing,
+    ) -> None:  # fmt: skip
+        self.steps, self.acting, self.end, self.drawing = steps, acting, ending, drawing
+        known = {lane: names[lane] if lane < len(names) else f"lane {lane}" for lane in acting}
+        self.names = {lane: drawing.fit(name, 24) for lane, name in known.items()}
+        self.preempted = [int(number) for number in witness.get("preempted") or ()]
+        self.pending = {int(one[0]): one for one in witness.get("pending") or ()}
+        self.preemptions = int(witness.get("preemptions") or 0)
+        self.depth = int(witness.get("depth") or 0)
+        self.differs = difference(steps, self.preempted)
+        self.held = holders(steps)
+
+    def columns(self) -> _Columns | None:
+        """Lay out the columns; `None` where there is no room for them."""
+        number = len(str(len(self.steps))) + 2
+        place = min(max((len(self.drawing.place(step.place)) for step in self.steps), default=0), 34)
+        each = (self.drawing.width - number - place - 4) // len(self.acting) - 2
+        widest = max(
+            *(len(step.deed) for step in self.steps), *(len(self.waits(lane)) for lane in self.acting),
+            *map(len, self.names.values()),
+        )  # fmt: skip
+        if self.drawing.width < NARROWEST or each < max(_LEAST, min(COLUMN, widest)):
+            return None
+        return _Columns(number, min(each, max(widest + 1, _LEAST)), place)
+
+    def shown(self) -> Iterator[int | None]:
+        """Give the steps to be shown; `None` for those in the middle that are left out together."""
+        count = len(self.steps)
+        if count <= MOST:
+            yield from range(count)
+            return
+        yield from range(MOST - _ENDING)
+        yield None
+        yield from range(count - _ENDING, count)
+
+    def left_out(self) -> str:
+        return f"{self.drawing.more} {len(self.steps) - MOST:,} steps {self.drawing.more}"
+
+    def waits(self, lane: int) -> str:
+        """Say what a lane that is not through waits for at the end; empty for one that is."""
+        if lane not in self.pending:
+            return ""
+        _, kind, label, part = self.pending[lane][:4]
+        others = dict.fromkeys(self.names.get(one, "?") for one in self.held.get(str(label), ()))
+        return waiting(str(kind), str(label), int(part), " and ".join(others))
+
+    def in_columns(self, at: _Columns) -> Iterator[Line]:
+        heads = "  ".join(f"{self.drawing.fit(self.names[lane], at.each):<{at.each}}" for lane in self.acting)
+        yield (("    " + " " * at.number, ""), (heads, "bold"))
+        for number in self.shown():
+            if number is None:
+                yield ((f"{'':{at.number + 4}}{self.left_out()}", "dim"),)
+                continue
+            if number in self.preempted:
+                yield self.arrow(number, at)
+            yield self.row(number, at)
+            if number in self.differs and number not in self.preempted:
+                yield from self.marked(self.differs[number], self.start(self.steps[number].lane, at))
+        for lane in self.pending:
+            yield self.cell(lane, "", self.waits(lane), str(self.pending[lane][4]), "odd", at)
+
+    def start(self, lane: int, at: _Columns) -> int:
+        return 4 + at.number + self.acting.index(lane) * (at.each + 2)
+
+    def row(self, number: int, at: _Columns) -> Line:
+        step = self.steps[number]
+        style = "bad" if number in self.differs or step.kind == KILLED else ""
+        return self.cell(step.lane, str(number + 1), step.deed, step.place, style, at)
+
+    def cell(self, lane: int, number: str, text: str, place: str, style: str, at: _Columns) -> Line:
+        before = f"  {number:>{at.number}}  ".ljust(self.start(lane, at))
+        shown = self.drawing.fit(text, at.each)
+        gap = " " * (self.start(self.acting[-1], at) + at.each + 2 - len(before) - len(shown))
+        room = self.drawing.width - len(before) - len(shown) - len(gap)
+        return ((before, "dim"), (shown, style), (gap, ""), (_tail(self.drawing.place(place), room), "dim"))
+
+    def arrow(self, number: int, at: _Columns) -> Line:
+        """Draw the switch away from a lane that could have gone on."""
+        away, to = self.before(number), self.steps[number].lane
+        drawing, word = self.drawing, " interrupted "
+        left, right = sorted((self.start(away, at), self.start(to, at)))
+        length = max(right - left - 1, len(word) + 4)
+        rule = f"{drawing.rule * 2}{word}".ljust(length - 1, drawing.rule)
+        drawn = f"{rule}{drawing.right} " if away < to else f"{drawing.left}{rule}"
+        if number not in self.differs:
+            return ((" " * left, ""), (drawn, "odd"))
+        return ((" " * left, ""), (drawing.fit(f"{drawn}  {self.differs[number]}", drawing.width - left), "bad"))
+
+    def before(self, number: int) -> int:
+        """Give the lane that ran before a step; that somebody was killed in between is no run."""
+        ran = (step.lane for step in reversed(self.steps[:number]) if step.kind != KILLED)
+        return next(ran, self.steps[number].lane)
+
+    def marked(self, text: str, start: int) -> Iterator[Line]:
+        """Say under a step what it did, from its own column on as far as there is room."""
+        start = max(min(start, self.drawing.width - len(text) - 2), 4)
+        rows = textwrap.wrap(text, self.drawing.width - start - 2)
+        for sign, row in zip([self.drawing.mark, *" " * len(rows)], rows, strict=False):
+            yield ((" " * start, ""), (f"{sign} {row}", "bad"))
+
+    def in_a_list(self) -> Iterator[Line]:
+        drawing, wide = self.drawing, max(map(len, self.names.values()))
+        for number in self.shown():
+            if number is None:
+                yield ((f"    {self.left_out()}", "dim"),)
+                continue
+            step = self.steps[number]
+            if number in self.preempted:
+                style = "bad" if number in self.differs else "odd"
+                matters = f": {self.differs[number]}" if number in self.differs else ""
+                text = f"    {drawing.rule * 2} {self.names[self.before(number)]} is interrupted{matters}"
+                yield ((drawing.fit(text, drawing.width), style),)
+            style = "bad" if number in self.differs or step.kind == KILLED else ""
+            yield self.entry(f"{number + 1:>4}", self.names[step.lane], wide, step.deed, step.place, style)
+            if number in self.differs and number not in self.preempted:
+                yield from self.marked(self.differs[number], 8 + wide)
+        for lane, one in self.pending.items():
+            yield self.entry(" " * 4, self.names[lane], wide, self.waits(lane), str(one[4]), "odd")
+
+    def entry(self, number: str, name: str, wide: int, text: str, place: str, style: str) -> Line:
+        head = f"{number}  {name:<{wide}}  "
+        room = self.drawing.width - len(head)
+        where = _tail(self.drawing.place(place), max(room - len(text) - 2, room // 2))
+        text = self.drawing.fit(text, max(room - len(where) - 2, 0))
+        return ((head, "dim"), (text, style), (f"  {where}", "dim"))
+
+    def ending(self) -> Iterator[Line]:
+        end, fit = self.end, self.drawing.fit
+        yield ()
+        style = {"acceptable": "good", "interesting": "odd", "forbidden": "bad"}.get(end.grade or "", "bold")
+        graded = ": ".join(filter(None, (end.grade, end.why)))
+        yield (("    gives ", ""), (fit(end.outcome, self.drawing.width - 10), style))
+        if graded:
+            yield (("    ", ""), (fit(graded, self.drawing.width - 4), style))
+        yield (("    by ", ""), (self.measure(), ""))
+        if circle := self.circle():
+            yield (("    a circle:", "bad"),)
+            yield from ((("        ", ""), (fit(part, self.drawing.width - 8), "bad")) for part in circle)
+        for process in end.processes:
+            yield from self.stack(process)
+        if end.replay:
+            yield (("    again: ", ""), (end.replay, "bold"))
+
+    def measure(self) -> str:
+        """Say how hard it is to come by."""
+        plural = "" if self.preemptions == 1 else "s"
+        text = f"{self.preemptions or 'no'} preemption{plural}"
+        killed = sum(step.kind == KILLED for step in self.steps)
+        text += f" and {killed} kill{'' if killed == 1 else 's'}" if killed else ""
+        return f"{text}, {len(self.steps)} steps (depth {self.depth})"
+
+    def circle(self) -> list[str]:
+        """Say who waits for whom, from one lane round to itself; empty where there is no such circle."""
+        waits = {
+            lane: (str(one[2]), next((other for other in self.held.get(str(one[2]), ())), None))
+            for lane, one in self.pending.items()
+        }
+        for first in waits:
+            path, after = [first], waits[first][1]
+            while after is not None and after not in path:
+                path.append(after)
+                after = waits.get(after, ("", None))[1]
+            if after == first:
+                round_ = zip(path, [*path[1:], first], strict=True)
+                return [f"{self.names[one]} waits for {waits[one][0]}, which {self.names[other]} holds"
+                        for one, other in round_]  # fmt: skip
+        return []
+
+    def stack(self, process: Mapping[str, Any]) -> Iterator[Line]:
+        name = process.get("name") or process.get("role") or "process"
+        yield ((f"    {name}:", ""),)
+        rows = str(process.get("stack") or "gave no stack").rstrip().splitlines()
+        yield from (((f"        {self.drawing.fit(row, self.drawing.width - 8)}".rstrip(), "dim"),) for row in rows)
+
+
+def _tail(text: str, room: int) -> str:
+    """Cut a place from the left: its line is at the right."""
+    return text if len(text) <= room else text[len(text) - room :] if room > 0 else ""

@@ -1,0 +1,275 @@
+"""Schedules as files, and how they are followed on another machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.declared import Scenario
+from bench.errors import UsageError
+from bench.explore.replaying import MOST_EXTRA, Resolved, resolve
+from bench.explore.schedule import Anchor, Schedule, anchors_of, dump, numbered, parse, read, schedule_of, witness
+from bench.explore.schedule import write as write_schedule
+from bench.explore.steps import Op, Plan, killing
+from bench.outcomes import Outcome
+from bench.targets import Found, Place
+from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, crossed
+
+SCHEDULE = Schedule(
+    "account:Account", "account", "/p", "account.py", "fork", "3.14.8",
+    {"key": "value 1", "kind": "value", "text": "1"},
+    numbered([Anchor("a", "read", "x", -1, "account.py:3", saw="1"), Anchor("b", "killed", "", -1, "")]),
+    ("/lib",), "dpor", 7, 1, 2, "0.1",
+)  # fmt: skip
+
+
+def test_a_schedule_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    path = write_schedule(SCHEDULE, tmp_path / "schedules")
+    assert read(path) == SCHEDULE
+    assert path.name == SCHEDULE.file_name
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    head = json.loads(path.read_text().splitlines()[0])
+    assert (head["v"], head["type"], head["steps"]) == (1, "schedule", 2)
+
+
+texts = st.text(max_size=20)
+
+
+@given(st.builds(
+    Schedule, texts, texts, st.none() | texts, texts, texts, texts,
+    st.fixed_dictionaries({"key": texts, "kind": texts, "text": texts}),
+    st.lists(st.builds(Anchor, texts, texts, texts, st.integers(-1, 9), texts, st.integers(1, 9), texts)).map(tuple),
+))  # fmt: skip
+def test_any_schedule_round_trips(made: Schedule) -> None:
+    assert parse(dump(made), "there") == made
+
+
+def test_the_file_of_a_finding_is_named_by_what_it_is_a_finding_of() -> None:
+    assert SCHEDULE.file_name.startswith("account.Account-fork-")
+    assert replace(SCHEDULE, steps=(), python="3.12.1").file_name == SCHEDULE.file_name
+    others = [replace(SCHEDULE, method="spawn"), replace(SCHEDULE, target="other:Account")]
+    others.append(replace(SCHEDULE, outcome={**SCHEDULE.outcome, "key": "value 2"}))
+    assert len({one.file_name for one in [SCHEDULE, *others]}) == 4
+
+
+HEAD, FIRST, SECOND = dump(SCHEDULE).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there is no schedule; give a file that bench explore wrote"),
+        ("hello\n", "there is no schedule"),
+        ('{"v": 1, "type": "facts"}\n', "there is no schedule"),
+        (HEAD.replace('"v": 1', '"v": 2') + "\n", "a schedule of version 2; this forkbench reads up to 1: upgrade"),
+        (HEAD.replace('"v": 1', '"v": "1"') + "\n", "a schedule of version '1'"),
+        (f"{HEAD}\n{FIRST}\n", "there is torn: it ends before its last step"),
+        (f"{HEAD}\n{FIRST}\n{SECOND}", "there is torn"),
+        (f"{HEAD}\n{FIRST}\n{SECOND[:9]}", "there, line 3: not a step; the file is torn"),
+        (f"{HEAD}\n{FIRST}\n{{}}\n", "a malformed schedule: KeyError 'lane'"),
+        (HEAD.replace('"target"', '"goal"') + "\n", "torn"),
+    ],
+)
+def test_what_is_no_whole_schedule_gets_one_clear_line(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match="there") as caught:
+        parse(text, "there")
+    assert said in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_read_gets_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        read(tmp_path / "none.jsonl")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="is no schedule"):
+        read(tmp_path / "bytes")
+
+
+def test_a_schedule_of_a_witness_has_places_below_the_root_and_equal_steps_numbered() -> None:
+    machine = account(times=2)
+    machine.places = {10: "/p/src/account.py:10", 20: "/lib/other.py:20"}
+    program = Scenario("account", "Account", "/p/account.py", 3, "", (), actors=("deposit", "withdraw"))
+    told = witness(machine.run(Plan((0, 0, 1, 0))), machine, ["200"])
+    found, one = Found(program, Place("/p", "account")), Outcome("value", 1)
+    made = schedule_of(found, one, told, method="fork", python="3.14.8")
+    assert made is not None
+    assert (made.file, made.root, made.outcome["key"], made.preemptions) == ("account.py", "/p", "value 1", 2)
+    assert made.steps[0] == Anchor("deposit", "read", "balance", -1, "src/account.py:10", 1, "200")
+    assert [one.nth for one in made.steps if (one.lane, one.op) == ("deposit", "read")] == [1, 2]
+    assert made.steps[2].at == "/lib/other.py:20"
+    assert schedule_of(found, one, {}, method="fork", python="3.14.8") is None
+
+
+def recorded(machine: Machine, *lanes: int) -> tuple[Anchor, ...]:
+    return anchors_of(witness(machine.run(Plan(lanes)), machine))
+
+
+def outcome(machine: Machine, found: Resolved) -> str:
+    return machine.run(Plan(found.lanes)).outcome
+
+
+@pytest.mark.parametrize("lanes", [(0, 1, 1, 0), (1, 0, 0, 1), (1, 1, 0, 0)])
+def test_the_same_machine_is_followed_in_one_run(lanes: tuple[int, ...]) -> None:
+    machine = account()
+    anchors = recorded(machine, *lanes)
+    machine.runs = 0
+    found = resolve(anchors, machine.run, machine)
+    assert (found.lanes, found.notes, found.divergence, machine.runs) == (lanes, (), None, 1)
+
+
+def test_kills_are_followed() -> None:
+    machine = crossed()
+    found = resolve(recorded(machine, 0, killing(0)), machine.run, machine)
+    assert found.lanes == (0, killing(0), 1)
+    assert found.divergence is None
+
+
+def varied(extra: int = 0, line: int = 10, *, fewer: bool = False, guard: bool = False) -> Machine:
+    """The account as another Python might run it: reads more often, says another line, locks on the way."""
+
+    def deposit(state: State) -> Lane:
+        for _ in range(extra):
+            yield Op("look", 7, place=line)
+        if not fewer:
+            yield Op("read", X, place=line)
+        seen = state["x"]
+        for _ in range(extra):
+            yield Op("look", 7, place=line)
+        if guard:
+            yield Op("acquire", LOCK, place=line)
+        yield Op("write", X, place=line)
+        state["x"] = seen + 1
+        if guard:
+            yield Op("release", LOCK, place=line)
+
+    machine = account()
+    places = {**machine.places, line: f"account.py:{line}"}
+    return Machine({**machine.lanes, "deposit": deposit}, machine.start, machine.result, machine.objects, places)
+
+
+def test_steps_that_the_file_does_not_have_are_taken_and_noted() -> None:
+    anchors = recorded(account(), 0, 1, 1, 0)
+    machine = varied(extra=2)
+    found = resolve(anchors, machine.run, machine)
+    assert found.divergence is None
+    assert found.lanes == (0, 0, 0, 1, 1, 0, 0, 0)
+    assert outcome(machine, found) == "value 201"
+    assert len(found.notes) == 4
+    assert found.notes[0] == "before step 1: deposit looks at o7 at account.py:10, which the file does not have"
+
+
+def test_steps_that_do_not_come_are_left_out_and_noted() -> None:
+    anchors = recorded(varied(extra=1), 0, 0, 1, 1, 0, 0)
+    machine = account()
+    found = resolve(anchors, machine.run, machine)
+    assert (found.lanes, outcome(machine, found)) == ((0, 1, 1, 0), "value 201")
+    assert any("left out: deposit looks at o7" in note for note in found.notes)
+
+
+def test_a_line_that_moved_is_the_same_step() -> None:
+    anchors = recorded(account(), 0, 1, 1, 0)
+    machine = varied(line=31)
+    found = resolve(anchors, machine.run, machine)
+    assert outcome(machine, found) == "value 201"
+    assert found.notes[0] == "step 1: deposit reads balance at account.py:31, where the file has account.py:10"
+
+
+def test_a_read_that_another_python_spares_itself_is_left_out() -> None:
+    anchors = recorded(account(), 0, 1, 1, 0)
+    machine = varied(fewer=True)
+    found = resolve(anchors, machine.run, machine)
+    assert found.divergence is None
+    assert any("step 1 left out: deposit reads balance" in note for note in found.notes)
+
+
+def test_a_lane_that_has_to_wait_lets_others_take_what_the_file_does_not_know() -> None:
+    def plain(state: State) -> Lane:
+        yield Op("acquire", LOCK, place=20)
+        yield Op("release", LOCK, place=20)
+
+    def other(state: State) -> Lane:
+        yield Op("read", X, place=10)
+
+    def holding(state: State) -> Lane:
+        yield Op("acquire", LOCK, place=9)
+        yield Op("read", X, place=10)
+        yield Op("release", LOCK, place=11)
+
+    old = Machine({"a": other, "b": plain}, {}, lambda state: 0)
+    new = Machine({"a": holding, "b": plain}, {}, lambda state: 0)
+    found = resolve(recorded(old, 0, 1, 1), new.run, new)
+    assert found.divergence is None
+    assert found.lanes == (0, 0, 0, 1, 1)
+
+
+def test_where_a_lane_waits_for_what_nobody_gives_the_divergence_is_named() -> None:
+    anchors = recorded(crossed(), 0, 0, 0, 0, 1, 1)
+    machine = crossed()
+    anchors = (anchors[0], anchors[4], anchors[5], *anchors[1:4])  # back cannot take a while forth holds it
+    found = resolve(numbered(anchors), machine.run, machine)
+    assert found.divergence is not None
+    assert found.divergence.text() == (
+        "at step 3: expected back acquires a at prog.py:20; back acquires a at prog.py:20 has to wait"
+    )
+    assert found.lanes == (0, 1)
+
+
+def test_a_lane_that_is_not_there_is_a_divergence() -> None:
+    found = resolve([Anchor("nobody", "read", "balance", -1, "account.py:10")], account().run, account())
+    assert found.divergence is not None
+    assert found.divergence.text() == "at step 1: expected nobody reads balance at account.py:10; there is no nobody"
+
+
+def test_another_program_is_not_followed_for_ever() -> None:
+    def busy(state: State) -> Lane:
+        for _ in range(MOST_EXTRA * 3):
+            yield Op("look", 8, place=99)
+
+    machine = Machine({"deposit": busy, "withdraw": busy}, {"x": 0}, lambda state: 0)
+    found = resolve(recorded(account(), 0, 1, 1, 0), machine.run, machine)
+    assert found.divergence is not None
+    assert found.divergence.step == 1
+    assert found.divergence.came == "deposit looks at o8 at prog.py:99 came"
+    assert machine.runs < MOST_EXTRA * 3
+
+
+def test_a_lane_that_is_made_on_the_way_is_found_when_it_is_there() -> None:
+    class Growing(Machine):
+        """The second lane has a name only once the first has done its step."""
+
+        begun = False
+
+        def lane(self, number: int) -> str:
+            return super().lane(number) if number == 0 or (number == 1 and self.begun) else ""
+
+        def run(self, plan: Plan) -> Any:
+            self.begun = True
+            return super().run(plan)
+
+    machine = Growing(account().lanes, {"x": 200}, lambda state: state["x"], account().objects, account().places)
+    found = resolve(recorded(account(), 0, 1, 1, 0), machine.run, machine)
+    assert (found.lanes, found.divergence) == ((0, 1, 1, 0), None)
+
+
+def interleavings(first: int, second: int) -> Iterator[tuple[int, ...]]:
+    if not first or not second:
+        yield (0,) * first + (1,) * second
+        return
+    yield from ((0, *rest) for rest in interleavings(first - 1, second))
+    yield from ((1, *rest) for rest in interleavings(first, second - 1))
+
+
+@pytest.mark.parametrize("lanes", list(interleavings(2, 2)))
+def test_every_interleaving_gives_on_another_python_what_it_gave(lanes: tuple[int, ...]) -> None:
+    before = account().run(Plan(lanes)).outcome
+    for machine in (varied(extra=1), varied(extra=3), varied(line=12), varied(guard=True)):
+        found = resolve(recorded(account(), *lanes), machine.run, machine)
+        assert found.divergence is None
+        assert outcome(machine, found) == before
