@@ -47,7 +47,7 @@ class ReturnsNothingMuch(Turns):
         self.turns[1] = 1
 
 
-@scenario(deterministic(2))
+@scenario(deterministic(2), deadline_s=2)
 class TakesItsTime(Turns):
     """Longer than half of the deadline, once in a second or two, and never as long as all of it."""
 
@@ -58,8 +58,8 @@ class TakesItsTime(Turns):
     @actor
     def two(self) -> None:
         self.turns[1] = 1
-        if time.monotonic() % 0.9 < 0.002:
-            time.sleep(0.6)
+        if time.monotonic() % 0.25 < 0.002:
+            time.sleep(1.4)
 
     def result(self) -> int:
         given = super().result()
