@@ -10,6 +10,7 @@ from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.observation import Mode, Observation
+    from bench.record import Judged
 
 OBSERVED: tuple[Mode, ...] = ("repeat", "stress")
 """The modes that can be asked for, in the order in which a target goes through them."""
@@ -44,6 +45,26 @@ def modes_of(target: Target, asked: Sequence[Mode]) -> tuple[Mode, ...]:
 def why_none(asked: Sequence[Mode]) -> str:
     """Say why a target is observed in none of the modes asked for."""
     return f"a program has no actors, and {' and '.join(asked)} {'runs' if len(asked) == 1 else 'run'} scenarios"
+
+
+def undecided(judged: Iterable[Judged]) -> list[Judged]:
+    """Give the observations without a verdict that leave their cell without one.
+
+    Stress that met nothing, as on one CPU, is no loss where explore has decided the same target: there each
+    interleaving is made, and none is waited for. The other way round it is: a target that explore cannot decide stays
+    open, whatever stress has seen.
+    """
+    every = list(judged)
+    explored = {_subject(one) for one in every if one.observation.mode == "explore" and one.verdict == "pass"}
+    return [
+        one
+        for one in every
+        if one.verdict == "unknown" and not (one.observation.mode == "stress" and _subject(one) in explored)
+    ]
+
+
+def _subject(judged: Judged) -> tuple[str, str | None]:
+    return judged.observation.target, judged.method
 
 
 def parse_modes(texts: Iterable[str], where: str = "mode") -> tuple[Mode, ...]:

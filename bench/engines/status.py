@@ -8,9 +8,9 @@ from pathlib import PurePath
 
 from bench.cells import Cell
 from bench.engines.base import Ended
+from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.record import CellStatus, Facts, Judged, Line, Test, nothing_but_skipped
-from bench.verdict import merge
 
 _BAD_TESTS = {"failed", "error", "crashed", "hung"}
 _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
@@ -45,7 +45,9 @@ def status_of(
         return "fail", f"{failure}; and then: {trouble}" if trouble else failure
     if trouble:
         return "error", trouble
-    return _by_exit_status(ended.exit_status, command) if ended.exit_status else _without_failure(lines, command)
+    if not ended.exit_status or _says_unknown(ended.exit_status, lines, command):
+        return _without_failure(lines, command)
+    return _by_exit_status(ended.exit_status, command)
 
 
 def granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int]) -> str | None:
@@ -116,6 +118,12 @@ def _with_failure(why: str, lines: Sequence[Line]) -> str:
     return f"{why}; before that failed: {failure}" if failure else why
 
 
+def _says_unknown(status: int, lines: Sequence[Line], command: Sequence[str]) -> bool:
+    """Tell whether an exit status says no more than that some verdict is unknown, which is an error to pytest."""
+    unknown = any(isinstance(line, Judged) and line.verdict == "unknown" for line in lines)
+    return status == 1 and unknown and runs_pytest(command)
+
+
 def _by_exit_status(status: int, command: Sequence[str]) -> tuple[CellStatus, str]:
     if not runs_pytest(command):
         return "fail", f"exit status {status}"
@@ -133,8 +141,7 @@ def _without_failure(lines: Sequence[Line], command: Sequence[str]) -> tuple[Cel
         return ("pass", "exit status 0, no records") if command else ("unknown", "nothing was exercised")
     if not judged and all(test.status == "skipped" for test in tests):
         return "unknown", nothing_but_skipped(tests)
-    if judged and merge(line.verdict for line in judged) == "unknown":
-        open_ = [line for line in judged if line.verdict == "unknown"]
+    if open_ := undecided(judged):
         more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
         return "unknown", f"{open_[0].observation.target}: {open_[0].why}{more}"
     return "pass", ""

@@ -56,12 +56,15 @@ class ProgramItem(pytest.Item):
 
     is_bench_program = True
 
-    def __init__(self, *, function: FunctionType | type, found: Found, method: str, mode: Mode, **kwargs: Any) -> None:
+    def __init__(
+        self, *, function: FunctionType | type, found: Found, method: str, mode: Mode, explored_too: bool, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.obj = function  # conditions of skipif marks are evaluated with its globals
         self.found = found
         self.method = method
         self.mode = mode
+        self.explored_too = explored_too
         self.judged: Judged | None = None
         own = [pytest.mark.bench_program.mark, *([pytest.mark.bench_scenario.mark] if actors_of(found.program) else [])]
         marks = [*own, *getattr(function, "pytestmark", ())]
@@ -82,6 +85,8 @@ class ProgramItem(pytest.Item):
             self.judged = _judged(self.found, self.method, self.mode, settings.read(self.config))
         except BenchError as error:
             raise Unknown(str(error)) from None
+        if self.judged.verdict == "unknown" and self.explored_too:
+            pytest.skip(f"explore decides, since {self.judged.why}")  # unless it cannot: that is its own item's error
         if self.judged.verdict == "unknown":
             raise Unknown(self._text(self.judged))
 
@@ -145,11 +150,18 @@ def items_of(
     read = settings.read(collector.config)
     marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
     asked = _marked(name, marks) or read.modes
+    modes = modes_of(program, asked) or asked
     return [
         ProgramItem.from_parent(
-            collector, name=_name(name, method, mode), function=function, found=found, method=method, mode=mode
+            collector,
+            name=_name(name, method, mode),
+            function=function,
+            found=found,
+            method=method,
+            mode=mode,
+            explored_too=mode == "stress" and "explore" in modes,
         )
-        for mode in modes_of(program, asked) or asked
+        for mode in modes
         for method in read.methods or settings.platform_methods()
     ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.causes import normalise
+from bench.modes import undecided
 from bench.pytest_plugin.items import LINE
 from bench.pytest_plugin.signatures import HUNG, SIGNATURE
 from bench.record import (
@@ -173,7 +174,7 @@ def ended(exit_status: int, judged: Sequence[Judged], tests: Sequence[Test]) -> 
     failed = [f"{one.observation.target} under {one.method}: {one.why}" for one in judged if one.verdict == "fail"]
     failed += [f"{one.id}: {one.signature}" for one in tests if one.status in ("failed", "crashed", "hung")]
     errors = [f"{one.id}: {one.signature}" for one in tests if one.status == "error"]
-    unknown = [f"{one.observation.target} under {one.method}: {one.why}" for one in judged if one.verdict == "unknown"]
+    unknown = [f"{one.observation.target} under {one.method}: {one.why}" for one in undecided(judged)]
     if exit_status == pytest.ExitCode.INTERRUPTED and not errors:
         return "interrupted", "pytest was stopped"
     for status, found in (("fail", failed), ("error", errors), ("unknown", unknown)):

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -302,7 +303,7 @@ def test_the_makespan_is_bounded_from_below(tmp_path: Path, leases: Path) -> Non
 
 
 def test_a_job_carries_the_plan() -> None:
-    how = {"modes": ("repeat", "stress"), "samples": 5, "deadline_s": 1.5, "seed": 3}
+    how: dict[str, Any] = {"modes": ("repeat", "stress"), "samples": 5, "deadline_s": 1.5, "seed": 3}
     plan = plan_of(targets=("a.py",), memory_bytes=MIB, timeout_s=9.0, **how)
     cell = plan.to_run[0]
     job = make_job(plan, cell, (1,), "docker")

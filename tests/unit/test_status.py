@@ -5,7 +5,7 @@ import pytest
 from bench.cells import parse_cell
 from bench.engines.base import Ended
 from bench.engines.status import signal_name, status_of
-from bench.observation import Observation
+from bench.observation import Mode, Observation
 from bench.record import CellStatus, Facts, Judged, Line, Test, TestStatus
 from bench.verdict import Status
 
@@ -21,9 +21,9 @@ def facts(
     )
 
 
-def judged(verdict: Status, target: str = "bench.demos.account:with_lock") -> Judged:
+def judged(verdict: Status, mode: Mode = "repeat", target: str = "bench.demos.account:with_lock") -> Judged:
     why = "" if verdict == "pass" else f"because of {verdict}"
-    return Judged(Observation(target, "repeat", CELL.name, 3, 0.1, ()), verdict, why, ())
+    return Judged(Observation(target, mode, CELL.name, 3, 0.1, ()), verdict, why, ())
 
 
 def test_of(status: TestStatus) -> Test:
@@ -47,6 +47,12 @@ test_of.__test__ = False  # type: ignore[attr-defined]  # so that pytest does no
         (Ended(3), [facts()], ("make", "check"), "fail", "exit status 3"),
         (Ended(2), [facts()], PYTEST, "fail", "could not be collected"),
         (Ended(0), [facts(), judged("pass"), judged("unknown")], (), "unknown", "because of unknown"),
+        (Ended(1), [facts(), judged("pass"), judged("unknown")], (), "unknown", "because of unknown"),
+        (Ended(1), [facts(), judged("unknown")], PYTEST, "unknown", "because of unknown"),
+        (Ended(1), [facts(), judged("unknown")], ("make", "check"), "fail", "exit status 1"),
+        (Ended(0), [facts(), judged("unknown", "stress"), judged("pass", "explore")], (), "pass", ""),
+        (Ended(0), [facts(), judged("unknown", "stress"), judged("pass", "explore", "m:f")], (), "unknown", "because"),
+        (Ended(0), [facts(), judged("pass", "stress"), judged("unknown", "explore")], (), "unknown", "because"),
         (Ended(0), [facts()], (), "unknown", "nothing was exercised"),
         (Ended(0), [facts(), test_of("skipped")], PYTEST, "unknown", "every test was skipped"),
         (Ended(5), [facts()], PYTEST, "unknown", "no tests"),
