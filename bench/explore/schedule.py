@@ -146,7 +146,7 @@ class Schedule:
         """A name for its file: the same for the same finding, so that finding it again replaces the file."""
         import hashlib
 
-        ours = "\n".join([self.target, self.method, self.outcome["key"]])
+        ours = "\n".join([self.root or "", self.target, self.method, self.outcome["key"]])
         short = f"{self.module.rpartition('.')[2]}.{self.name}-{self.method}"
         return f"{short}-{hashlib.sha256(ours.encode('utf-8', 'replace')).hexdigest()[:8]}.jsonl"
 

@@ -34,6 +34,7 @@ def histogram(judged: Judged, *, width: int = 100, top: int = 8) -> list[Line]:
         _heading(judged),
         *_bars(judged, width, top),
         *([line("    ", one_line(text, width - 4))] if (text := _stress(seen.extra.get("stress"))) else []),
+        *([line("    ", one_line(text, width - 4))] if (text := _explore(seen.extra.get("explore"))) else []),
         *(line("    warning: ", one_line(text, width - 13)) for text in seen.warnings),
         *([line("    why: ", one_line(judged.why, width - 9))] if judged.why else []),
     ]
@@ -42,10 +43,11 @@ def histogram(judged: Judged, *, width: int = 100, top: int = 8) -> list[Line]:
 def _heading(judged: Judged) -> Line:
     seen = judged.observation
     where = ", ".join(filter(None, (seen.mode, judged.method, seen.cell)))
+    noun = "schedule" if seen.mode == "explore" else "sample"
     return line(
         Span(f"{judged.verdict.upper() if judged.verdict == 'fail' else judged.verdict:<8}", VERDICTS[judged.verdict]),
         Span(seen.target, "bold"),
-        f"  [{where}]  {counted(seen.samples, 'sample')} in {duration(seen.seconds)}",
+        f"  [{where}]  {counted(seen.samples, noun)} in {duration(seen.seconds)}",
     )
 
 
@@ -62,6 +64,17 @@ def _stress(figures: Json) -> str:
     for one in unseen if isinstance(unseen, list) else ():
         if isinstance(one, dict) and isinstance(bound := one.get("at_most"), (int, float)):
             parts.append(f"{one.get('outcome')}: never, at most {bound:.1e} (optimistic)")
+    return "; ".join(parts)
+
+
+def _explore(figures: Json) -> str:
+    """Say what is shown, by which strategy, and how fast that went."""
+    if not isinstance(figures, dict):
+        return ""
+    claim, strategy, rate = (figures.get(name) for name in ("claim", "strategy", "steps_per_second"))
+    parts = [str(claim)] if claim else []
+    parts += [f"by {strategy}"] if strategy else []
+    parts += [f"{rate:,.0f} steps/s"] if isinstance(rate, (int, float)) else []
     return "; ".join(parts)
 
 

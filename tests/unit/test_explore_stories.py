@@ -1,0 +1,115 @@
+"""What a report tells of an observation in mode explore, and the files that it keeps of it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from bench.declared import Scenario
+from bench.explore.keeping import MOST, keep
+from bench.explore.schedule import read, witness
+from bench.explore.steps import Plan
+from bench.observation import Observation, Rate, Tally
+from bench.outcomes import Grade, Outcome
+from bench.record import Judged, from_json, to_json
+from bench.report.histogram import histogram
+from bench.report.lines import plain
+from bench.report.stories import stories
+from bench.targets import Found, Place
+from bench.values import Json
+from tests.unit.explore_fake import account
+
+FOUND = Found(Scenario("m", "Account", "/p/m.py", 3, "", (), actors=("deposit", "withdraw")), Place("/p", "m"))
+ORDERS = {200: (0, 0, 1, 1), 201: (0, 1, 1, 0), 199: (1, 0, 0, 1)}
+
+
+def judged(**grades: Grade) -> Judged:
+    machine, outcomes = account(), []
+    for value, lanes in ORDERS.items():
+        told = witness(machine.run(Plan(lanes)), machine)
+        outcomes.append(Tally(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), told))
+    figures: dict[str, Json] = {"explore": {"strategy": "dfs", "schedules": 6, "steps": 24, "claim": "all 6 interleavings", "seed": 3,
+                           "steps_per_second": 1234.5, "schedule": None}}  # fmt: skip
+    seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(outcomes), extra=figures)
+    graded = tuple((grades.get(f"v{value}", "acceptable"), "because") for value in ORDERS)
+    verdict = "fail" if "forbidden" in grades.values() else "pass"
+    return Judged(seen, verdict, "", graded, "fork")  # type: ignore[arg-type]  # one of its words
+
+
+def told(one: Judged, seen: set[str] | None = None) -> str:
+    return plain(stories(one, told=seen))
+
+
+def test_the_histogram_counts_schedules_and_states_the_claim() -> None:
+    text = plain(histogram(judged()))
+    assert "[explore, fork, local]  6 schedules in 0.0 s" in text
+    assert "    all 6 interleavings; by dfs; 1,234 steps/s\n" in text
+
+
+def test_what_is_acceptable_has_no_story() -> None:
+    assert told(judged()) == ""
+
+
+def test_each_forbidden_outcome_is_told() -> None:
+    text = told(judged(v201="forbidden", v199="forbidden"))
+    assert text.count("gives ") == 2
+    assert text.count("overwrites what step 3 wrote") == 2
+
+
+def test_of_what_is_interesting_for_one_reason_one_is_told() -> None:
+    text = told(judged(v201="interesting", v199="interesting"))
+    assert text.count("gives ") == 1
+    assert "interesting: because" in text
+
+
+def test_what_was_told_under_another_method_gets_its_command_alone(tmp_path: Path) -> None:
+    one = keep(judged(v201="forbidden"), FOUND, tmp_path, python="3.14.8")
+    seen: set[str] = set()
+    assert "overwrites" in told(one, seen)
+    again = told(one, seen)
+    assert "overwrites" not in again
+    assert "    again: bench replay " in again
+
+
+def test_a_finding_is_kept_and_its_command_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one = keep(judged(v201="forbidden", v199="interesting"), FOUND, Path("a run"), python="3.14.8", pythonpath=["/lib"])
+    kept = sorted(path.name for path in Path("a run/schedules").iterdir())
+    assert len(kept) == 2
+    figures = one.observation.extra["explore"]
+    assert isinstance(figures, dict)
+    told_of = next(t.witness for t in one.observation.outcomes if t.outcome.value == 201)
+    assert figures["schedule"] == told_of["schedule"] == f"schedules/{Path(str(told_of['schedule'])).name}"
+    words = shlex.split(str(told_of["replay"]))
+    assert words[:2] == ["bench", "replay"]
+    schedule = read(Path(words[2]))
+    assert (schedule.target, schedule.outcome["text"], schedule.python) == ("m:Account", "201", "3.14.8")
+    assert (schedule.pythonpath, schedule.strategy, schedule.seed) == (("/lib",), "dfs", 3)
+    assert f"again: {told_of['replay']}" in told(one)
+    assert from_json(to_json(one)) == one
+
+
+def test_without_a_run_findings_go_to_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for _ in range(2):
+        one = keep(judged(v201="forbidden"), FOUND, None, python="3.14.8")
+    (path,) = (tmp_path / "forkbench" / "schedules").iterdir()
+    assert one.observation.outcomes[1].witness["replay"] == f"bench replay {path}"
+
+
+def test_where_nothing_can_be_written_the_finding_is_told_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    one = keep(judged(v201="forbidden"), FOUND, tmp_path / "file", python="3.14.8")
+    assert "replay" not in one.observation.outcomes[1].witness
+    assert "again" not in told(one)
+    assert "overwrites" in told(one)
+
+
+def test_of_very_many_findings_some_are_kept(tmp_path: Path) -> None:
+    one = judged(v201="forbidden")
+    many = [Tally(Outcome("value", n), 1, Rate(0, 0, 0), one.observation.outcomes[1].witness) for n in range(MOST + 9)]
+    seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(many), extra=one.observation.extra)
+    keep(Judged(seen, "fail", "", (("forbidden", ""),) * len(many), "fork"), FOUND, tmp_path, python="3.14.8")
+    assert len(list((tmp_path / "schedules").iterdir())) == MOST
