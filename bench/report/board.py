@@ -112,10 +112,16 @@ def _without(cells: tuple[Cell, ...], gone: Cell) -> tuple[Cell, ...]:
     return tuple(cell for cell in cells if cell != gone)
 
 
+def _subject(judged: Judged) -> str:
+    """Name what was observed, with its mode where that is not the plain one."""
+    seen = judged.observation
+    return seen.target if seen.mode == "repeat" else f"{seen.target} ({seen.mode})"
+
+
 def _noted(one: Running, recorded: object) -> Running:
     match recorded:
         case Judged():
-            return replace(one, last=recorded.observation.target, failed=one.failed + (recorded.verdict == "fail"))
+            return replace(one, last=_subject(recorded), failed=one.failed + (recorded.verdict == "fail"))
         case Test():
             return replace(one, last=recorded.id, failed=one.failed + (recorded.status in FAILED_TEST))
         case _:
@@ -178,7 +184,7 @@ def told(event: Event, state: BoardState) -> str | None:
             return f"{cell.name} starts on CPU {','.join(map(str, cpus))}" if cpus else f"{cell.name} starts"
         case CellLine(cell, Judged() as judged):
             bad = judged.verdict != "pass"
-            return f"{cell.name} {shown(judged.verdict)} {judged.observation.target}" if bad else None
+            return f"{cell.name} {shown(judged.verdict)} {_subject(judged)}" if bad else None
         case CellLine(cell, Test() as test):
             return f"{cell.name} {test.status} {test.id}" if test.status in FAILED_TEST else None
         case CellEnded(cell, status, why, seconds):

@@ -1,11 +1,12 @@
 """Findings: each thing that happened once, with the places that it happened in.
 
-A finding is one outcome of one target under one grade, over all cells. Values that one expectation grades alike, such
-as the final balances of a race, make one finding together when there are many: a distribution.
+A finding is one outcome of one target under one grade, over all cells and modes. Values that one expectation grades
+alike, such as the final balances of a race, make one finding together when there are many: a distribution.
 """
 
 from __future__ import annotations
 
+import re
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +16,7 @@ from bench.causes import normalise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bench.observation import Tally
+    from bench.observation import Mode, Tally
     from bench.outcomes import Grade
     from bench.record import Judged, Test
     from bench.report.loaded import CellRecords, RunRecords
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
 FEW: Mapping[Grade, int] = {"acceptable": 0, "interesting": 1, "forbidden": 3}
 """Up to so many values of one target that are graded alike, for one reason, are findings of their own."""
 
+_NUMBERS = re.compile(r"\d[\d,.]*")
+
 FAILED_TEST = frozenset({"failed", "error", "crashed", "hung"})
 """The statuses of a plain test that fail its cell."""
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """An outcome in one place: how many of how many samples, and the seed of the cell."""
+    """An outcome in one place and mode: how many of how many samples, and the seed of the cell."""
 
     place: Place
+    mode: Mode
     tally: Tally
     samples: int
     cell_seed: int | None
@@ -49,47 +53,59 @@ class Sighting:
 class Distribution:
     """Many values graded alike: `top` are the most frequent with their counts; shares are those of all samples.
 
-    `acceptable` holds the share of acceptable samples over the cells: least, median and greatest. `span` are the least
-    and the greatest value, where all are numbers.
+    `acceptable` holds the share of acceptable samples over the cells, least, median and greatest, where samples were
+    left to themselves: explore chooses its own. `span` are the least and the greatest value, where all are numbers.
     """
 
     distinct: int
     top: tuple[tuple[str, int], ...]
-    acceptable: tuple[float, float, float]
+    acceptable: tuple[float, float, float] | None
     span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How far something is spread in one mode: where it happened, of all places where its target was observed.
+
+    In `count` of the `samples` that were taken in the places where it happened.
+    """
+
+    mode: Mode
+    places: frozenset[Place]
+    universe: frozenset[Place]
+    count: int
+    samples: int
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One thing that happened: `universe` are all places where its target was observed."""
+    """One thing that happened: `observed` are for each mode all places where its target was observed."""
 
     target: str
     grade: Grade
     texts: tuple[str, ...]
     why: str
     sightings: tuple[Sighting, ...]
-    universe: frozenset[Place]
+    observed: Mapping[Mode, frozenset[Place]]
     distribution: Distribution | None = None
 
     @property
-    def places(self) -> frozenset[Place]:
-        """Where it happened."""
-        return frozenset(sighting.place for sighting in self.sightings)
-
-    @property
     def first(self) -> Sighting:
-        """The sighting to reproduce: where it is most frequent, and of those the first in order."""
-        return min(self.sightings, key=lambda one: (-one.tally.count / max(one.samples, 1), one.place.order))
+        """The sighting to reproduce: in explore, which repeats it for certain, else where it is most frequent."""
+        return min(
+            self.sightings,
+            key=lambda one: (one.mode != "explore", -one.tally.count / max(one.samples, 1), one.place.order),
+        )
 
-    @property
-    def count(self) -> int:
-        """In how many samples it happened."""
-        return sum(sighting.tally.count for sighting in self.sightings)
+    def spreads(self) -> tuple[Spread, ...]:
+        """Say for each mode in which the target was observed how far it is spread."""
+        return tuple(map(self._spread, self.observed))
 
-    @property
-    def samples(self) -> int:
-        """How many samples were taken in the places where it happened."""
-        return sum({sighting.place: sighting.samples for sighting in self.sightings}.values())
+    def _spread(self, mode: Mode) -> Spread:
+        here = [one for one in self.sightings if one.mode == mode]
+        samples = {one.place: one.samples for one in here}
+        count = sum(one.tally.count for one in here)
+        return Spread(mode, frozenset(samples), self.observed[mode], count, sum(samples.values()))
 
 
 @dataclass(frozen=True)
@@ -135,18 +151,23 @@ class _Key(NamedTuple):
 
 
 def _of_target(target: str, all_seen: list[_Seen]) -> Iterator[Finding]:
-    universe = frozenset(seen.place for seen in all_seen)
+    observed = {
+        mode: frozenset(seen.place for seen in all_seen if seen.judged.observation.mode == mode)
+        for mode in dict.fromkeys(seen.judged.observation.mode for seen in all_seen)
+    }
     groups: dict[_Key, list[Sighting]] = {}
     for seen in all_seen:
         for one, (grade, why) in zip(seen.judged.observation.outcomes, seen.judged.grades, strict=False):
             if grade != "acceptable":
-                sighting = Sighting(seen.place, one, seen.judged.observation.samples, seen.seed)
+                sighting = Sighting(
+                    seen.place, seen.judged.observation.mode, one, seen.judged.observation.samples, seen.seed
+                )
                 groups.setdefault(_Key(grade, why, one.outcome.key), []).append(sighting)
     for keys in _together(groups):
         sightings = tuple(sighting for key in keys for sighting in groups[key])
         spread = _distribution(sightings, all_seen) if len(keys) > FEW[keys[0].grade] else None
         texts = tuple(dict.fromkeys(sighting.tally.outcome.text() for sighting in sightings))
-        yield Finding(target, keys[0].grade, texts, keys[0].why, sightings, universe, spread)
+        yield Finding(target, keys[0].grade, texts, keys[0].why, sightings, observed, spread)
 
 
 def _together(groups: Mapping[_Key, list[Sighting]]) -> Iterator[list[_Key]]:
@@ -168,8 +189,9 @@ def _distribution(sightings: Sequence[Sighting], all_seen: Iterable[_Seen]) -> D
         if type(number := sighting.tally.outcome.value) in (int, float):
             numbers.append(number)  # type: ignore[arg-type]  # of the types just looked for
     top = sorted(counts.items(), key=lambda one: -one[1])
-    shares = [_acceptable(seen.judged) for seen in all_seen if seen.judged.observation.samples]
-    spread = (min(shares), statistics.median(shares), max(shares)) if shares else (0.0, 0.0, 0.0)
+    left_alone = [seen.judged for seen in all_seen if seen.judged.observation.mode != "explore"]
+    shares = [_acceptable(judged) for judged in left_alone if judged.observation.samples]
+    spread = (min(shares), statistics.median(shares), max(shares)) if shares else None
     span = (min(numbers), max(numbers)) if len(numbers) == len(sightings) else None
     return Distribution(len(counts), tuple(top), spread, span)
 
@@ -181,7 +203,7 @@ def _acceptable(judged: Judged) -> float:
 
 
 def warnings(run: RunRecords) -> tuple[Note, ...]:
-    """Give each warning that Python gave once, with the targets and the places it was given in."""
+    """Give each warning once, with the targets and the places it was given in."""
     everywhere = frozenset(seen.place for seen in _observations(run))
     places: dict[str, set[Place]] = {}
     targets: dict[str, dict[str, None]] = {}
@@ -198,21 +220,22 @@ def warnings(run: RunRecords) -> tuple[Note, ...]:
 
 
 def unknowns(run: RunRecords) -> tuple[Note, ...]:
-    """Give what could not be judged: targets whose verdict is unknown, once for each reason."""
-    groups: dict[str, list[_Seen]] = {}
+    """Give what could not be judged: targets whose verdict is unknown, once for each reason, whatever its numbers."""
+    groups: dict[tuple[Mode, str], list[_Seen]] = {}
     for seen in _observations(run):
         if seen.judged.verdict == "unknown":
-            groups.setdefault(seen.judged.why, []).append(seen)
+            reason = _NUMBERS.sub("…", normalise(seen.judged.why))
+            groups.setdefault((seen.judged.observation.mode, reason), []).append(seen)
     everywhere = frozenset(seen.place for seen in _observations(run))
     return tuple(
         Note(
-            "unknown",
-            why,
+            mode,
+            group[0].judged.why,
             frozenset(seen.place for seen in group),
             everywhere,
             tuple(dict.fromkeys(seen.judged.observation.target for seen in group)),
         )
-        for why, group in groups.items()
+        for (mode, _), group in groups.items()
     )
 
 

@@ -1,20 +1,23 @@
-"""The end of a run in text: the grid, each finding once, and one line that sums up."""
+"""The end of a run in text: the grid, rates under stress, each finding once, and one line that sums up."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
+from bench.modes import TIMED
 from bench.report import findings as found
 from bench.report.grid import STYLES, grid
 from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words
 from bench.report.places import HOST, where
+from bench.report.rates import rates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from bench.observation import Mode
     from bench.record import CellStatus
-    from bench.report.findings import Distribution, Finding, Note
+    from bench.report.findings import Distribution, Finding, Note, Spread
     from bench.report.loaded import RunRecords
     from bench.report.places import Place
 
@@ -33,7 +36,7 @@ _NAMES: dict[CellStatus, str] = {
 
 def report(run: RunRecords, *, width: int = 100) -> list[Line]:
     """Give the whole report of a run; lines are at most about `width` characters, names and commands stay whole."""
-    return [*grid(run), line(), *findings_text(run, width), summary_line(run)]
+    return [*grid(run), line(), *rates(run, width), *findings_text(run, width), summary_line(run)]
 
 
 def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
@@ -45,7 +48,7 @@ def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
         *_section("Forbidden", "bad", [_finding(one, run, width) for one in bad]),
         *_section("Failed tests", "bad", [_failed_test(one, run, width) for one in found.failed_tests(run)]),
         *_section("Interesting", "odd", [_finding(one, run, width) for one in odd]),
-        *_section("Warnings from Python", "odd", [_note(one, width) for one in found.warnings(run)]),
+        *_section("Warnings", "odd", [_note(one, width) for one in found.warnings(run)]),
         *_section("Unknown", "trouble", [_note(one, width) for one in found.unknowns(run)]),
         *_section("Cells without a verdict", "trouble", [_trouble(one, width) for one in found.troubles(run)]),
     ]
@@ -60,17 +63,30 @@ def _section(title: str, style: Style, entries: Sequence[Sequence[Line]]) -> Ite
 
 
 def _finding(one: Finding, run: RunRecords, width: int) -> list[Line]:
-    again = reproduce(one.first.place, one.target, run, one.first.seed)
+    again = reproduce(one.first.place, one.target, run, one.first.seed, one.first.mode)
     return [
         line("  ", Span(one.target, "bold")),
         *(_spread(one, one.distribution, width) if one.distribution else _outcome(one, width)),
-        line(f"      {where(one.places, one.universe)}: {_how_often(one)}"),
+        *_spreads(one),
         *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" else []),
         *([line("      witness: ", text)] if one.grade == "forbidden" and (text := _witness(one, width)) else []),
     ]
 
 
-def _how_often(one: Finding) -> str:
+def _spreads(one: Finding) -> Iterator[Line]:
+    """Say where and how often, for each mode in which the target was observed."""
+    spreads = one.spreads()
+    for spread in spreads:
+        mode = f"{spread.mode}: " if len(spreads) > 1 or spread.mode != "repeat" else ""
+        if spread.places:
+            yield line(f"      {mode}{where(spread.places, spread.universe)}: {_how_often(spread)}")
+        else:
+            yield line(f"      {mode}never, {where(spread.universe, spread.universe)}")
+
+
+def _how_often(one: Spread) -> str:
+    if one.mode == "explore":
+        return f"{one.count:,} of {counted(one.samples, 'schedule')}"
     if one.count == one.samples:
         return f"all {counted(one.samples, 'sample')}" if one.samples > 1 else "the only sample"
     return f"{one.count:,} of {counted(one.samples, 'sample')}"
@@ -87,13 +103,17 @@ def _outcome(one: Finding, width: int) -> list[Line]:
 def _spread(one: Finding, spread: Distribution, width: int) -> list[Line]:
     named = [f"{one_line(text, 30)} ({count:,})" for text, count in spread.top[:TOP]]
     more = [f"{spread.distinct - TOP:,} more"] if spread.distinct > TOP else []
-    least, median, greatest = map(percent, spread.acceptable)
     span = f" from {spread.span[0]} to {spread.span[1]}" if spread.span else ""
     return [
         line(f"      {spread.distinct:,} different values{span}: ", one_line(words([*named, *more]), width)),
         *([line("      why: ", one_line(one.why, 2 * width))] if one.why else []),
-        line(f"      acceptable in {least} to {greatest} of a cell's samples (median {median})"),
+        *(_acceptable(*spread.acceptable) if spread.acceptable else ()),
     ]
+
+
+def _acceptable(least: float, median: float, greatest: float) -> list[Line]:
+    text = f"acceptable in {percent(least)} to {percent(greatest)} of a cell's samples (median {percent(median)})"
+    return [line("      ", text)]
 
 
 def _witness(one: Finding, width: int) -> str:
@@ -113,8 +133,9 @@ def _failed_test(note: Note, run: RunRecords, width: int) -> list[Line]:
 
 def _note(note: Note, width: int) -> list[Line]:
     targets = words([*note.targets[:4], *([f"{len(note.targets) - 4} more"] if len(note.targets) > 4 else [])])
+    mode = f"{note.kind}: " if note.kind in TIMED else ""
     return [
-        line("  ", one_line(note.text, 2 * width)),
+        line("  ", mode, one_line(note.text, 2 * width)),
         line(f"      {where(note.places, note.universe)}, from {targets}"),
     ]
 
@@ -126,17 +147,18 @@ def _trouble(note: Note, width: int) -> list[Line]:
     ]
 
 
-def reproduce(place: Place, target: str | None, run: RunRecords, seed: int | None) -> str:
+def reproduce(place: Place, target: str | None, run: RunRecords, seed: int | None, mode: Mode | None = None) -> str:
     """Give the command that runs one target, or the user's own command, in one place again."""
     command = [str(word) for word in run.run.get("command") or ()]
     targets = _arguments(target, [str(one) for one in run.run.get("targets") or ()])
     engine = ["--engine", str(run.run["engine"])] if run.run.get("engine") not in (None, "docker", "auto") else []
     seeded = [] if seed is None else ["--seed", str(seed)]
+    moded = ["--mode", mode] if mode in TIMED or (mode and run.run.get("modes") == [mode] and not command) else []
     if place.size == HOST:
-        return shlex.join(["bench", "run", *targets, "--method", place.method, *seeded])
+        return shlex.join(["bench", "run", *targets, *moded, "--method", place.method, *seeded])
     if command:
         return shlex.join(["bench", "cell", place.cell, *engine, *seeded, "--", *command])
-    return shlex.join(["bench", "cell", place.cell, *targets, *engine, *seeded])
+    return shlex.join(["bench", "cell", place.cell, *targets, *moded, *engine, *seeded])
 
 
 def _arguments(target: str | None, given: Sequence[str]) -> list[str]:

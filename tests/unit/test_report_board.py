@@ -16,6 +16,9 @@ START = BoardState.of(make_plan([ONE, TWO, WIDE, WIDER], run="r", host_cpus=2), 
 FAILED = Judged(Observation("m:f", "repeat", ONE.name, 1, 0.1, ()), "fail", "", ())
 
 
+STRESSED = Judged(Observation("m:S", "stress", ONE.name, 1, 0.1, ()), "unknown", "", ())
+
+
 def after(*events: Event) -> BoardState:
     state = START
     for event in events:
@@ -55,6 +58,10 @@ def test_cells_move_from_waiting_to_running_to_done() -> None:
     )
 
 
+def test_what_a_cell_did_last_is_shown_with_its_mode() -> None:
+    assert "m:S (stress)\n" in drawn(after(CellStarted(ONE, (0,), 100.0), CellLine(ONE, STRESSED)), 101.0)
+
+
 def test_time_left_is_taken_from_the_most_similar_cells() -> None:
     assert START.left_s(100.0) is None
     state = after(CellStarted(WIDE, (0, 1), 100.0), CellEnded(WIDE, "pass", "", 10.0))
@@ -85,6 +92,7 @@ def test_each_event_is_one_plain_line() -> None:
         CellStarted(ONE, (0,), 100.0),
         CellStarted(Cell(ONE.python, "fork", 0, 0.5), (), 100.0),
         CellLine(ONE, FAILED),
+        CellLine(ONE, STRESSED),
         CellLine(ONE, Test(ONE.name, "t.py::a", "crashed", 0.1)),
         CellLine(ONE, Test(ONE.name, "t.py::b", "passed", 0.1)),
         ended,
@@ -94,6 +102,7 @@ def test_each_event_is_one_plain_line() -> None:
         "py314-fork-cpu1 starts on CPU 0",
         "py314-fork-quota0.5 starts",
         "py314-fork-cpu1 FAIL m:f",
+        "py314-fork-cpu1 unknown m:S (stress)",
         "py314-fork-cpu1 crashed t.py::a",
         None,
         "[1/4] py314-fork-cpu1 FAIL in 2.0 s: m:f and more",

@@ -129,7 +129,7 @@ Interesting (2)
       why: the sibling joins first
       in both cells: all 2 samples
 
-Warnings from Python (1)
+Warnings (1)
   DeprecationWarning: This process (pid=0) is multi-threaded, use of fork() may lead to deadlocks
       only in py314-fork-cpu2 (of 2 cells), from bench.demos.queues:join_first
 

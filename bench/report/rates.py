@@ -1,0 +1,244 @@
+"""Rates: how often each outcome came under stress, and how that moves with CPUs, start method and Python.
+
+A table for each target of which more than one outcome was seen: a row for each Python and start method, a column for
+each outcome and size. Where there are many such targets the Pythons are put together, so that it stays a page.
+"""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from bench.observation import Rate
+from bench.report.histogram import STYLES
+from bench.report.lines import Line, Span, counted, line, one_line, percent, words
+from bench.report.places import where
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from bench.outcomes import Grade
+    from bench.record import Judged
+    from bench.report.loaded import RunRecords
+    from bench.report.places import Place
+
+COLUMNS = 4
+"""Outcomes of a target that get a column; forbidden ones come first."""
+
+WHOLE = 3
+"""Up to so many tables have a row for each Python; of more, each has a row for each start method."""
+
+_NAME = 14
+"""Characters up to which an outcome's own text heads its column; longer ones are given a letter."""
+
+_HEAD = 21
+_NEVER = "0 (<"
+_NONE = Rate(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Column:
+    """An outcome that is shown."""
+
+    key: str
+    text: str
+    grade: Grade | None
+
+
+@dataclass(frozen=True)
+class Stressed:
+    """One target under stress: what each place saw."""
+
+    target: str
+    seen: tuple[tuple[Place, Judged], ...]
+
+    @property
+    def samples(self) -> int:
+        """How many samples there were."""
+        return sum(judged.observation.samples for _, judged in self.seen)
+
+    def columns(self) -> list[Column]:
+        """Give the outcomes: what is forbidden first, then by how often they came; and numbers in their order."""
+        found: dict[str, Column] = {}
+        counts: dict[str, int] = {}
+        numbers: dict[str, float] = {}
+        for _, judged in self.seen:
+            for index, one in enumerate(judged.observation.outcomes):
+                key = one.outcome.key
+                grade = judged.grades[index][0] if index < len(judged.grades) else None
+                found.setdefault(key, Column(key, one.outcome.text(), grade))
+                counts[key] = counts.get(key, 0) + one.count
+                if type(number := one.outcome.value) in (int, float):
+                    numbers[key] = number  # type: ignore[assignment]  # of the types just looked for
+        ranked = sorted(found.values(), key=lambda one: (one.grade != "forbidden", -counts[one.key]))
+        shown = ranked[:COLUMNS]
+        if all(one.key in numbers for one in shown):
+            shown.sort(key=lambda one: numbers[one.key])
+        return [*shown, *ranked[COLUMNS:]]
+
+    def rate(self, key: str, places: Iterable[Place]) -> Rate | None:
+        """Give how often an outcome came in some places: the median of their medians, the least and the greatest."""
+        wanted = set(places)
+        rates = [
+            next((one.rate for one in judged.observation.outcomes if one.outcome.key == key), _NONE)
+            for place, judged in self.seen
+            if place in wanted and judged.observation.samples
+        ]
+        if not rates:
+            return None
+        return Rate(
+            statistics.median(one.median for one in rates), min(one.least for one in rates),
+            max(one.greatest for one in rates),
+        )  # fmt: skip
+
+    def figure(self, key: str, places: Collection[Place]) -> str:
+        """Give that in percent; of what never came, the rate that it has at most."""
+        if (rate := self.rate(key, places)) is None:
+            return "."
+        if not rate.greatest:
+            samples = sum(judged.observation.samples for place, judged in self.seen if place in places)
+            return f"0 (<{_number(min(3 / samples, 1.0))})"
+        if rate.least == rate.greatest:
+            return _number(rate.median)
+        return f"{_number(rate.median)} ({_number(rate.least)}-{_number(rate.greatest)})"
+
+    def overlap(self, size: str) -> float | None:
+        """Give the median share of samples in which the actors overlapped, over the places of a size."""
+        found = []
+        for place, judged in self.seen:
+            figures = judged.observation.extra.get("stress")
+            share = figures.get("collision_rate") if isinstance(figures, dict) else None
+            if place.size == size and isinstance(share, (int, float)):
+                found.append(share)
+        return statistics.median(found) if found else None
+
+
+def stressed(run: RunRecords) -> list[Stressed]:
+    """Give the targets of a run that were stressed, in the order in which they ran."""
+    seen: dict[str, list[tuple[Place, Judged]]] = {}
+    for cell in run.cells:
+        for judged in cell.judged:
+            if judged.observation.mode == "stress":
+                seen.setdefault(judged.observation.target, []).append((cell.place(judged.method), judged))
+    return [
+        Stressed(target, tuple(sorted(all_seen, key=lambda one: one[0].order))) for target, all_seen in seen.items()
+    ]
+
+
+def rates(run: RunRecords, width: int = 100) -> list[Line]:
+    """Draw the tables, and a line for each target of which one outcome alone was seen; nothing without stress."""
+    every = stressed(run)
+    if not every:
+        return []
+    moving = [one for one in every if len(one.columns()) > 1]
+    still = [one for one in every if len(one.columns()) == 1]
+    by_python = len(moving) <= WHOLE
+    over = "" if by_python or len(_pythons(every)) < 2 else ", over all Pythons"
+    lines = [line(Span("Stress", "bold"), f": % of samples, median of the groups (least-greatest){over}")]
+    never = "    0 (<x): it never came, so that its rate is below x if samples are independent, which is optimistic"
+    for one in moving:
+        lines += _table(one, width, by_python=by_python)
+    if any(_NEVER in span.text for one in lines for span in one):
+        lines.insert(1, line(Span(never, "dim")))
+    return [*lines, *(_still(one, width) for one in still), line()]
+
+
+def _pythons(every: Iterable[Stressed]) -> set[str]:
+    return {place.python for one in every for place, _ in one.seen}
+
+
+def _still(one: Stressed, width: int) -> Line:
+    places = {place for place, _ in one.seen}
+    (column,) = one.columns()
+    text = one_line(column.text, max(width - len(one.target) - 40, 30))
+    return line(
+        "  ", Span(one.target, "bold"), "  always ", Span(text, STYLES[column.grade]),
+        f" {where(places, places)}, {counted(one.samples, 'sample')}",
+    )  # fmt: skip
+
+
+def _table(one: Stressed, width: int, *, by_python: bool) -> Iterator[Line]:
+    places = [place for place, _ in one.seen]
+    sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.order[4:])))
+    columns = one.columns()
+    shown, rest = columns[:COLUMNS], columns[COLUMNS:]
+    names = [_named(index, column) for index, column in enumerate(shown)]
+    rows = _rows(places, by_python=by_python)
+    yield line("  ", Span(one.target, "bold"), f"  {counted(one.samples, 'sample')}")
+    if found := [f"{percent(share)} on {size}" for size in sizes if (share := one.overlap(size)) is not None]:
+        yield line(f"      the actors overlapped in {words(found)} of the samples that were looked at")
+    for name, column in zip(names, shown, strict=True):
+        if name != column.text:
+            yield line(f"      {name}  ", Span(one_line(column.text, width - 10), STYLES[column.grade]))
+    blocks = [_block(one, size, names, shown, rows) for size in sizes]
+    for part in _parts(blocks, width - _HEAD - 4):
+        heads = [f"{'Python':<9} {'method':<11}" if by_python else f"{'method':<{_HEAD}}"]
+        yield line(" " * (_HEAD + 4), *(block[0] for block in part))
+        yield line(f"    {heads[0]}", *(span for block in part for span in block[1]))
+        last = ""
+        for index, (python, method) in enumerate(rows):
+            head = f"{python if python != last else '':<9} {method:<11}" if by_python else f"{method:<{_HEAD}}"
+            last = python
+            yield line(f"    {head}", *(block[2][index] for block in part))
+    if rest:
+        most = max(rate.greatest for column in rest if (rate := one.rate(column.key, places)) is not None)
+        yield line(f"      {counted(len(rest), 'more outcome')}, each in at most {percent(most)} of a group's samples")
+
+
+_Block: TypeAlias = "tuple[Span, list[Span], list[str]]"
+"""What stands in the columns of one size: its heading, those of the outcomes, and a text for each row."""
+
+
+def _block(
+    one: Stressed, size: str, names: Sequence[str], shown: Sequence[Column], rows: Mapping[_Row, Sequence[Place]]
+) -> _Block:
+    heads, texts = [], [""] * len(rows)
+    for name, column in zip(names, shown, strict=True):
+        figures = [one.figure(column.key, [p for p in places if p.size == size]) for places in rows.values()]
+        broad = max(map(len, [*figures, name])) + 2
+        heads.append(Span(f"{name:<{broad}}", STYLES[column.grade]))
+        texts = [f"{text}{figure:<{broad}}" for text, figure in zip(texts, figures, strict=True)]
+    broad = max(len(texts[0]), len(size) + 2)
+    heads[-1] = Span(heads[-1].text.ljust(broad - sum(len(head.text) for head in heads[:-1])), heads[-1].style)
+    return Span(f"{size:<{broad}}", "bold"), heads, [f"{text:<{broad}}" for text in texts]
+
+
+def _parts(blocks: Iterable[_Block], width: int) -> list[list[_Block]]:
+    """Put beside each other what fits."""
+    parts: list[list[_Block]] = []
+    left = 0
+    for block in blocks:
+        broad = len(block[0].text)
+        if not parts or broad > left:
+            parts.append([])
+            left = width
+        parts[-1].append(block)
+        left -= broad
+    return parts
+
+
+_Row: TypeAlias = "tuple[str, str]"
+
+
+def _rows(places: Sequence[Place], *, by_python: bool) -> dict[_Row, list[Place]]:
+    rows: dict[_Row, list[Place]] = {}
+    for place in sorted(places, key=lambda place: place.order if by_python else (place.order[2:4], place.order)):
+        rows.setdefault((place.python if by_python else "", place.method), []).append(place)
+    return rows
+
+
+def _named(index: int, column: Column) -> str:
+    return column.text if len(column.text) <= _NAME and column.text.isprintable() else "abcd"[index]
+
+
+def _number(share: float) -> str:
+    """Give a share in percent with two or three digits that say something, and 0 for nothing at all."""
+    hundredth = share * 100
+    if not hundredth or hundredth == 100:
+        return f"{hundredth:.0f}"
+    if hundredth >= 99.95:
+        return ">99.9"
+    if hundredth < 0.001:
+        return "<.001"
+    return f"{hundredth:.1f}" if hundredth >= 1 else f"{hundredth:.2g}".removeprefix("0")
