@@ -54,6 +54,10 @@ def _strategy(name: str, preemptions: int | None, seed: int, lanes: int, kills: 
         from bench.explore.strategies.dfs import DepthFirst
 
         return DepthFirst(preemptions=preemptions, kills=kills)
+    if name == "dpor":
+        from bench.explore.strategies.dpor import PartialOrder
+
+        return PartialOrder()
     if name == "pct":
         from bench.explore.strategies.pct import Priorities
 

@@ -7,7 +7,7 @@ Programs, PLDI 2007.
 from __future__ import annotations
 
 from bench.explore.steps import Plan, killing
-from bench.explore.strategies.loops import first_turns
+from bench.explore.strategies.loops import loops_from
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
@@ -75,10 +75,8 @@ class DepthFirst:
             return
         self.schedules += 1
         self._trouble += trace.end in {"died", "uncontrolled"}
-        until = len(steps)
-        if trace.end == "limit":
-            until = first_turns(steps)
-            self._loops += until < len(steps)
+        until = loops_from(trace)
+        self._loops += until < len(steps)
         alive = _alive(trace) if self._killed < self.kills else ()
         self._branch(steps, planned, until, alive)
         self._path += [step.lane for step in steps[planned:]]
