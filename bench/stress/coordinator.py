@@ -9,9 +9,9 @@ import importlib
 import multiprocessing
 import os
 import random
+import selectors
 import sys
 import time
-from multiprocessing import connection
 
 from bench.process import journal
 from bench.process.descriptors import open_descriptors
@@ -35,7 +35,7 @@ MOST_STATES = 4096
 MOST_DESCRIPTORS = 160
 """Descriptors that all states together may take: a forkserver is sent at most 256, and many hosts allow 1024."""
 
-MAKING = 0.1
+MAKING = 0.15
 """The share of a group's time that making its states may take."""
 
 BATCH_S = 0.05
@@ -149,6 +149,7 @@ class Generation:
         self.raised = 0
         self.wires: list[Any] = []
         self.processes: list[Any] = []
+        self.selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()  # epoll's would be inherited
 
     def _made(self) -> list[Any]:
         """Make states until there are enough, they took long enough to make, or they hold many descriptors."""
@@ -230,8 +231,9 @@ class Generation:
             self.processes.append(process)
             if group.orders["method"] != "fork":
                 theirs.close()
-        for wire in self.wires:
-            self._receive(wire)
+            self.selector.register(ours, selectors.EVENT_READ, me)
+            self.selector.register(process.sentinel, selectors.EVENT_READ, process)
+        self._receive()
 
     def _refuse(self, error: BaseException) -> None:
         text = f"its state cannot be sent to a process: {type(error).__name__}: {error}"
@@ -246,23 +248,26 @@ class Generation:
             wire.send((number, count, self.dropped))
         self.dropped = set()
         strides = plan.strides(group.orders["seed"], number % plan.PLANS, count, len(self.wires), apart=group.apart)
-        reports = [self._receive(wire, strides) for wire in self.wires]
+        reports = self._receive(strides)
         self.turn += len(strides)
         self._note(reports)
         raised = {index: described for report in reversed(reports) for index, described in report[0]}
         self._collect(count, raised)
 
-    def _receive(self, wire: Any, strides: Sequence[plan.Stride] = ()) -> Any:
-        """Wait for an actor's report; meanwhile see whether one died, and whether anybody gets anywhere."""
-        ends = {process.sentinel: process for process in self.processes}
+    def _receive(self, strides: Sequence[plan.Stride] = ()) -> list[Any]:
+        """Wait for each actor's report; meanwhile see whether one died, and whether anybody gets anywhere."""
+        reports: dict[int, Any] = {}
         seen, since, stalled = reached(self.places, len(self.processes)), time.monotonic(), False
-        while True:
-            ready = connection.wait([wire, *ends], _POLL_S)
-            if wire in ready:
-                with contextlib.suppress(EOFError, OSError):
-                    return wire.recv()
-            if died := [process for sentinel, process in ends.items() if sentinel in ready]:
-                self._died(died[0], strides)
+        while len(reports) < len(self.wires):
+            died = None
+            for key, _ in self.selector.select(_POLL_S):
+                if isinstance(key.data, int):
+                    with contextlib.suppress(EOFError, OSError):
+                        reports[key.data] = self.wires[key.data].recv()
+                else:
+                    died = key.data
+            if died is not None:
+                self._died(died, strides)
             now = reached(self.places, len(self.processes))
             if now != seen:
                 seen, since = now, time.monotonic()
@@ -270,6 +275,7 @@ class Generation:
             elif strides and not stalled and time.monotonic() - since > self.group.orders["deadline_s"] / 2:
                 stalled = True
                 self._collect_finished(strides)
+        return [reports[me] for me in range(len(self.wires))]
 
     def _died(self, process: Any, strides: Sequence[plan.Stride]) -> None:
         process.join()
@@ -359,6 +365,7 @@ class Generation:
             if process.exitcode is None:
                 process.kill()
                 process.join()
+        self.selector.close()
         for wire in self.wires:
             wire.close()
 

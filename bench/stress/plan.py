@@ -99,6 +99,10 @@ def overlapped(stamps: list[list[int]]) -> int:
     Args:
         stamps: for each actor the times at which it began each sample, and last the time at which it ended.
     """
+    if len(stamps) == 2:  # as everywhere below, at a tenth of the cost
+        a, b = stamps
+        both = zip(a, a[1:], b, b[1:], strict=False)
+        return sum(a_begins < b_ends and b_begins < a_ends for a_begins, a_ends, b_begins, b_ends in both)
     found = 0
     for index in range(min(map(len, stamps)) - 1):
         spans = sorted((times[index], times[index + 1]) for times in stamps)

@@ -71,3 +71,10 @@ def test_samples_overlap_where_two_actors_are_at_one_in_the_same_moment() -> Non
     assert overlapped([[0, 10, 20], [100, 110, 120]]) == 0
     assert overlapped([[0, 10], [100, 110], [105, 120]]) == 1
     assert overlapped([[0, 100], [10, 20], [120, 130]]) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=8))
+def test_two_actors_overlap_as_two_of_three_do(steps: list[tuple[int, int]]) -> None:
+    two = [list(itertools.accumulate((step[actor] for step in steps), initial=actor)) for actor in range(2)]
+    far = [1_000 + index for index in range(len(steps) + 1)]  # a third that is never there
+    assert overlapped(two) == overlapped([*two, far])
