@@ -504,6 +504,11 @@ class Runtime:
         self.board.note_uncontrolled(what)
 
 
+def raw() -> _Raw:
+    """Do instrumented operations without points for the duration of the block."""
+    return _Raw()
+
+
 def current() -> Runtime | None:
     """Give the runtime of this process while it is controlled."""
     return active

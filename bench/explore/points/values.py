@@ -1,0 +1,355 @@
+"""Values and arrays in shared memory as points: one step for each access, of the value or of the part of it.
+
+What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points; it is
+sent to other processes as what it is made for, and is an instrumented one again there. What is reached by its address
+or as a buffer is not seen.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from sys import _getframe
+
+from bench.explore import baton
+from bench.explore.board import PART, word
+from bench.explore.points import locks
+from bench.explore.steps import NOTHING
+
+TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_MOST_PARTS = 1 << 29
+
+
+class Access:
+    """What the points of one piece of memory need: its number, where in it this view begins, and its steps as words."""
+
+    __slots__ = ("number", "offset", "read", "write")
+
+    def __init__(self, number: int, offset: int = 0) -> None:
+        self.number, self.offset = number, offset
+        self.read, self.write = word("read", number), word("write", number)
+
+
+def access(item: Any) -> Access:
+    """Give the access of an instrumented value, which is looked up once."""
+    found: Access | None = item.__dict__.get("_bench_access")
+    if found is None:
+        assert baton.names is not None
+        number = baton.names.object(_key(item._wrapper), type(item).__name__)
+        found = item._bench_access = Access(number)
+    return found
+
+
+def _key(wrapper: Any) -> str:
+    (arena, start, _), _ = wrapper._state
+    return f"memory {os.fstat(arena.fd).st_ino} {start}"
+
+
+# Kinds of ctypes, instrumented.
+
+_instrumented: dict[type, type] = {}
+
+
+def instrumented(kind: Any) -> Any:
+    """Give the instrumented subclass of a type of ctypes; the type itself if there is nothing to it."""
+    if (found := _instrumented.get(kind)) is None:
+        found = _instrumented[kind] = _subclass(kind)
+    return found
+
+
+def _subclass(kind: Any) -> Any:
+    own: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "_bench_base": kind}
+    if issubclass(kind, ctypes._SimpleCData):
+        own["value"] = _whole(kind.value)
+    elif issubclass(kind, ctypes.Array):
+        own["__getitem__"], own["__setitem__"] = _item(kind), _set_item(kind)
+        own.update({name: _whole(getattr(kind, name)) for name in ("value", "raw") if hasattr(kind, name)})
+    elif issubclass(kind, (ctypes.Structure, ctypes.Union)):
+        whole = issubclass(kind, ctypes.Union)  # whose fields lie over each other
+        for name, of in _fields(kind):
+            descriptor = getattr(kind, name)
+            own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
+    else:
+        return kind
+    return type(kind)(kind.__name__, (kind,), own)
+
+
+def _fields(kind: Any) -> list[tuple[str, Any]]:
+    return [(field[0], field[1]) for base in reversed(kind.__mro__) for field in vars(base).get("_fields_", ())]
+
+
+def _compound(kind: Any) -> bool:
+    """Tell whether ctypes gives a view of a part of that type, and not its value."""
+    if issubclass(kind, ctypes.Array):
+        return kind._type_ not in (ctypes.c_char, ctypes.c_wchar)
+    return issubclass(kind, (ctypes.Structure, ctypes.Union))
+
+
+def _arrive(item: Any, kind: str, part: int, frame: Any) -> Any:
+    """Take a step on the part of a value that begins at that byte, on all of it if it is below 0."""
+    runtime = baton.active
+    if runtime is not None:
+        own = item.__dict__.get("_bench_access") or access(item)
+        packed = own.read if kind == "read" else own.write
+        runtime.arrive(packed if part < 0 else packed + PART * (own.offset + part + 1), 0, frame)
+    return runtime
+
+
+def _told(runtime: Any, value: Any) -> Any:
+    if runtime is not None and runtime.detail:
+        runtime.saw(repr(value)[:60])
+    return value
+
+
+def _whole(descriptor: Any) -> property:
+    """Make an attribute that stands for all of a value."""
+    get, put = descriptor.__get__, descriptor.__set__
+
+    def read(self: Any) -> Any:
+        runtime = baton.active
+        if runtime is None:
+            return get(self)
+        runtime.arrive((self.__dict__.get("_bench_access") or access(self)).read, 0, _getframe(1))
+        return _told(runtime, get(self)) if runtime.detail else get(self)
+
+    def write(self: Any, value: Any) -> None:
+        runtime = baton.active
+        if runtime is not None:
+            runtime.arrive((self.__dict__.get("_bench_access") or access(self)).write, 0, _getframe(1))
+            _told(runtime, value)
+        put(self, value)
+
+    return property(read, write)
+
+
+def _part(index: Any, length: int, size: int) -> int:
+    """Give the byte at which an item begins; -1 for a slice, and for what the array itself will refuse."""
+    if not isinstance(index, int):
+        return -1
+    at = index + length if index < 0 else index
+    return at * size if 0 <= at < length and at * size < _MOST_PARTS else -1
+
+
+def _item(kind: Any) -> Any:
+    get, inner, size = kind.__getitem__, kind._type_, ctypes.sizeof(kind._type_)
+    compound = _compound(inner)
+
+    def read(self: Any, index: Any) -> Any:
+        part = _part(index, kind._length_, size)
+        if compound and part >= 0:  # a look into it is the step
+            return _view(self, instrumented(inner), part)
+        runtime = _arrive(self, "read", part, _getframe(1))
+        return _told(runtime, get(self, index))
+
+    return read
+
+
+def _set_item(kind: Any) -> Any:
+    put, size = kind.__setitem__, ctypes.sizeof(kind._type_)
+    compound = _compound(kind._type_)
+
+    def write(self: Any, index: Any, value: Any) -> None:
+        part = -1 if compound else _part(index, kind._length_, size)
+        _told(_arrive(self, "write", part, _getframe(1)), value)
+        put(self, index, value)
+
+    return write
+
+
+def _field(descriptor: Any, kind: Any, offset: int) -> property:
+    compound = _compound(kind)
+
+    def read(self: Any) -> Any:
+        if compound:
+            return _view(self, instrumented(kind), max(offset, 0))
+        runtime = _arrive(self, "read", offset, _getframe(1))
+        return _told(runtime, descriptor.__get__(self))
+
+    def write(self: Any, value: Any) -> None:
+        _told(_arrive(self, "write", -1 if compound else offset, _getframe(1)), value)
+        descriptor.__set__(self, value)
+
+    return property(read, write)
+
+
+def _view(item: Any, kind: Any, part: int) -> Any:
+    """Give an instrumented view of a part of an instrumented value, as ctypes gives one of its own."""
+    view = kind.from_address(ctypes.addressof(item) + part)
+    view._bench_keeps = item
+    if baton.names is not None:
+        whole = item.__dict__.get("_bench_access") or access(item)
+        view._bench_access = Access(whole.number, whole.offset + part)
+    return view
+
+
+# What `multiprocessing` makes.
+
+
+def _rebuilt(rebuild: Any) -> Any:
+    @functools.wraps(rebuild)
+    def rebuilt(kind: Any, wrapper: Any, length: int | None) -> Any:
+        return rebuild(instrumented(kind if length is None else kind * length), wrapper, None)
+
+    return rebuilt
+
+
+def _reduced(original: Any, module: Any) -> Any:
+    @functools.wraps(original)
+    def reduced(item: Any) -> Any:
+        module.assert_spawning(item)
+        kind = getattr(type(item), "_bench_base", type(item))
+        if isinstance(item, ctypes.Array):
+            return module.rebuild_ctype, (kind._type_, item._wrapper, kind._length_)
+        return module.rebuild_ctype, (kind, item._wrapper, None)
+
+    return reduced
+
+
+def _new(new_value: Any) -> Any:
+    @functools.wraps(new_value)
+    def new(kind: Any) -> Any:
+        made = new_value(getattr(kind, "_bench_base", kind))
+        if baton.names is not None and hasattr(made, "__dict__"):
+            made._bench_access = Access(baton.names.made(_key(made._wrapper), type(made).__name__))
+        return made
+
+    return new
+
+
+def _without_points(original: Any) -> Any:
+    @functools.wraps(original)
+    def raw(*args: Any, **kwargs: Any) -> Any:
+        with baton.raw():  # what is just made, nobody else knows
+            return original(*args, **kwargs)
+
+    return raw
+
+
+# Values with a lock: the access and the lock's doing are one step, which can be taken while the lock is free or ours.
+
+
+def _guard(item: Any) -> int:
+    """Give the number of the lock of a synchronized value, or -1 if it is one that is not known here."""
+    lock = item._lock
+    if not hasattr(lock, "_semlock"):
+        lock = getattr(lock, "_lock", None)  # that of a condition
+    return locks.facts(lock).number if hasattr(lock, "_semlock") else -1
+
+
+def _facts(item: Any) -> tuple[int, Access]:
+    inner = item._obj
+    own = access(inner) if hasattr(inner, "_wrapper") and hasattr(inner, "__dict__") else Access(NOTHING)
+    found = item._bench_guarded = (_guard(item), own)
+    return found
+
+
+def _guarded(item: Any, kind: str, part: int, action: Any, frame: Any) -> Any:
+    """Do something to the value inside, in one step with its lock."""
+    runtime = baton.active
+    if runtime is None:
+        with item._lock:
+            return action()
+    guard, own = item.__dict__.get("_bench_guarded") or _facts(item)
+    packed = own.read if kind == "read" else own.write
+    if part >= 0:
+        packed += PART * (part + 1)
+    if guard >= 0:
+        runtime.arrive(packed, guard, frame)
+        return action()
+    with item._lock:
+        runtime.arrive(packed, 0, frame)
+        return action()
+
+
+def _property(name: str) -> property:
+    """Make the attribute of a synchronized value that reads and writes one of the value inside."""
+
+    def read(self: Any) -> Any:
+        inner = self._obj
+        descriptor = getattr(_plain(inner), name)
+        found = _guarded(self, "read", _offset(inner, name), lambda: descriptor.__get__(inner), _getframe(1))
+        return _told(baton.active, found)
+
+    def write(self: Any, value: Any) -> None:
+        inner = self._obj
+        descriptor = getattr(_plain(inner), name)
+        _guarded(self, "write", _offset(inner, name), lambda: descriptor.__set__(inner, value), _getframe(1))
+        _told(baton.active, value)
+
+    return property(read, write)
+
+
+def _plain(inner: Any) -> Any:
+    return getattr(type(inner), "_bench_base", type(inner))
+
+
+def _offset(inner: Any, name: str) -> int:
+    """Give the part that an attribute is of the value inside: that of a field of a structure, else the whole."""
+    kind = _plain(inner)
+    return int(getattr(kind, name).offset) if issubclass(kind, ctypes.Structure) else -1
+
+
+def _value() -> property:
+    """Make `value` of a synchronized simple value: what `_property` makes, the short way."""
+    slow = _property("value")
+
+    def read(self: Any) -> Any:
+        runtime = baton.active
+        guarded = self.__dict__.get("_bench_guarded")
+        if runtime is None or guarded is None or guarded[0] < 0 or runtime.detail:
+            return slow.fget(self)  # type: ignore[misc]  # it has one
+        runtime.arrive(guarded[1].read, guarded[0], _getframe(1))
+        inner = self._obj
+        return type(inner)._bench_base.value.__get__(inner)
+
+    def write(self: Any, value: Any) -> None:
+        runtime = baton.active
+        guarded = self.__dict__.get("_bench_guarded")
+        if runtime is None or guarded is None or guarded[0] < 0 or runtime.detail:
+            slow.fset(self, value)  # type: ignore[misc]  # it has one
+            return
+        runtime.arrive(guarded[1].write, guarded[0], _getframe(1))
+        inner = self._obj
+        type(inner)._bench_base.value.__set__(inner, value)
+
+    return property(read, write)
+
+
+def _array_item(self: Any, index: Any) -> Any:
+    inner = self._obj
+    part = _part(index, len(inner), ctypes.sizeof(inner._type_))
+    if part >= 0 and _compound(inner._type_):
+        return inner[index]  # a view, which is not guarded by anything
+    plain = _plain(inner)
+    return _told(
+        baton.active, _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
+    )  # fmt: skip
+
+
+def _set_array_item(self: Any, index: Any, value: Any) -> None:
+    inner = self._obj
+    part = -1 if _compound(inner._type_) else _part(index, len(inner), ctypes.sizeof(inner._type_))
+    plain = _plain(inner)
+    _guarded(self, "write", part, lambda: plain.__setitem__(inner, index, value), _getframe(1))
+    _told(baton.active, value)
+
+
+def install() -> None:
+    """Hang the points into this process's `multiprocessing.sharedctypes`."""
+    from multiprocessing import sharedctypes
+
+    shared: Any = sharedctypes
+    shared.reduce_ctype, shared.rebuild_ctype = _reduced(shared.reduce_ctype, shared), _rebuilt(shared.rebuild_ctype)
+    shared._new_value = _new(shared._new_value)
+    for name in ("RawValue", "RawArray", "copy"):
+        setattr(shared, name, _without_points(getattr(shared, name)))
+    shared.make_property = _property
+    shared.Synchronized.value = _value()
+    shared.SynchronizedString.value, shared.SynchronizedString.raw = _property("value"), _property("raw")
+    array: Any = shared.SynchronizedArray
+    array.__getitem__, array.__setitem__ = _array_item, _set_array_item
