@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import secrets
 import sys
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +36,18 @@ def programs(targets: Iterable[str]) -> tuple[Found, ...]:
         sys.path.insert(0, str(Path.cwd()))
     try:
         with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no output of the command
-            return find(targets)
+            return tuple(map(_importable, find(targets)))
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or 'a target'}: {error.strerror}") from None
+
+
+def _importable(found: Found) -> Found:
+    """Tell other processes where a module is that was found in the current folder: their path may not have that."""
+    here = Path.cwd()
+    ours = found.place.module.partition(".")[0] == "bench"
+    if found.place.root is not None or ours or not Path(found.program.file).is_relative_to(here):
+        return found
+    return replace(found, place=replace(found.place, root=str(here)))
 
 
 def platform_methods() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bench.record import Judged
     from bench.report.lines import Line, Style
 
 COLOURS: Mapping[Style, Mapping[str, Any]] = {
@@ -34,6 +36,11 @@ def width() -> int:
     return max(60, min(shutil.get_terminal_size((100, 24)).columns, WIDEST))
 
 
+def terminal_width() -> int:
+    """Give the width as it is, for what has a form of its own where there is little room."""
+    return max(40, min(shutil.get_terminal_size((100, 24)).columns, WIDEST))
+
+
 def show(lines: Iterable[Line], *, err: bool = False) -> None:
     """Print lines; colours go to a terminal alone, and not there if `NO_COLOR` is set."""
     colour = False if os.environ.get("NO_COLOR") else None
@@ -48,6 +55,19 @@ def _cut(one: Line) -> Line:
         return one
     last = one[-1].text.rstrip()
     return (*one[:-1], one[-1]._replace(text=last)) if last else _cut(one[:-1])
+
+
+def told(judged: Judged, before: set[str], *, err: bool = False) -> list[Line]:
+    """Give the stories of an observation as this terminal can show them; `before` are those that were told already."""
+    from bench.report.stories import stories
+
+    return stories(judged, width=terminal_width(), unicode=shows_unicode(err=err), root=os.getcwd(), told=before)
+
+
+def shows_unicode(*, err: bool = False) -> bool:
+    """Tell whether the terminal, or whoever reads, can be given more than ASCII."""
+    encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "ascii"
+    return encoding.lower().replace("-", "").startswith("utf")
 
 
 def say(text: str) -> None:

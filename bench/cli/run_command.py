@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench import repeat, stress
 from bench.cells import parse_method
 from bench.cli.inputs import platform_methods, programs, records_folder, run_name
-from bench.cli.options import json_option, mode_option, sampling_options, seed_option, split, targets_argument
-from bench.cli.output import say, show, width, write_text
-from bench.declared import actors_of
+from bench.cli.options import (
+    json_option,
+    methods_option,
+    mode_option,
+    sampling_options,
+    seed_option,
+    split,
+    targets_argument,
+)
+from bench.cli.output import say, show, told, width, write_text
 from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
+from bench.modes import TIMED, modes_of, observer, why_none
 from bench.outcomes import Conditions
 from bench.record import End, Facts, FileSink, Judged, dump, write_run
 from bench.report.histogram import histogram
@@ -23,9 +30,10 @@ from bench.report.lines import counted
 from bench.verdict import judge, merge
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bench.observation import Observation
+    from bench.observation import Mode, Observation
     from bench.record import CellStatus, Line
     from bench.targets import Found
     from bench.values import Json
@@ -38,13 +46,13 @@ CELL = "local"
 @targets_argument
 @mode_option
 @sampling_options
-@click.option("--method", "methods", multiple=True, metavar="M", help="Start method; again for more. All by default.")
+@methods_option
 @seed_option
 @click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
 @json_option
 def command(
     targets: tuple[str, ...],
-    mode: str,
+    mode: Mode,
     seconds: float | None,
     samples: int | None,
     deadline_s: float | None,
@@ -55,16 +63,45 @@ def command(
 ) -> int:
     """Run TARGETs on this host, under each start method, and show what they gave.
 
-    The JSON output is the record lines, one object a line.
+    The JSON output is the record lines, one object a line. In mode explore --samples bounds the schedules, and those of
+    findings are kept also without --out.
     """
-    asked = [parse_method(name) for name in split(methods)]
     found = _of_mode(programs(targets), mode)
-    usable, missing = _usable(asked)
+    asked = {"seconds": seconds, "samples": samples, "deadline_s": deadline_s}
+    return carry_out(found, targets, mode=mode, methods=methods, seed=seed, out=out, json_to=json_to, asked=asked)
+
+
+def carry_out(
+    found: Sequence[Found],
+    targets: Sequence[str],
+    *,
+    mode: Mode,
+    methods: Sequence[str],
+    seed: int,
+    out: str | None,
+    json_to: str | None,
+    asked: Mapping[str, Any],
+) -> int:
+    """Observe each target under each start method, record and show it; give the exit status.
+
+    Args:
+        found: what to observe.
+        targets: what was asked for, for the record.
+        mode: how to observe.
+        methods: the start methods asked for; none asks for all.
+        seed: where everything random comes from.
+        out: where to record.
+        json_to: where the lines go for machines.
+        asked: further arguments of the mode's observer.
+    """
+    usable, missing = _usable([parse_method(name) for name in split(tuple(methods))])
     recorder = _Recorder(records_folder(out, "") if out is not None else None, json_to)
-    recorder.begin(targets, mode, seed)
-    sampling = {"seconds": seconds, "samples": samples, "deadline_s": deadline_s}
+    recorder.begin(tuple(targets), mode, seed)
     try:
-        _run_all(found, usable, recorder, mode, seed, sampling)
+        for one in found:
+            for method in usable:
+                seen = _observed(one, method, mode, cell=CELL, seed=seed, **asked)
+                recorder.write(_kept(_judged(one, method, recorder.facts, seen), one, recorder))
     except KeyboardInterrupt:
         recorder.end("interrupted", "stopped by a signal")
         raise
@@ -72,16 +109,14 @@ def command(
     return _exit_status(recorder, missing)
 
 
-def _of_mode(found: tuple[Found, ...], mode: str) -> tuple[Found, ...]:
-    """Leave out the programs where only scenarios can be run."""
-    if mode == "repeat":
-        return found
-    scenarios = tuple(one for one in found if actors_of(one.program))
-    if not scenarios:
-        raise NothingToRun(f"--mode {mode} runs scenarios, and there are only programs, which have no actors")
-    if left := len(found) - len(scenarios):
-        say(f"{counted(left, 'program')} left out: --mode {mode} runs scenarios, as programs have no actors")
-    return scenarios
+def _of_mode(found: tuple[Found, ...], mode: Mode) -> tuple[Found, ...]:
+    """Leave out what cannot be observed in the mode."""
+    kept = tuple(one for one in found if modes_of(one.program, [mode]))
+    if not kept:
+        raise NothingToRun(f"no target can be run with --mode {mode}: {why_none([mode])}")
+    if left := len(found) - len(kept):
+        say(f"{counted(left, 'program')} left out: {why_none([mode])}")
+    return kept
 
 
 def _usable(asked: list[str]) -> tuple[list[str], list[str]]:
@@ -106,9 +141,10 @@ class _Recorder:
         self._sink = FileSink(folder / "cells" / f"{CELL}.jsonl") if folder is not None else None
         self._run: dict[str, Json] = {}
         self._text = ""
+        self._told: set[str] = set()
         self._begun = time.monotonic()
 
-    def begin(self, targets: tuple[str, ...], mode: str, seed: int) -> None:
+    def begin(self, targets: tuple[str, ...], mode: Mode, seed: int) -> None:
         """Record what is to be run, and the facts of this host."""
         from bench.process.facts import gather
 
@@ -131,7 +167,13 @@ class _Recorder:
             self._text += dump(line).decode("utf-8")
         if isinstance(line, Judged):
             self.verdicts.append(line)
-            show(histogram(line, width=width()), err=self.json_to == "-")
+            self._show(line)
+
+    def _show(self, judged: Judged) -> None:
+        err = self.json_to == "-"
+        show(histogram(judged, width=width()), err=err)
+        if judged.observation.mode == "explore":
+            show(told(judged, self._told, err=err), err=err)
 
     def end(self, status: CellStatus, why: str) -> None:
         """Record how the run ended."""
@@ -147,25 +189,24 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _run_all(
-    found: tuple[Found, ...], methods: list[str], recorder: _Recorder, mode: str, seed: int,
-    sampling: dict[str, float | None],
-) -> None:  # fmt: skip
-    for one in found:
-        for method in methods:
-            observe = _stressed if mode == "stress" else repeat.observe
-            seen = observe(one, method=method, cell=CELL, seed=seed, **sampling)  # type: ignore[arg-type]  # click has checked the types
-            recorder.write(_judged(one, method, recorder.facts, seen))
-
-
-def _stressed(one: Found, *, method: str, **asked: Any) -> Observation:
-    """Observe under stress, with a histogram that grows where there is a terminal."""
-    if not sys.stderr.isatty():
-        return stress.observe(one, method=method, **asked)
+def _observed(one: Found, method: str, mode: Mode, **asked: Any) -> Observation:
+    """Observe; what goes on for a time is shown as it grows where there is a terminal."""
+    observe = observer(mode)
+    if mode not in TIMED or not sys.stderr.isatty():
+        return observe(one, method=method, **asked)
     from bench.cli.live import growing
 
-    with growing(one.program, method) as told:
-        return stress.observe(one, method=method, on_progress=told, **asked)
+    with growing(one.program, method, mode) as told:
+        return observe(one, method=method, on_progress=told, **asked)
+
+
+def _kept(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
+    """Keep the schedules of findings, if there are any."""
+    if judged.observation.mode != "explore":
+        return judged
+    from bench.explore.keeping import keep
+
+    return keep(judged, one, recorder.folder, python=recorder.facts.python)
 
 
 def _judged(one: Found, method: str, facts: Facts, observation: Observation) -> Judged:

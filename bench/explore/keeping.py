@@ -75,7 +75,8 @@ def _written(schedule: Schedule, run: Path | None) -> Path | None:
 def _shared_folders() -> list[Path]:
     named = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
-    return [cache / "forkbench" / FOLDER, Path(tempfile.gettempdir()) / f"forkbench-{FOLDER}-{os.getuid()}"]
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return [cache / "forkbench" / FOLDER, Path(tempfile.gettempdir()) / f"forkbench-{FOLDER}-{user}"]
 
 
 def replay_command(path: Path) -> str:

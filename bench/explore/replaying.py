@@ -13,7 +13,8 @@ from bench.explore.steps import Plan, killing
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from bench.explore.schedule import Names
     from bench.explore.steps import Trace
@@ -48,6 +49,58 @@ class Resolved:
     trace: Trace
     notes: tuple[str, ...]
     divergence: Divergence | None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What became of replaying a schedule `times` times.
+
+    `counts` has for each outcome that came, in words, how often; `happened` is how often it was the one of the file.
+    `outcome`, `kind`, `witness` and `processes` are of the last; where the schedule could not be followed it ran once,
+    as far as it could be followed and on from there.
+    """
+
+    times: int
+    happened: int
+    counts: Mapping[str, int]
+    outcome: str
+    kind: str
+    witness: Mapping[str, Any]
+    processes: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    divergence: str = ""
+
+    def text(self) -> str:
+        """One line for a person."""
+        if self.divergence:
+            return f"cannot be followed {self.divergence}"
+        others = ", ".join(f"{text} ({count})" for text, count in self.counts.items())
+        if not self.happened:
+            return f"no longer happens: {self.times} of {self.times} gave {others}"
+        if self.happened == self.times:
+            return f"still happens, {self.happened} of {self.times}"
+        return f"still happens, but not each time, {self.happened} of {self.times}: {others}"
+
+
+def follow(orders: Mapping[str, Any], run: Callable[[Plan], Trace], names: Names) -> dict[str, Any]:
+    """Follow the schedule that a group is given in its orders, then repeat it; give what there is to tell of it.
+
+    Args:
+        orders: `anchors`, each with the fields of an `Anchor`, and `times`.
+        run: runs a plan.
+        names: what the numbers in traces stand for.
+
+    Returns:
+        The `lanes` to run, `counts` by key of the outcomes that came, `notes`, and the `divergence` in words or empty.
+    """
+    found = resolve([Anchor(*one) for one in orders["anchors"]], run, names)
+    counts: dict[str, int] = {}
+    if found.divergence is None:
+        for _ in range(orders["times"]):
+            key = run(Plan(found.lanes)).outcome
+            counts[key] = counts.get(key, 0) + 1
+    said = "" if found.divergence is None else found.divergence.text()
+    return {"lanes": list(found.lanes), "counts": counts, "notes": list(found.notes), "divergence": said}
 
 
 def resolve(anchors: Sequence[Anchor], run: Callable[[Plan], Trace], names: Names) -> Resolved:

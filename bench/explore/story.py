@@ -220,7 +220,8 @@ class _Drawing:
         return shown if len(shown) <= room else shown[: max(room - len(self.more), 0)] + self.more
 
     def place(self, place: str) -> str:
-        """Show a place: relative to the project, else the file's own folder and name."""
+        """Show a place: file and line, relative to the project, else with the file's own folder alone."""
+        place = place.partition(" in ")[0]
         if self.root and place.startswith(f"{self.root}/"):
             return self.fit(place[len(self.root) + 1 :], self.width)
         place = self.fit(place, 1000)

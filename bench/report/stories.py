@@ -45,11 +45,19 @@ def stories(
             one_line(one.outcome.text()), one.outcome.kind, grade, one_line(why), str(one.witness.get("replay") or ""),
             [process for process in processes if isinstance(process, dict)] if isinstance(processes, list) else [],
         )  # fmt: skip
-        drawn = story(one.witness, ending, width=width, unicode=unicode, root=root)
+        drawn = story_of(one.witness, ending, width=width, unicode=unicode, root=root)
         if drawn:
             before.add(name)
-            lines += [(), *(tuple(Span(text, cast("Style", style)) for text, style in row) for row in drawn)]
+            lines += [(), *drawn]
     return lines
+
+
+def story_of(
+    witness: Mapping[str, Json], ending: Ending, *, width: int = 100, unicode: bool = True, root: str = ""
+) -> list[Line]:
+    """Tell one schedule; the arguments are those of `stories`."""
+    drawn = story(witness, ending, width=width, unicode=unicode, root=root)
+    return [tuple(Span(text, cast("Style", style)) for text, style in row) for row in drawn]
 
 
 def _findings(judged: Judged) -> Iterator[tuple[Tally, Grade | None, str]]:

@@ -30,9 +30,11 @@ def judged(**grades: Grade) -> Judged:
     for value, lanes in ORDERS.items():
         told = witness(machine.run(Plan(lanes)), machine)
         outcomes.append(Tally(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), told))
-    figures: dict[str, Json] = {"explore": {"strategy": "dfs", "schedules": 6, "steps": 24, "claim": "all 6 interleavings", "seed": 3,
-                           "steps_per_second": 1234.5, "schedule": None}}  # fmt: skip
-    seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(outcomes), extra=figures)
+    figures: dict[str, Json] = {
+        "strategy": "dfs", "schedules": 6, "steps": 24, "claim": "all 6 interleavings", "seed": 3,
+        "steps_per_second": 1234.5, "schedule": None,
+    }  # fmt: skip
+    seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(outcomes), extra={"explore": figures})
     graded = tuple((grades.get(f"v{value}", "acceptable"), "because") for value in ORDERS)
     verdict = "fail" if "forbidden" in grades.values() else "pass"
     return Judged(seen, verdict, "", graded, "fork")  # type: ignore[arg-type]  # one of its words
