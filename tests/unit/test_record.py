@@ -41,9 +41,8 @@ SCHEMA = json.loads((Path(bench.__file__).parent / "schema" / "record-v1.json").
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 NAMED: frozenset[str] = frozenset({
-    "v", "type", "cell", "python", "implementation", "method", "cpus", "engine", "seed", "target", "mode", "samples",
-    "seconds", "outcomes", "verdict", "why", "warnings", "limits", *SCHEMA["$defs"]["facts"]["properties"], "explore",
-})  # fmt: skip
+    name for form in ("facts", "observation", "outcome") for name in SCHEMA["$defs"][form]["properties"]
+}) | frozenset(SCHEMA["$defs"]["outcome"]["properties"]["detail"]["properties"])  # fmt: skip
 """The fields that lines have themselves, or that the schema gives a form."""
 
 texts: st.SearchStrategy[str] = st.text(max_size=12)

@@ -1,0 +1,69 @@
+"""What is really recorded is of the published form, and all of the form is there to be relied on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import bench
+from bench.modes import observer
+from bench.observation import Mode
+from bench.outcomes import Conditions
+from bench.record import Judged, to_json
+from bench.targets import find
+from bench.verdict import judge
+from tests.fixtures import scenarios
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
+
+SCHEMA = json.loads((Path(bench.__file__).parent / "schema" / "record-v1.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+FORMS = SCHEMA["$defs"]
+
+
+def line_of(name: str, mode: Mode, **asked: Any) -> dict[str, Any]:
+    (found,) = find([f"{scenarios.__name__}:{name}"])
+    seen = observer(mode)(found, method="fork", seed=3, **asked)
+    verdict = judge(found.program.expectations, seen, Conditions("fork", "3.14.0", 2))
+    grades = tuple((one.grade, one.why) for one in verdict.grades)
+    found_line = json.loads(json.dumps(to_json(Judged(seen, verdict.status, verdict.why, grades, "fork"))))
+    assert isinstance(found_line, dict)
+    return found_line
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [("WithoutLock", {"value"}), ("LockHeld", {"leak"}), ("ItemLeft", {"leak", "value"}), ("Dies", {"crash"})],
+)
+def test_of_stress(name: str, kinds: set[str]) -> None:
+    line = line_of(name, "stress", seconds=0.5)
+    VALIDATOR.validate(line)
+    assert {one["kind"] for one in line["outcomes"]} >= kinds
+    known = FORMS["stress"]["properties"]
+    assert set(line["stress"]) == set(known), "a figure that is not described, or is described and never there"
+    assert (line["stress"]["cut_short"] is not None) == (name == "Dies")
+
+
+def test_of_what_is_left_behind() -> None:
+    leaks = [
+        one["detail"]
+        for name in ("LockHeld", "ItemLeft")
+        for one in line_of(name, "stress", seconds=0.5)["outcomes"]
+        if one["kind"] == "leak"
+    ]
+    assert {key for detail in leaks for key in detail} == {"locks", "items", "summary"}
+
+
+@pytest.mark.parametrize(
+    ("place", "instead"), [("groups", 0), ("collision_rate", 2), ("never_seen", {}), ("actors", 2)]
+)
+def test_other_figures_are_refused(place: str, instead: object) -> None:
+    line = line_of("WithoutLock", "stress", seconds=0.2)
+    line["stress"][place] = instead
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(line)
