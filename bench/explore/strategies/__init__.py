@@ -40,7 +40,7 @@ def make(
         UsageError: if there is no such strategy, or it cannot do what is asked for.
     """
     _check(name, preemptions, schedules, lanes, kills)
-    strategy = _strategy(name, preemptions, seed, lanes, kills)
+    strategy = _strategy(name, preemptions, schedules, seed, lanes, kills)
     if schedules is None:
         return strategy
     from bench.explore.strategies.limited import AtMost
@@ -48,8 +48,8 @@ def make(
     return AtMost(strategy, schedules)
 
 
-def _strategy(name: str, preemptions: int | None, seed: int, lanes: int, kills: int) -> Strategy:
-    """Import and make the strategy; the others are never imported."""
+def _strategy(name: str, preemptions: int | None, schedules: int | None, seed: int, lanes: int, kills: int) -> Strategy:
+    """Import and make the strategy; what it does not use is not imported."""
     if name == "dfs":
         from bench.explore.strategies.dfs import DepthFirst
 
@@ -66,7 +66,9 @@ def _strategy(name: str, preemptions: int | None, seed: int, lanes: int, kills: 
         from bench.explore.strategies.randomly import Randomly
 
         return Randomly(seed=seed)
-    raise UsageError(f"{name} is not there yet; write dfs")
+    from bench.explore.strategies.portfolio import Portfolio
+
+    return Portfolio(lanes=lanes, preemptions=preemptions, schedules=schedules, seed=seed, kills=kills)
 
 
 def _check(name: str, preemptions: int | None, schedules: int | None, lanes: int, kills: int) -> None:

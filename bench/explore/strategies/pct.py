@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 DEPTHS = (1, 2, 3)
 
+LEAST = 1e-9
+
+WORTH_TELLING = 0.99
+"""A bug that may have been missed with a greater probability than this: of that nothing is claimed."""
+
 
 class Priorities:
     """Gives schedules of depths 1, 2, 3 in turn, without end; the same for the same seed and the same traces.
@@ -36,7 +41,8 @@ class Priorities:
         self._random = random.Random(seed)
         self._depth = DEPTHS[0]
         self._given = 0
-        self.schedules = dict.fromkeys(DEPTHS, 0)
+        self.schedules = 0
+        self._of_depth = dict.fromkeys(DEPTHS, 0)
 
     def next(self) -> Plan:
         """Give a plan of the next depth: priorities by its seed, and depth - 1 steps at which they change."""
@@ -49,35 +55,27 @@ class Priorities:
         """Count a schedule that ended; learn how many lanes and steps there are."""
         if trace.end in {"diverged", "died", "uncontrolled"}:
             return
-        self.schedules[self._depth] += 1
+        self.schedules += 1
+        self._of_depth[self._depth] += 1
         self._steps = max(self._steps, len(trace.steps))
         self._lanes = max(self._lanes, *(step.lane + 1 for step in trace.steps), *(lane + 1 for lane in trace.pending))
 
     def claim(self) -> str:
         """State with what probability a bug was missed, for each depth."""
-        total = sum(self.schedules.values())
-        missed = [
-            f"one of depth {depth} with p < {_above(self.missed(depth))}" for depth in DEPTHS if self.missed(depth) < 1
-        ]
-        number = f"{total:,} schedule{'s' * (total != 1)} of random priorities"
-        return f"{number}; a bug that exists was missed: {', '.join(missed)}" if missed else number
+        number = f"{self.schedules:,} schedule{'s' * (self.schedules != 1)} of random priorities"
+        chances = [(depth, self.missed(depth)) for depth in DEPTHS]
+        missed = [f"{_above(chance)} (depth {depth})" for depth, chance in chances if chance < WORTH_TELLING]
+        return f"{number}: a bug that exists was missed with p < {', '.join(missed)}" if missed else number
 
     def missed(self, depth: int) -> float:
-        """Give the bound on the probability that no schedule so far showed a bug of this depth.
-
-        Schedules of greater depth find it as well, with the lower probability of their own.
-        """
-        missed = 1.0
-        for own in DEPTHS[DEPTHS.index(depth) :]:
-            missed *= (1 - 1 / (self._lanes * self._steps ** (own - 1))) ** self.schedules[own]
-        return missed
+        """Give the bound on the probability that none of the schedules of this depth showed a bug of it."""
+        one = 1 / (self._lanes * self._steps ** (depth - 1))
+        return float((1 - one) ** self._of_depth[depth])
 
 
 def _above(probability: float) -> str:
     """Write a probability in two digits, rounded up, so that the bound stays one."""
-    if probability >= 0.1:
-        return f"{min(1.0, math.ceil(probability * 100) / 100):.2g}"
-    if probability < 1e-9:
-        return "1e-9"
+    if probability < LEAST:
+        return f"{LEAST:g}"
     digits = 1 - math.floor(math.log10(probability))
     return f"{math.ceil(probability * 10**digits) / 10**digits:.2g}"
