@@ -204,9 +204,9 @@ def _kept(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
     """Keep the schedules of findings, if there are any."""
     if judged.observation.mode != "explore":
         return judged
-    from bench.explore.keeping import keep
+    from bench.explore.keeping import kept, named
 
-    return keep(judged, one, recorder.folder, python=recorder.facts.python)
+    return kept(named(judged, one, python=recorder.facts.python), recorder.folder)
 
 
 def _judged(one: Found, method: str, facts: Facts, observation: Observation) -> Judged:

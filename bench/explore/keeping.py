@@ -1,15 +1,20 @@
-"""Schedules of findings, kept as files from what an observation says of each outcome."""
+"""Schedules of findings, kept as files that are made from the record of an observation alone.
+
+Where it was observed may be no place to keep files, such as a container with a read-only root. So an observation is
+first given the names of its schedules and what they need besides (`named`), and they are written where its record is
+(`kept`).
+"""
 
 from __future__ import annotations
 
 import os
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.explore.schedule import Schedule, schedule_of, write
+from bench.explore.schedule import Schedule, anchors_of, below, write
 from bench.observation import Tally
 from bench.record import Judged
 from bench.targets import Found
@@ -22,45 +27,84 @@ MOST = 20
 """Findings of an observation that are kept: of a race with a thousand outcomes nobody replays them all."""
 
 
-def keep(
-    judged: Judged, found: Found, run: Path | None, *, python: str, pythonpath: Sequence[str] = ()
-) -> Judged:  # fmt: skip
-    """Write the schedules of what is not acceptable, and give the observation with their names and replay commands.
+def named(judged: Judged, found: Found, *, python: str, pythonpath: Sequence[str] = ()) -> Judged:
+    """Give the observation with the names of the schedules that lead to what is not acceptable.
 
     Args:
-        judged: what was observed; left as it is if it says of no schedule.
+        judged: what was observed; left as it is if it is none of mode explore.
         found: the target.
-        run: the folder of the run; `None` keeps them in the user's cache, where the same finding has the same file.
         python: the version of Python it ran on.
         pythonpath: what else must be on the path for the target to be imported.
     """
-    outcomes, kept = [], list[str]()
-    for index, one in enumerate(judged.observation.outcomes):
-        grade = judged.grades[index][0] if index < len(judged.grades) else None
-        made = None
-        if grade != "acceptable" and len(kept) < MOST:
-            made = _schedule(judged, found, one, python, pythonpath)
-        if made is not None and (path := _written(made, run)) is not None:
-            name = f"{FOLDER}/{path.name}" if run is not None else str(path)
-            kept.append(name)
-            one = replace(one, witness={**one.witness, "schedule": name, "replay": replay_command(path)})  # noqa: PLW2901  # the same outcome, told where it is kept
-        outcomes.append(one)
     figures = judged.observation.extra.get("explore")
     if not isinstance(figures, dict):
         return judged
-    explore: Json = {**figures, "schedule": kept[0] if kept else None}
-    extra = {**judged.observation.extra, "explore": explore}
-    return replace(judged, observation=replace(judged.observation, outcomes=tuple(outcomes), extra=extra))
+    root = found.place.root
+    origin: dict[str, Json] = {
+        "module": found.place.module, "root": root, "file": below(root, found.program.file), "python": python,
+        "pythonpath": list(pythonpath),
+    }  # fmt: skip
+    judged = _with(judged, judged.observation.outcomes, {**figures, "found": origin})
+    findings = [one for index, one in enumerate(judged.observation.outcomes) if _grade(judged, index) != "acceptable"]
+    outcomes, first = [], None
+    for one in judged.observation.outcomes:
+        made = schedule_of(judged, one) if one in findings[:MOST] else None
+        if made is not None:
+            first = first or f"{FOLDER}/{made.file_name}"
+            one = replace(one, witness={**one.witness, "schedule": f"{FOLDER}/{made.file_name}"})  # noqa: PLW2901  # the same outcome, with its schedule
+        outcomes.append(one)
+    return _with(judged, outcomes, {**figures, "found": origin, "schedule": first})
 
 
-def _schedule(judged: Judged, found: Found, one: Tally, python: str, pythonpath: Sequence[str]) -> Schedule | None:
-    figures = judged.observation.extra.get("explore")
-    told = figures if isinstance(figures, dict) else {}
-    seed = told.get("seed")
-    return schedule_of(
-        found, one.outcome, one.witness, method=judged.method or "", python=python, pythonpath=pythonpath,
-        strategy=str(told.get("strategy") or ""), seed=seed if isinstance(seed, int) else 0,
+def kept(judged: Judged, run: Path | None) -> Judged:
+    """Write the schedules that an observation names, and give it with the commands that replay them.
+
+    Args:
+        judged: what was observed, as `named` gives it.
+        run: the folder of the run; `None` keeps them in the user's cache, where the same finding has the same file.
+    """
+    outcomes = []
+    for one in judged.observation.outcomes:
+        made = schedule_of(judged, one) if one.witness.get("schedule") else None
+        if made is not None and (path := _written(made, run)) is not None:
+            one = replace(one, witness={**one.witness, "replay": replay_command(path)})  # noqa: PLW2901  # the same outcome, with its command
+        outcomes.append(one)
+    return replace(judged, observation=replace(judged.observation, outcomes=tuple(outcomes)))
+
+
+def schedule_of(judged: Judged, one: Tally) -> Schedule | None:
+    """Make the schedule of an outcome from the record of its observation; `None` where that does not hold one."""
+    import bench
+
+    seen, told = judged.observation, one.witness
+    anchors = anchors_of(told)
+    figures = seen.extra.get("explore")
+    origin = figures.get("found") if isinstance(figures, dict) else None
+    if not anchors or not isinstance(figures, dict) or not isinstance(origin, dict):
+        return None
+    root, path = origin.get("root"), origin.get("pythonpath")
+    root = None if root is None else str(root)
+    said = {"key": one.outcome.key, "kind": one.outcome.kind, "text": one.outcome.text()}
+    return Schedule(
+        seen.target, str(origin.get("module")), root, str(origin.get("file")), judged.method or "",
+        str(origin.get("python")), said, tuple(anchor._replace(at=below(root, anchor.at)) for anchor in anchors),
+        tuple(map(str, path)) if isinstance(path, list) else (), str(figures.get("strategy") or ""),
+        _number(figures, "seed"), _number(told, "preemptions"), _number(told, "depth"), seen.cell, bench.__version__,
     )  # fmt: skip
+
+
+def _number(told: Mapping[str, Json], name: str) -> int:
+    return number if isinstance(number := told.get(name), int) else 0
+
+
+def _grade(judged: Judged, index: int) -> str | None:
+    return judged.grades[index][0] if index < len(judged.grades) else None
+
+
+def _with(judged: Judged, outcomes: Sequence[Tally], figures: Mapping[str, Json]) -> Judged:
+    seen = judged.observation
+    extra = {**seen.extra, "explore": dict(figures)}
+    return replace(judged, observation=replace(seen, outcomes=tuple(outcomes), extra=extra))
 
 
 def _written(schedule: Schedule, run: Path | None) -> Path | None:
@@ -75,8 +119,8 @@ def _written(schedule: Schedule, run: Path | None) -> Path | None:
 def _shared_folders() -> list[Path]:
     named = os.environ.get("XDG_CACHE_HOME", "")
     cache = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    return [cache / "forkbench" / FOLDER, Path(tempfile.gettempdir()) / f"forkbench-{FOLDER}-{user}"]
+    user: Callable[[], int] = getattr(os, "getuid", lambda: 0)
+    return [cache / "forkbench" / FOLDER, Path(tempfile.gettempdir()) / f"forkbench-{FOLDER}-{user()}"]
 
 
 def replay_command(path: Path) -> str:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from bench.explore.steps import Op, Trace
-    from bench.outcomes import Outcome
-    from bench.targets import Found
     from bench.values import Json
 
     class Names(Protocol):
@@ -118,7 +116,7 @@ class Schedule:
     """A schedule with what it takes to run it again.
 
     `root` and `module` say how to import the target, `file` is where it stands below `root`, and `pythonpath` what else
-    has to be on the path. `preemptions` and `depth` are those of the schedule; `strategy` and `seed` found it.
+    has to be on the path. `preemptions` and `depth` are those of the schedule; `strategy` and `seed` found it in `cell`.
     """
 
     target: str
@@ -134,6 +132,7 @@ class Schedule:
     seed: int = 0
     preemptions: int = 0
     depth: int = 0
+    cell: str = "local"
     bench: str = ""
 
     @property
@@ -146,42 +145,14 @@ class Schedule:
         """A name for its file: the same for the same finding, so that finding it again replaces the file."""
         import hashlib
 
-        ours = "\n".join([self.root or "", self.target, self.method, self.outcome["key"]])
-        short = f"{self.module.rpartition('.')[2]}.{self.name}-{self.method}"
+        ours = "\n".join([self.root or "", self.target, self.cell, self.method, self.outcome["key"]])
+        where = self.method if self.cell == "local" else self.cell
+        short = f"{self.module.rpartition('.')[2]}.{self.name}-{where}"
         return f"{short}-{hashlib.sha256(ours.encode('utf-8', 'replace')).hexdigest()[:8]}.jsonl"
 
 
-def schedule_of(
-    found: Found, outcome: Outcome, told: Mapping[str, Any], *, method: str, python: str, strategy: str = "",
-    seed: int = 0, pythonpath: Sequence[str] = (),
-) -> Schedule | None:  # fmt: skip
-    """Make the schedule of an outcome from its witness; `None` where the witness has no steps.
-
-    Args:
-        found: the target.
-        outcome: what the schedule leads to.
-        told: its witness.
-        method: the start method.
-        python: the version of Python.
-        strategy: what found it.
-        seed: of the strategy.
-        pythonpath: what else must be on the path for the target to be imported.
-    """
-    import bench
-
-    root = found.place.root
-    anchors = tuple(one._replace(at=_below(root, one.at)) for one in anchors_of(told))
-    if not anchors:
-        return None
-    said = {"key": outcome.key, "kind": outcome.kind, "text": outcome.text()}
-    return Schedule(
-        found.program.target, found.place.module, root, _below(root, found.program.file), method, python, said, anchors,
-        tuple(pythonpath), strategy, seed, int(told.get("preemptions") or 0), int(told.get("depth") or 0),
-        bench.__version__,
-    )  # fmt: skip
-
-
-def _below(root: str | None, path: str) -> str:
+def below(root: str | None, path: str) -> str:
+    """Give a path relative to a folder that it is below of; any other as it is."""
     return path[len(root) + 1 :] if root and path.startswith((f"{root}/", f"{root}\\")) else path
 
 
@@ -194,7 +165,7 @@ def dump(schedule: Schedule) -> str:
         "module": schedule.module, "pythonpath": list(schedule.pythonpath), "method": schedule.method,
         "python": schedule.python, "outcome": dict(schedule.outcome), "strategy": schedule.strategy,
         "seed": schedule.seed, "preemptions": schedule.preemptions, "depth": schedule.depth,
-        "steps": len(schedule.steps), "bench": schedule.bench,
+        "cell": schedule.cell, "steps": len(schedule.steps), "bench": schedule.bench,
     }  # fmt: skip
     lines = [head, *(one._asdict() for one in schedule.steps)]
     return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines)
@@ -278,5 +249,6 @@ def _schedule(head: Mapping[str, Any], anchors: tuple[Anchor, ...]) -> Schedule:
         str(head["method"]), str(head["python"]),
         {name: str(outcome[name]) for name in ("key", "kind", "text")}, anchors,
         tuple(map(str, head.get("pythonpath") or ())), str(head.get("strategy", "")), int(head.get("seed", 0)),
-        int(head.get("preemptions", 0)), int(head.get("depth", 0)), str(head.get("bench", "")),
+        int(head.get("preemptions", 0)), int(head.get("depth", 0)), str(head.get("cell", "local")),
+        str(head.get("bench", "")),
     )  # fmt: skip

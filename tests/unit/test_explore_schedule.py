@@ -12,21 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.declared import Scenario
 from bench.errors import UsageError
 from bench.explore.replaying import MOST_EXTRA, Resolved, resolve
-from bench.explore.schedule import Anchor, Schedule, anchors_of, dump, numbered, parse, read, schedule_of, witness
+from bench.explore.schedule import Anchor, Schedule, anchors_of, below, dump, numbered, parse, read, witness
 from bench.explore.schedule import write as write_schedule
 from bench.explore.steps import Op, Plan, killing
-from bench.outcomes import Outcome
-from bench.targets import Found, Place
 from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, crossed
 
 SCHEDULE = Schedule(
     "account:Account", "account", "/p", "account.py", "fork", "3.14.8",
     {"key": "value 1", "kind": "value", "text": "1"},
     numbered([Anchor("a", "read", "x", -1, "account.py:3", saw="1"), Anchor("b", "killed", "", -1, "")]),
-    ("/lib",), "dpor", 7, 1, 2, "0.1",
+    ("/lib",), "dpor", 7, 1, 2, "local", "0.1",
 )  # fmt: skip
 
 
@@ -55,8 +52,9 @@ def test_the_file_of_a_finding_is_named_by_what_it_is_a_finding_of() -> None:
     assert SCHEDULE.file_name.startswith("account.Account-fork-")
     assert replace(SCHEDULE, steps=(), python="3.12.1").file_name == SCHEDULE.file_name
     others = [replace(SCHEDULE, method="spawn"), replace(SCHEDULE, target="other:Account")]
+    others += [replace(SCHEDULE, root="/q"), replace(SCHEDULE, cell="py314-fork-cpu1")]
     others.append(replace(SCHEDULE, outcome={**SCHEDULE.outcome, "key": "value 2"}))
-    assert len({one.file_name for one in [SCHEDULE, *others]}) == 4
+    assert len({one.file_name for one in [SCHEDULE, *others]}) == 6
 
 
 HEAD, FIRST, SECOND = dump(SCHEDULE).splitlines()
@@ -92,19 +90,20 @@ def test_a_file_that_cannot_be_read_gets_one_clear_line(tmp_path: Path) -> None:
         read(tmp_path / "bytes")
 
 
-def test_a_schedule_of_a_witness_has_places_below_the_root_and_equal_steps_numbered() -> None:
+def test_a_witness_gives_anchors_with_equal_steps_numbered() -> None:
     machine = account(times=2)
-    machine.places = {10: "/p/src/account.py:10", 20: "/lib/other.py:20"}
-    program = Scenario("account", "Account", "/p/account.py", 3, "", (), actors=("deposit", "withdraw"))
     told = witness(machine.run(Plan((0, 0, 1, 0))), machine, ["200"])
-    found, one = Found(program, Place("/p", "account")), Outcome("value", 1)
-    made = schedule_of(found, one, told, method="fork", python="3.14.8")
-    assert made is not None
-    assert (made.file, made.root, made.outcome["key"], made.preemptions) == ("account.py", "/p", "value 1", 2)
-    assert made.steps[0] == Anchor("deposit", "read", "balance", -1, "src/account.py:10", 1, "200")
-    assert [one.nth for one in made.steps if (one.lane, one.op) == ("deposit", "read")] == [1, 2]
-    assert made.steps[2].at == "/lib/other.py:20"
-    assert schedule_of(found, one, {}, method="fork", python="3.14.8") is None
+    anchors = anchors_of(told)
+    assert anchors[0] == Anchor("deposit", "read", "balance", -1, "account.py:10", 1, "200")
+    assert [one.nth for one in anchors if (one.lane, one.op) == ("deposit", "read")] == [1, 2]
+    assert (told["preemptions"], told["preempted"], told["lanes"]) == (2, [2, 3], [0, 0, 1, 0, 0, 1, 1, 1])
+    assert anchors_of({}) == ()
+
+
+def test_places_are_told_below_the_root() -> None:
+    assert below("/p", "/p/src/a.py:3") == "src/a.py:3"
+    assert below("/p", "/pp/a.py:3") == "/pp/a.py:3"
+    assert below(None, "/p/a.py:3") == "/p/a.py:3"
 
 
 def recorded(machine: Machine, *lanes: int) -> tuple[Anchor, ...]:

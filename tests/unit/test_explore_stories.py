@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.declared import Scenario
-from bench.explore.keeping import MOST, keep
+from bench.explore.keeping import MOST, kept, named
 from bench.explore.schedule import read, witness
 from bench.explore.steps import Plan
 from bench.observation import Observation, Rate, Tally
@@ -40,6 +42,10 @@ def judged(**grades: Grade) -> Judged:
     return Judged(seen, verdict, "", graded, "fork")  # type: ignore[arg-type]  # one of its words
 
 
+def keep(one: Judged, run: Path | None, pythonpath: tuple[str, ...] = ()) -> Judged:
+    return kept(named(one, FOUND, python="3.14.8", pythonpath=pythonpath), run)
+
+
 def told(one: Judged, seen: set[str] | None = None) -> str:
     return plain(stories(one, told=seen))
 
@@ -67,7 +73,7 @@ def test_of_what_is_interesting_for_one_reason_one_is_told() -> None:
 
 
 def test_what_was_told_under_another_method_gets_its_command_alone(tmp_path: Path) -> None:
-    one = keep(judged(v201="forbidden"), FOUND, tmp_path, python="3.14.8")
+    one = keep(judged(v201="forbidden"), tmp_path)
     seen: set[str] = set()
     assert "overwrites" in told(one, seen)
     again = told(one, seen)
@@ -77,9 +83,8 @@ def test_what_was_told_under_another_method_gets_its_command_alone(tmp_path: Pat
 
 def test_a_finding_is_kept_and_its_command_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    one = keep(judged(v201="forbidden", v199="interesting"), FOUND, Path("a run"), python="3.14.8", pythonpath=["/lib"])
-    kept = sorted(path.name for path in Path("a run/schedules").iterdir())
-    assert len(kept) == 2
+    one = keep(judged(v201="forbidden", v199="interesting"), Path("a run"), ("/lib",))
+    assert len(list(Path("a run/schedules").iterdir())) == 2
     figures = one.observation.extra["explore"]
     assert isinstance(figures, dict)
     told_of = next(t.witness for t in one.observation.outcomes if t.outcome.value == 201)
@@ -96,14 +101,14 @@ def test_a_finding_is_kept_and_its_command_names_the_file(tmp_path: Path, monkey
 def test_without_a_run_findings_go_to_the_users_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for _ in range(2):
-        one = keep(judged(v201="forbidden"), FOUND, None, python="3.14.8")
+        one = keep(judged(v201="forbidden"), None)
     (path,) = (tmp_path / "forkbench" / "schedules").iterdir()
     assert one.observation.outcomes[1].witness["replay"] == f"bench replay {path}"
 
 
 def test_where_nothing_can_be_written_the_finding_is_told_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    one = keep(judged(v201="forbidden"), FOUND, tmp_path / "file", python="3.14.8")
+    one = keep(judged(v201="forbidden"), tmp_path / "file")
     assert "replay" not in one.observation.outcomes[1].witness
     assert "again" not in told(one)
     assert "overwrites" in told(one)
@@ -113,5 +118,25 @@ def test_of_very_many_findings_some_are_kept(tmp_path: Path) -> None:
     one = judged(v201="forbidden")
     many = [Tally(Outcome("value", n), 1, Rate(0, 0, 0), one.observation.outcomes[1].witness) for n in range(MOST + 9)]
     seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(many), extra=one.observation.extra)
-    keep(Judged(seen, "fail", "", (("forbidden", ""),) * len(many), "fork"), FOUND, tmp_path, python="3.14.8")
+    keep(Judged(seen, "fail", "", (("forbidden", ""),) * len(many), "fork"), tmp_path)
     assert len(list((tmp_path / "schedules").iterdir())) == MOST
+
+
+def test_what_a_cell_recorded_is_kept_where_the_records_are(tmp_path: Path) -> None:
+    one = judged(v201="forbidden")
+    seen = replace(one.observation, cell="py314-fork-cpu1")
+    line = to_json(named(replace(one, observation=seen), FOUND, python="3.14.8"))
+    read_back = from_json(json.loads(json.dumps(line)))
+    assert isinstance(read_back, Judged)
+    kept(read_back, tmp_path)
+    (path,) = (tmp_path / "schedules").iterdir()
+    assert path.name.startswith("m.Account-py314-fork-cpu1-")
+    schedule = read(path)
+    assert (schedule.cell, schedule.root, schedule.file, len(schedule.steps)) == ("py314-fork-cpu1", "/p", "m.py", 4)
+    assert read_back.observation.outcomes[1].witness["schedule"] == f"schedules/{path.name}"
+
+
+def test_an_observation_of_another_mode_is_left_as_it_is(tmp_path: Path) -> None:
+    one = Judged(Observation("m:Account", "stress", "local", 1, 0.1, ()), "unknown", "", ())
+    assert keep(one, tmp_path) == one
+    assert not list(tmp_path.iterdir())
