@@ -195,7 +195,16 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
         )  # fmt: skip
     verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), _cpus()))
     grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
-    return Judged(observation, verdict.status, verdict.why, grades, method)
+    judged = Judged(observation, verdict.status, verdict.why, grades, method)
+    return _with_schedules(judged, found, asked) if mode == "explore" else judged
+
+
+def _with_schedules(judged: Judged, found: Found, asked: settings.Settings) -> Judged:
+    """Name the schedules of findings, and write them; those of a cell are written by whoever has its records."""
+    from bench.explore.keeping import kept, named
+
+    judged = named(judged, found, python=platform.python_version(), pythonpath=_added_to_path())
+    return kept(judged, asked.out) if asked.records is None or asked.out is not None else judged
 
 
 def _bounds(mode: Mode, asked: settings.Settings) -> dict[str, Any]:

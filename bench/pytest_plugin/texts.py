@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from bench.pytest_plugin.settings import Settings, platform_methods
 from bench.record import Judged
 from bench.report.histogram import STYLES, histogram
 from bench.report.lines import Line, Span, Style, counted, line, one_line, plain, words
+from bench.report.stories import stories
 from bench.values import Json
 
 if TYPE_CHECKING:
@@ -27,13 +29,16 @@ _WIDTH = 110
 def account(judged: Judged, again: str) -> str:
     """Tell of an observation that did not pass: why, the histogram, what led to the outcomes, how to see it again."""
     seen = judged.observation
-    told = [one for one, (grade, _) in zip(seen.outcomes, judged.grades, strict=False) if grade == "forbidden"]
+    explored = seen.mode == "explore"  # there the story of an outcome is its evidence
+    told = [one for one, (grade, _) in zip(seen.outcomes, judged.grades, strict=False)
+            if grade == "forbidden" and not (explored and one.witness.get("steps"))]  # fmt: skip
     return "\n".join(
         [
             judged.why,
             "",
             plain(histogram(replace(judged, why=""), width=_WIDTH)).rstrip("\n"),
             *(text for one in told for text in _evidence(one)),
+            *([plain(stories(judged, width=_WIDTH, root=os.getcwd())).rstrip("\n")] if explored else []),
             "",
             f"again: {again}",
         ]
