@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bench.explore.schedule import Names
-    from bench.explore.steps import Trace
+    from bench.explore.steps import Op, Trace
 
 MOST_EXTRA = 32
 """How many steps in a row that the file does not have, or steps of it that do not come, are put up with."""
@@ -114,7 +114,7 @@ def resolve(anchors: Sequence[Anchor], run: Callable[[Plan], Trace], names: Name
         run: runs a plan.
         names: what the numbers in traces stand for; asked again after each run, since lanes may be new.
     """
-    following = _Following(tuple(anchors), names)
+    following = _Following(tuple(anchors), run, names)
     while True:
         trace = run(Plan(following.guess()))
         if following.compare(trace):
@@ -124,8 +124,8 @@ def resolve(anchors: Sequence[Anchor], run: Callable[[Plan], Trace], names: Name
 class _Following:
     """How far a schedule was followed: `lanes` are the choices made, `at` is the anchor that comes next."""
 
-    def __init__(self, anchors: tuple[Anchor, ...], names: Names) -> None:
-        self.anchors, self.names = anchors, names
+    def __init__(self, anchors: tuple[Anchor, ...], run: Callable[[Plan], Trace], names: Names) -> None:
+        self.anchors, self.run, self.names = anchors, run, names
         self.lanes: list[int] = []
         self.at = 0
         self.notes: list[str] = []
@@ -208,16 +208,27 @@ class _Following:
         number = killing(choice) if choice < 0 else choice
         if trace.end not in ("done", "stuck", "diverged"):
             return self.diverge(anchor, f"the schedule ended as {trace.end!r}")
-        if number not in trace.pending:
+        pending = self.pending()
+        if number not in pending:
             self.pass_by(anchor, f"{anchor.lane} has ended")
             return self.divergence is not None
-        waits = anchor_of(number, trace.pending[number], self.names)
-        for other, op in trace.pending.items():
+        waits = anchor_of(number, pending[number][0], self.names)
+        for other, (op, able) in pending.items():
             came = anchor_of(other, op, self.names)
-            if trace.end == "diverged" and other != number and self.unknown(came):
+            if able and other != number and self.unknown(came):
                 self.extra(anchor, came, other)
                 return self.divergence is not None
         return self.diverge(anchor, f"{said(waits)} has to wait")
+
+    def pending(self) -> dict[int, tuple[Op, bool]]:
+        """Give what each lane would do after the choices made, and whether it could: seen by letting them all go on."""
+        trace, here = self.run(Plan(tuple(self.lanes))), len(self.lanes)
+        enabled = trace.steps[here].enabled if here < len(trace.steps) else 0
+        found = {lane: (op, False) for lane, op in trace.pending.items()}
+        for step in reversed(trace.steps[here:]):
+            if step.lane >= 0:
+                found[step.lane] = (step.op, bool(enabled >> step.lane & 1))
+        return found
 
     def unknown(self, came: Anchor) -> bool:
         """Tell whether a step is one that the file does not have from here on."""

@@ -76,7 +76,7 @@ class _Run:
                 return Trace(tuple(self.steps), "limit", dict(self.pending), "hang livelock")
             lane = self.chosen(enabled)
             if lane < 0 or not enabled >> lane & 1:
-                return Trace(tuple(self.steps), "diverged", dict(self.pending))
+                return Trace(tuple(self.steps), "diverged")
             self.take(lane, enabled)
         return Trace(tuple(self.steps), "done", {}, f"value {self.machine.result(self.state)}")
 
