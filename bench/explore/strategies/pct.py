@@ -29,7 +29,7 @@ class Priorities:
     """Gives schedules of depths 1, 2, 3 in turn, without end; the same for the same seed and the same traces.
 
     The first schedule runs without a change of priorities, and says how many steps there are. Where a later one is
-    longer, the number is raised: the bound is computed with the greatest seen, so it holds for all.
+    longer, the number is raised, and what changes there were among fewer steps counts for nothing in the claim.
     """
 
     name = "pct"
@@ -57,8 +57,11 @@ class Priorities:
             return
         self.schedules += 1
         self._of_depth[self._depth] += 1
-        self._steps = max(self._steps, len(trace.steps))
-        self._lanes = max(self._lanes, *(step.lane + 1 for step in trace.steps), *(lane + 1 for lane in trace.pending))
+        lanes = {step.lane for step in trace.steps}.union(trace.pending)
+        self._lanes = max(self._lanes, max(lanes, default=0) + 1)
+        if len(trace.steps) > self._steps:
+            self._steps = len(trace.steps)
+            self._of_depth = {**dict.fromkeys(DEPTHS, 0), DEPTHS[0]: self._of_depth[DEPTHS[0]]}
 
     def claim(self) -> str:
         """State with what probability a bug was missed, for each depth."""
