@@ -20,7 +20,7 @@ from bench.cli.options import (
     targets_argument,
 )
 from bench.cli.output import say, show, width
-from bench.cli.projects import checked_targets, project_of
+from bench.cli.projects import checked_targets, keeper, project_of
 from bench.cli.running import carry_out
 from bench.config import load_config
 from bench.modes import CELL_MODES, parse_modes
@@ -121,7 +121,8 @@ def _run(axes: Axes, selection: Selection, chosen: Settings, config: Config, *, 
         return 0
     folder = records_folder(out, name)
     project = project_of(chosen.targets, chosen.command, config)
-    run = carry_out(plan, engine, folder, project, earlier=_earlier(folder, plan))
+    keep = keeper(chosen.targets, config, folder)
+    run = carry_out(plan, engine, folder, project, earlier=_earlier(folder, plan), keep=keep)
     show(report(run, width=width()))
     say(f"records: {folder}")
     return exit_status(run)

@@ -15,10 +15,11 @@ from bench.report.lines import counted
 from bench.targets import DEMOS, place_of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bench.config import Config
     from bench.observation import Mode
+    from bench.record import Judged
     from bench.targets import Found
 
 
@@ -52,6 +53,37 @@ def check_modes(found: Sequence[Found], modes: Sequence[Mode]) -> tuple[Found, .
     if left := len(found) - len(kept):
         say(f"{counted(left, 'target')} left out: {why_none(modes)}")
     return kept
+
+
+def keeper(targets: Sequence[str], config: Config, folder: Path | None) -> Callable[[Judged], Judged]:
+    """Give what keeps the schedules that cells find, to be replayed on this host.
+
+    Args:
+        targets: as they were checked.
+        config: of the project.
+        folder: the run's; `None` keeps them in the user's cache.
+    """
+    found: dict[str, Found] = {}
+    if targets and (not config.requirements or all(map(_is_demo, targets))):
+        root = project_root(targets, config)
+        found = {one.program.target: one for one in programs([f"{root}/{t}" if is_path(t) else t for t in targets])}
+
+    def keep(judged: Judged) -> Judged:
+        from bench.explore.keeping import kept, named
+
+        if (one := found.get(judged.observation.target)) is not None:
+            judged = named(
+                judged, one, python=_version(judged)
+            )  # where this host has it, and not where the cell had it
+        return kept(judged, folder)
+
+    return keep
+
+
+def _version(judged: Judged) -> str:
+    figures = judged.observation.extra.get("explore")
+    origin = figures.get("found") if isinstance(figures, dict) else None
+    return str(origin.get("python")) if isinstance(origin, dict) else ""
 
 
 def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -> Project | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bench.engines.base import Engine
     from bench.images import Project
     from bench.plan import Plan
+    from bench.record import Judged
     from bench.report.lines import Style
     from bench.report.loaded import RunRecords
     from bench.run import Event
@@ -44,6 +45,7 @@ def carry_out(
     *,
     earlier: Mapping[str, float] | None = None,
     live: bool = True,
+    keep: Callable[[Judged], Judged] | None = None,
 ) -> RunRecords:
     """Run a plan to its end or until a signal stops it, showing how it goes, and read back what was recorded.
 
@@ -54,11 +56,12 @@ def carry_out(
         project: the user's project, if cells need it.
         earlier: seconds by cell of an earlier run.
         live: whether a terminal gets the board, and not plain lines.
+        keep: writes the schedules of what is explored.
     """
     stop = threading.Event()
     watching = _board if live and _is_terminal() else _plain_lines
     with _signals_set(stop), watching(BoardState.of(plan, len(engine.cpus())), stop) as on_event:
-        run_matrix(plan, engine, folder, on_event=on_event, stop=stop, project=project, earlier=earlier)
+        run_matrix(plan, engine, folder, on_event=on_event, stop=stop, project=project, earlier=earlier, keep=keep)
     return loaded.read(folder)
 
 

@@ -1,4 +1,4 @@
-"""The end of a run in text: the grid, rates under stress, each finding once, and one line that sums up."""
+"""The end of a run in text: grid, rates under stress, what exploration shows, each finding once, and one line."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.modes import TIMED
 from bench.report import findings as found
+from bench.report.explored import explored
 from bench.report.grid import STYLES, grid
 from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words
 from bench.report.places import HOST, where
@@ -36,7 +37,14 @@ _NAMES: dict[CellStatus, str] = {
 
 def report(run: RunRecords, *, width: int = 100) -> list[Line]:
     """Give the whole report of a run; lines are at most about `width` characters, names and commands stay whole."""
-    return [*grid(run), line(), *rates(run, width), *findings_text(run, width), summary_line(run)]
+    return [
+        *grid(run),
+        line(),
+        *rates(run, width),
+        *explored(run, width),
+        *findings_text(run, width),
+        summary_line(run),
+    ]
 
 
 def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
@@ -63,12 +71,13 @@ def _section(title: str, style: Style, entries: Sequence[Sequence[Line]]) -> Ite
 
 
 def _finding(one: Finding, run: RunRecords, width: int) -> list[Line]:
-    again = reproduce(one.first.place, one.target, run, one.first.seed, one.first.mode)
+    kept = one.first.tally.witness.get("replay")
+    again = str(kept or reproduce(one.first.place, one.target, run, one.first.seed, one.first.mode))
     return [
         line("  ", Span(one.target, "bold")),
         *(_spread(one, one.distribution, width) if one.distribution else _outcome(one, width)),
         *_spreads(one),
-        *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" else []),
+        *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" or kept else []),
         *([line("      witness: ", text)] if one.grade == "forbidden" and (text := _witness(one, width)) else []),
     ]
 
@@ -117,7 +126,7 @@ def _acceptable(least: float, median: float, greatest: float) -> list[Line]:
 
 
 def _witness(one: Finding, width: int) -> str:
-    pairs = one.first.tally.witness.items()
+    pairs = [(key, text) for key, text in one.first.tally.witness.items() if key not in ("schedule", "replay")]
     return one_line(", ".join(f"{key} {text}" for key, text in pairs if isinstance(text, (str, int))), width - 15)
 
 

@@ -22,7 +22,7 @@ from bench.engines.status import status_of
 from bench.errors import Unavailable
 from bench.leases import Lease, holders, try_lease
 from bench.placement import Waiting, choose, lower_bound_s, waiting
-from bench.record import CellStatus, End, FileSink, Line
+from bench.record import CellStatus, End, FileSink, Judged, Line
 from bench.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
 from bench.run.files import Log, host_facts, read_line
 
@@ -80,6 +80,7 @@ def run_matrix(
     project: Project | None = None,
     earlier: Mapping[str, float] | None = None,
     leases: Path | None = None,
+    keep: Callable[[Judged], Judged] | None = None,
 ) -> RunResult:
     """Run the cells of a plan, each on CPUs of its own, and record all of it in `folder`.
 
@@ -92,11 +93,13 @@ def run_matrix(
         project: the user's project, if cells need it.
         earlier: seconds by cell name from an earlier run, to place long cells first.
         leases: the folder of the CPU leases; `None` means the one that all users of this host share.
+        keep: is given what was explored, and gives it back with the commands that replay the schedules that it wrote:
+            a cell has no folder to write to.
 
     Raises:
         Unavailable: if the engine does not answer, or the folder cannot be written.
     """
-    loop = _Loop(plan, engine, folder, on_event, stop, leases)
+    loop = _Loop(plan, engine, folder, on_event, stop, leases, keep)
     try:
         return loop.run(project, earlier)
     except OSError as error:
@@ -116,6 +119,7 @@ class _Loop:
         on_event: Callable[[Event], None],
         stop: threading.Event,
         leases: Path | None,
+        keep: Callable[[Judged], Judged] | None,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -123,6 +127,7 @@ class _Loop:
         self._on_event = on_event
         self._stop = stop
         self._leases = leases
+        self._keep = keep
         self._cpus: tuple[int, ...] = ()
         # Bounded, so that a cell that records without end waits for the disk and does not fill this process.
         self._inbox: queue.Queue[_Message] = queue.Queue(maxsize=1024)
@@ -277,6 +282,9 @@ class _Loop:
             with Log(self._log_of(cell)) as log:
                 log.write(b"\nbench: not a record: " + data[:1000] + b"\n")
             return
+        if self._keep and isinstance(line, Judged) and line.observation.mode == "explore":
+            line = self._keep(line)
+            data = record.dump(line)
         self._sink(cell).write_bytes(data)
         live.lines.append(line)
         self._on_event(CellLine(cell, line))
