@@ -33,12 +33,16 @@ def checked_targets(targets: Sequence[str], config: Config, modes: Sequence[Mode
         NothingToRun: if the targets hold no program, or none that can be observed in any of the modes.
     """
     if not config.requirements or all(map(_is_demo, targets)):
-        before = list(sys.path)
-        found = programs(targets)
-        sys.path[:] = before  # lest a module of the user's that is called `docker` is taken for the library
-        check_modes(found, modes)
+        check_modes(_imported(targets), modes)
     root = project_root(targets, config)
     return tuple(_seen_from(root, target) for target in targets)
+
+
+def _imported(targets: Sequence[str]) -> tuple[Found, ...]:
+    before = list(sys.path)
+    found = programs(targets)
+    sys.path[:] = before  # lest a module of the user's that is called `docker` is taken for the library
+    return found
 
 
 def check_modes(found: Sequence[Found], modes: Sequence[Mode]) -> tuple[Found, ...]:
@@ -66,15 +70,13 @@ def keeper(targets: Sequence[str], config: Config, folder: Path | None) -> Calla
     found: dict[str, Found] = {}
     if targets and (not config.requirements or all(map(_is_demo, targets))):
         root = project_root(targets, config)
-        found = {one.program.target: one for one in programs([f"{root}/{t}" if is_path(t) else t for t in targets])}
+        found = {one.program.target: one for one in _imported([f"{root}/{t}" if is_path(t) else t for t in targets])}
 
     def keep(judged: Judged) -> Judged:
         from bench.explore.keeping import kept, named
 
         if (one := found.get(judged.observation.target)) is not None:
-            judged = named(
-                judged, one, python=_version(judged)
-            )  # where this host has it, and not where the cell had it
+            judged = named(judged, one, python=_version(judged))  # its place on this host, in place of the cell's
         return kept(judged, folder)
 
     return keep

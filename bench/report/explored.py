@@ -53,15 +53,19 @@ def _outcomes(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
     """Give the outcomes that were found in the same places together."""
     texts: dict[str, tuple[str, Grade | None]] = {}
     found: dict[str, set[Place]] = {}
+    numbers: dict[str, float] = {}
     for place, judged in seen:
         for index, one in enumerate(judged.observation.outcomes):
             grade = judged.grades[index][0] if index < len(judged.grades) else None
             texts.setdefault(one.outcome.key, (one.outcome.text(), grade))
             found.setdefault(one.outcome.key, set()).add(place)
+            if type(number := one.outcome.value) in (int, float):
+                numbers[one.outcome.key] = number  # type: ignore[assignment]  # of the types just looked for
     together: dict[frozenset[Place], list[str]] = {}
     for key, there in sorted(found.items(), key=lambda one: -len(one[1])):
         together.setdefault(frozenset(there), []).append(key)
     for held, keys in list(together.items())[:FEW]:
+        keys.sort(key=lambda key: numbers.get(key, 0.0))
         each = max((width - 40) // len(keys), 20)
         spans: list[str | Span] = []
         for number, key in enumerate(keys):
