@@ -1,0 +1,61 @@
+"""Points of time: sleeping, and the clocks, in the virtual time of the schedule.
+
+A look at the clock is a step, so that a loop that does nothing else comes by one, and the clock can go on there.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from bench.explore import baton
+from bench.explore.steps import NOTHING
+
+TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_sleep = time.sleep
+_CLOCKS = ("time", "monotonic", "perf_counter")
+
+
+def install() -> None:
+    """Have sleeps and looks at the clock of this process arrive at points."""
+    time.sleep = sleep
+    for name in _CLOCKS:
+        setattr(time, name, _clock(name, getattr(time, name), whole=False))
+        setattr(time, f"{name}_ns", _clock(f"{name}_ns", getattr(time, f"{name}_ns"), whole=True))
+
+
+def sleep(seconds: Any, /) -> None:
+    """Sleep as `time.sleep` does, in virtual time."""
+    runtime = baton.active
+    if runtime is None:
+        _sleep(seconds)
+        return
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    runtime.sleep(seconds)
+
+
+def _clock(name: str, real: Callable[[], Any], *, whole: bool) -> Callable[[], Any]:
+    """Make a clock that shows the virtual time while there is one.
+
+    Args:
+        whole: whether it gives nanoseconds as a whole number, rather than seconds.
+    """
+
+    def clock() -> Any:
+        runtime = baton.active
+        if runtime is None:
+            return real()
+        if not str(sys._getframe(1).f_globals.get("__name__")).startswith("multiprocessing."):
+            runtime.point("time", NOTHING)
+        now = runtime.now()
+        return round(now * 1e9) if whole else now
+
+    clock.__name__ = clock.__qualname__ = name
+    clock.__doc__ = real.__doc__
+    return clock

@@ -1,0 +1,128 @@
+"""What cannot be controlled, named where the user's code brings it about: the verdict is then unknown.
+
+A thread, a program, a socket, a memory map or a timer goes its own way between the points, or waits where nobody sees.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import mmap
+import sys
+
+from bench.explore import baton
+from bench.explore.board import op_of
+
+TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_THREAD, _PROGRAM, _WAIT, _TIMER = "a thread", "another program", "a wait of its own", "a timer"
+_SERVER, _MAP = "a manager, which serves by threads and sockets", "a memory map"
+
+_CALLS = {
+    "threading:Thread.start": _THREAD,
+    "_thread:start_new_thread": _THREAD,
+    "_thread:start_joinable_thread": _THREAD,
+    "multiprocessing.context:BaseContext.Pool": "a Pool, which has threads",
+    "multiprocessing.context:BaseContext.Manager": _SERVER,
+    "multiprocessing.connection:SocketListener.__init__": "a socket",
+    "multiprocessing.connection:SocketClient": "a socket",
+    "socket:socket.__init__": "a socket",
+    "_posixsubprocess:fork_exec": _PROGRAM,
+    "subprocess:Popen.__init__": _PROGRAM,
+    "os:fork": "a process by os.fork",
+    "os:forkpty": "a process by os.forkpty",
+    "os:posix_spawn": _PROGRAM,
+    "os:posix_spawnp": _PROGRAM,
+    "os:system": _PROGRAM,
+    "os:execv": _PROGRAM,
+    "os:execve": _PROGRAM,
+    "os:splice": _WAIT,
+    "select:select": _WAIT,
+    "select:poll": _WAIT,
+    "select:epoll": _WAIT,
+    "signal:pause": _WAIT,
+    "signal:sigwait": _WAIT,
+    "signal:sigwaitinfo": _WAIT,
+    "signal:sigtimedwait": _WAIT,
+    "signal:alarm": _TIMER,
+    "signal:setitimer": _TIMER,
+}
+"""What is named, by module and name. What other modules of the standard library do comes down to one of these."""
+
+_IF_PRESENT = frozenset({"subprocess", "multiprocessing.connection", "socket"})
+"""Modules that are not imported for this; where one is imported later, what it calls is named."""
+
+_real_map = mmap.mmap
+
+
+def install() -> None:
+    """Have what cannot be controlled named in this process."""
+    for where, what in _CALLS.items():
+        module, _, path = where.partition(":")
+        if module in _IF_PRESENT and module not in sys.modules:
+            continue
+        try:
+            owner: Any = importlib.import_module(module)
+        except ImportError:
+            continue
+        kind, _, name = path.rpartition(".")
+        _name_calls(getattr(owner, kind, None) if kind else owner, name, what)
+    mmap.mmap = _Map  # type: ignore[misc]  # what is there, with its uses named
+
+
+def _name_calls(owner: Any, name: str, what: str) -> None:
+    real = getattr(owner, name, None)
+    if real is None:
+        return
+
+    @functools.wraps(real)
+    def called(*args: Any, **named: Any) -> Any:
+        runtime = baton.active
+        if runtime is not None and what == _THREAD:
+            note(what)
+            runtime.stop()  # it would arrive at the points of this process's lane as if it were that
+        elif runtime is not None and not _is_internal(sys._getframe(1)):
+            note(what)
+        return real(*args, **named)
+
+    setattr(owner, name, called)
+
+
+def note(what: str) -> None:
+    """Name something that cannot be controlled, and the user's line that has it, if this process is controlled now."""
+    runtime = baton.active
+    if runtime is not None:
+        place = op_of(runtime.names.place_of(sys._getframe(1)), 0).place
+        runtime.uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
+
+
+def _is_internal(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("multiprocessing.")
+
+
+class _Map(_real_map):
+    """A memory map, whose accesses nobody sees."""
+
+    def __new__(cls, *args: Any, **named: Any) -> Any:
+        if not _is_internal(sys._getframe(1)):
+            note(_MAP)
+        return super().__new__(cls, *args, **named)
+
+    def __getitem__(self, index: Any) -> Any:
+        note(_MAP)
+        return super().__getitem__(index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        note(_MAP)
+        super().__setitem__(index, value)
+
+    def read(self, *args: Any) -> Any:
+        note(_MAP)
+        return super().read(*args)
+
+    def write(self, data: Any) -> Any:
+        note(_MAP)
+        return super().write(data)
