@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bench import record
+from bench.modes import CELL_MODES, modes_of
 from bench.targets import find
 
 pytestmark = pytest.mark.container
@@ -35,9 +36,25 @@ def test_the_demos_pass_on_pythons_that_are_there_as_images_alone(cell: str, tmp
         pytest.skip(done.stdout[-500:])
     assert (done.returncode, status) == (0, {cell: "pass"}), done.stdout + done.stderr
     lines = list(record.read_lines(tmp_path / "run" / "cells" / f"{cell}.jsonl"))
-    assert len([line for line in lines if isinstance(line, record.Judged)]) == len(find([]))
+    observed = [(one.observation.target, one.observation.mode) for one in lines if isinstance(one, record.Judged)]
+    asked = [(one.program.target, mode) for one in find([]) for mode in modes_of(one.program, CELL_MODES)]
+    assert sorted(observed) == sorted(asked)
     assert isinstance(lines[0], record.Facts)
     assert isinstance(lines[-1], record.End)
+
+
+def test_rates_under_stress_are_compared_over_cells(tmp_path: Path) -> None:
+    options = ("--mode", "stress", "--seconds", "0.5", "--python", "3.14", "--method", "fork", "--cpus", "1,2")
+    command = (*COMMAND, "bench.demos.account", *options, "--out", "run")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path)
+    status = ended(tmp_path / "run")
+    if set(status.values()) == {"unavailable"}:
+        pytest.skip(done.stdout[-500:])
+    assert "3 targets left out: a program has no actors, and stress runs scenarios" in done.stderr
+    _, table = done.stdout.split("\nStress: % of samples")
+    assert "bench.demos.account:AccountWithLock  always 200 in both cells" in table
+    heads = next(row for row in table.splitlines() if row.strip().startswith("Python    method"))
+    assert heads.split()[2:] in (["199", "200", "201"] * 2, ["199", "200", "201"])  # beside or below each other
 
 
 def test_a_suite_of_the_users_own_runs_in_cells_and_its_failures_are_findings(tmp_path: Path) -> None:
