@@ -318,6 +318,10 @@ class Runtime:
             elif kind in (at.ABANDON, at.TELL):  # it was through already
                 self.board.semaphore(at.COORDINATOR).release()
 
+    def stop(self) -> None:
+        """Be controlled no more, but keep the baton."""
+        _control(None)
+
     def leave(self) -> None:
         """Be through: hand the baton on for good. What this lane does from now on is not controlled."""
         _control(None)

@@ -303,7 +303,7 @@ class Board:
         numbers[OWNERS + number] = numbers[HOLDERS + number] = -1
 
     def place(self, number: int) -> str:
-        """Give a line of the user's, as `file:line in function`."""
+        """Give a line of the user's, as `file:line`; empty if there is none of that number."""
         return self._text(PLACE_TEXTS + _PLACE * number, _PLACE)
 
     def add_place(self, text: str) -> int:

@@ -54,7 +54,7 @@ class Names:
         self._codes.append(frame.f_code)
         if not is_users(frame.f_code.co_filename):
             return 0
-        text = f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno} in {frame.f_code.co_name}"
+        text = f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
         return placed(self._line(text), self._lane)
 
     def _line(self, text: str) -> int:

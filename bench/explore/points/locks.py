@@ -356,3 +356,18 @@ def forget_holding() -> None:
     for lock in known:
         if lock._semlock._count():
             lock._semlock._after_fork()  # which is what it does: it forgets
+
+
+_views: dict[int, Any] = {}
+
+
+def set_value(lock: Any, wanted: int) -> None:
+    """Bring a semaphore to a value, whoever holds it: what a recursive lock itself allows its owner alone."""
+    semlock = lock._semlock
+    if (view := _views.get(semlock.handle)) is None:
+        # The same semaphore, seen as one that anybody may release. It is never let go of: it would close the other's.
+        view = _views[semlock.handle] = type(semlock)._rebuild(semlock.handle, 1, 1 << 30, None)
+    while view._get_value() < wanted:
+        view.release()
+    while view._get_value() > wanted:
+        view.acquire(False)
