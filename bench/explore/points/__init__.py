@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def install() -> None:
     """Hang all points into this process; they do nothing where it is not controlled."""
-    from bench.explore.points import locks, values
+    from bench.explore.points import clock, files, locks, pipes, queues, shared, threads, values
 
-    locks.install()
-    values.install()
+    for module in (locks, values, pipes, queues, files, clock, shared, threads):
+        module.install()
