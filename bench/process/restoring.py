@@ -1,8 +1,9 @@
 """States put back to how they were made, where it can be shown that this is all there is to them.
 
 A state is *surveyed* once: what it holds is looked through for things whose whole state is known - shared memory,
-semaphores, pipes - and for plain values that cannot change. Anything else, such as a path or a list of numbers, is
-`Unshown`: then states are made anew. What an actor keeps in globals or in class attributes is not looked for.
+semaphores, pipes, folders of its own - and for plain values that cannot change. Anything else, such as a path to
+elsewhere, is `Unshown`: then states are made anew. What is kept in attributes of the classes or in globals of their
+modules cannot be put back, but is seen to change; globals of other modules are not looked at.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import sys
 import time
 import types
 from dataclasses import dataclass, field
+from operator import is_
+
+from bench.process import keeping
+from bench.process.descriptors import open_descriptors
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
     from typing import Any
 
 _PLAIN = (type(None), bool, int, float, complex, range, type, types.FunctionType, types.BuiltinFunctionType, enum.Enum)
@@ -42,7 +47,7 @@ class Parts:
 
     `counters` holds the semaphores by which queues count their items and `guards` the locks inside queues, which are
     nobody's but theirs; `readers` what must be found empty; `segments` what must still be there; `containers` what may
-    not change; `owners` the objects that have the attributes.
+    not change; `owners` the objects that have the attributes; `folders` what is theirs on the disk.
     """
 
     memory: list[tuple[int, int]] = field(default_factory=list)
@@ -53,6 +58,7 @@ class Parts:
     segments: list[Any] = field(default_factory=list)
     containers: list[Any] = field(default_factory=list)
     owners: list[Any] = field(default_factory=list)
+    folders: list[tuple[str, str]] = field(default_factory=list)
 
 
 def survey(state: object) -> Parts:
@@ -84,9 +90,8 @@ class _Surveyor:
     def item(self, name: str, item: Any) -> None:
         if id(item) in self.seen or isinstance(item, _PLAIN):
             return
-        if isinstance(item, (str, bytes)):
-            if os.sep in (item if isinstance(item, str) else item.decode("latin-1")):
-                raise Unshown(f"{name}: perhaps a path, and what is there is not known")
+        if isinstance(item, (str, bytes, os.PathLike)):
+            self.text(name, item)
             return
         self.seen.add(id(item))
         if isinstance(item, (tuple, list, frozenset, set)):
@@ -95,6 +100,14 @@ class _Surveyor:
             self.many(name, item, item.items())
         else:
             self.thing(name, item)
+
+    def text(self, name: str, item: str | bytes | os.PathLike[Any]) -> None:
+        text = os.fsdecode(item)
+        if os.sep not in text and isinstance(item, (str, bytes)):
+            return
+        if (folder := keeping.folder_of(text)) is None:
+            raise Unshown(f"{name}: perhaps a path, and what is there is not known")
+        self.parts.folders.append((name, folder))
 
     def many(self, name: str, item: Any, inner: Iterable[tuple[Any, Any]]) -> None:
         if not isinstance(item, (tuple, frozenset)):
@@ -194,7 +207,7 @@ def _padded(size: int) -> int:
 
 @dataclass
 class Left:
-    """What the actors left in a state: locks held, items in queues and pipes; or why it cannot be used again."""
+    """What the actors left in a state: locks held, items in queues and pipes; `spoiled` if it cannot be used again."""
 
     locks: list[str] = field(default_factory=list)
     items: list[str] = field(default_factory=list)
@@ -203,6 +216,8 @@ class Left:
 
 class Restorer:
     """Puts states back; to be used while no actor runs.
+
+    `unshown` says, once `look` has found it, why no state can be put back any more; it is empty until then.
 
     Raises:
         Unshown: if it cannot be shown that they can be put back, on being made.
@@ -232,14 +247,19 @@ class Restorer:
         self._readers = {number: (i, name) for i, parts in enumerate(self._parts) for name, number in parts.readers}
         self._poll = _polling(self._readers)
         self._segments = [(index, one) for index, parts in enumerate(self._parts) for one in parts.segments]
+        self._folders = _kept(self._parts)
+        self._beside = keeping.beside() if self._folders else set()
+        self._changed: set[int] = set()
+        self.unshown = ""
         if self._with_items() or any(is_lock(item) and not value for _, _, item, value in self._semaphores):
             raise Unshown("a lock is held, or a queue is not empty, from the start")
 
-    def look(self, wait_s: float = SETTLING_S) -> dict[int, Left]:
-        """Say of the states that are not as they were, apart from their memory, what was left in them.
+    def look(self, wait_s: float = SETTLING_S, among: Container[int] | None = None) -> dict[int, Left]:
+        """Say of the states that are not as they were, apart from their memory and folders, what was left in them.
 
         Args:
             wait_s: how long the feeder threads of queues may take to be done.
+            among: the states whose folders may have changed; `None` looks at all of them.
         """
         deadline = time.monotonic() + wait_s
         while any(get() != before for get, before in self._guards) and time.monotonic() < deadline:
@@ -257,7 +277,22 @@ class Restorer:
         for index, segment in self._segments:
             if segment._buf is None or not os.path.exists(f"/dev/shm/{segment._name.lstrip('/')}"):
                 found.setdefault(index, Left()).spoiled = True
+        for index in self._look_at_folders(among):
+            found.setdefault(index, Left()).spoiled = True
         return found
+
+    def _look_at_folders(self, among: Container[int] | None) -> set[int]:
+        """Note which folders have changed; give the states of those that cannot be looked at."""
+        self._changed, lost = set(), set()
+        if self._folders and (new := keeping.beside() - self._beside):
+            self.unshown = f"{min(new)} was left beside the folders of the states"
+        for number, (index, folder) in enumerate(self._folders):
+            try:
+                if (among is None or index in among) and folder.changed():
+                    self._changed.add(number)
+            except OSError:
+                lost.add(index)
+        return lost
 
     def _as_at_first(self) -> bool:
         return [get() for get in self._get] == self._initial
@@ -283,7 +318,32 @@ class Restorer:
             for index, _, item, before in self._semaphores:
                 if index not in lost and not _set(item, before):
                     lost.add(index)
+        for index, folder in (self._folders[number] for number in sorted(self._changed)):
+            try:
+                folder.put_back()
+            except OSError:
+                lost.add(index)
         return lost
+
+
+def _kept(parts: Sequence[Parts]) -> list[tuple[int, keeping.Kept]]:
+    """Keep the folders of states, each with the number of its state."""
+    by_folder: dict[str, tuple[int, str]] = {}
+    for index, each in enumerate(parts):
+        for name, folder in each.folders:
+            if by_folder.setdefault(folder, (index, name))[0] != index:
+                raise Unshown(f"{name}: a folder that several states have")
+    if not by_folder:
+        return []
+    if inside := keeping.beneath(open_descriptors().values(), by_folder):
+        raise Unshown(f"{by_folder[inside][1]}: a folder in which something is open")
+    found = []
+    for folder, (index, name) in by_folder.items():
+        try:
+            found.append((index, keeping.Kept(folder)))
+        except (ValueError, OSError) as error:
+            raise Unshown(f"{name}: {error}") from None
+    return found
 
 
 def _polling(numbers: Iterable[int]) -> Callable[[int], list[tuple[int, int]]]:
@@ -313,11 +373,68 @@ def _set(item: Any, wanted: int) -> bool:
     return bool(semlock._get_value() == wanted)
 
 
+class Globals:
+    """Sees attributes of classes and globals of their modules change: by name, and in what small containers hold.
+
+    Names with two underscores at both ends are not looked at: Python itself sets some.
+    """
+
+    def __init__(self, kind: type) -> None:
+        kinds = [one for one in kind.__mro__ if one.__module__.partition(".")[0] not in sys.stdlib_module_names]
+        modules = {one.__module__: sys.modules[one.__module__] for one in kinds if one.__module__ in sys.modules}
+        self._spaces: list[tuple[str, Any]] = [(f"{one.__qualname__}.", vars(one)) for one in kinds]
+        self._spaces += [(f"{name}.", vars(module)) for name, module in modules.items()]
+        self._values: list[list[object]] = []
+        self._names: list[list[str]] = []
+        self._containers: list[tuple[str, Any, Any]] = []
+        self._note()
+
+    def _note(self) -> None:
+        self._values = [list(space.values()) for _, space in self._spaces]
+        self._names = [list(space) for _, space in self._spaces]
+        self._containers = [
+            (label + name, item, item.copy())
+            for label, space in self._spaces
+            for name, item in space.items()
+            if type(item) in (list, dict, set) and len(item) <= _SMALL and not _of_python(name)
+        ]
+
+    def changed(self) -> str:
+        """Name what has changed since the last time; nothing if nothing has."""
+        for number, (label, space) in enumerate(self._spaces):
+            before = self._values[number]
+            if len(space) == len(before) and all(map(is_, space.values(), before)):
+                continue
+            found = self._differing(label, space, dict(zip(self._names[number], before, strict=True)))
+            self._note()
+            if found:
+                return found
+        for name, item, copy in self._containers:
+            if item != copy:
+                self._note()
+                return name
+        return ""
+
+    def _differing(self, label: str, now: Any, before: dict[str, object]) -> str:
+        names = (name for name in {**before, **now} if not _of_python(name))
+        return next((label + name for name in names if now.get(name, _MISSING) is not before.get(name, _MISSING)), "")
+
+
+_SMALL = 1_000
+"""Items of a container in a global, up to which it is compared."""
+
+
+def _of_python(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
 class Watch:
     """Hears of attributes that are set, and containers that change, in this process's own copies of the states."""
 
     def __init__(self, states: Sequence[object]) -> None:
         parts = [survey(state) for state in states]
+        self._globals = Globals(type(states[0])) if states else None
+        self._folders = {folder for each in parts for _, folder in each.folders}
         self._written: list[tuple[Any, str, Any]] = []
         self._containers = [(one, one.copy()) for each in parts for one in each.containers]
         for kind in {type(owner) for each in parts for owner in each.owners}:
@@ -338,8 +455,8 @@ class Watch:
         kind.__setattr__ = setting  # type: ignore[assignment]  # hung in, and taken out again by undo()
         kind.__delattr__ = deleting  # type: ignore[assignment]  # hung in, and taken out again by undo()
 
-    def undo(self) -> None:
-        """Take back what was set and what changed."""
+    def undo(self) -> str:
+        """Take back what was set and what changed; name what cannot be, and is kept from sample to sample by this."""
         for owner, name, before in reversed(self._written):
             if before is _MISSING:
                 vars(owner).pop(name, None)
@@ -349,6 +466,9 @@ class Watch:
         for one, copy in self._containers:
             if one != copy:
                 _refill(one, copy)
+        if self._folders and (inside := keeping.beneath(open_descriptors().values(), self._folders)):
+            return f"a file open in {os.path.basename(inside)}"
+        return self._globals.changed() if self._globals else ""
 
 
 def _refill(container: Any, copy: Any) -> None:

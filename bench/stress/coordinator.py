@@ -35,6 +35,9 @@ MOST_STATES = 4096
 MOST_DESCRIPTORS = 160
 """Descriptors that all states together may take: a forkserver is sent at most 256, and many hosts allow 1024."""
 
+MOST_FOLDERS = 256
+"""States that have a folder: to look at one costs as much as a sample, and all of them go at the end."""
+
 MAKING = 0.15
 """The share of a group's time that making its states may take."""
 
@@ -89,6 +92,7 @@ class Group:
         self.counts = Counts()
         self.taken = self.rebuilt = self.stamped = self.overlapped = self.batch = 0
         self.why_rebuilt = ""
+        self.singly = False  # one sample for each process, as something stays in it from sample to sample
         self.size = int(orders["size"])
         self.running_s = 0.0
         self.deadline: float | None = None
@@ -137,6 +141,7 @@ class Generation:
 
     def __init__(self, group: Group) -> None:
         self.group = group
+        self.folders = False
         self.states = self._made()
         self.watch: Watch | None = None
         self.restorer = self._restorer()
@@ -156,13 +161,17 @@ class Generation:
         group = self.group
         wanted = min(MOST_STATES, group.orders["samples"] or MOST_STATES)
         begun, made = time.monotonic(), [group.kind(group.context)]
+        if group.singly:
+            return made
         first = open_descriptors()  # the first state also opens what all share: a tracker, a forkserver, the heap
         made.append(group.kind(group.context))
         opened = open_descriptors().items() - first.items()
         if opened:
             wanted = min(wanted, MOST_DESCRIPTORS // len(opened))
-        if self._unshown(made[1], {target for _, target in opened}):
+        if group.why_rebuilt or self._unshown(made[1], {target for _, target in opened}):
             wanted = min(wanted, group.size)
+        elif self.folders:
+            wanted = min(wanted, MOST_FOLDERS)
         while len(made) < wanted and time.monotonic() - begun < MAKING * group.orders["seconds"]:
             made.append(group.kind(group.context))
         return made
@@ -176,6 +185,7 @@ class Generation:
         else:
             numbers = {number for _, number in parts.readers} | {segment._fd for segment in parts.segments}
             if not opened - _targets(numbers) - _heap():
+                self.folders = bool(parts.folders)
                 return False
             self.group.why_rebuilt = "descriptors are open that no attribute accounts for"
         return True
@@ -206,9 +216,9 @@ class Generation:
             self._batch(count)
             took_s = time.monotonic() - begun
             group.running_s += took_s
-            group.size = _next_size(group.size, count, took_s, started_s)
+            group.size = 1 if group.singly else _next_size(group.size, count, took_s, started_s)
             group.tell_sometimes()
-            if self.restorer is None or len(self.live) * 2 < len(self.states):
+            if self.restorer is None or group.why_rebuilt or len(self.live) * 2 < len(self.states):
                 break
 
     def _start(self) -> None:
@@ -251,8 +261,17 @@ class Generation:
         reports = self._receive(strides)
         self.turn += len(strides)
         self._note(reports)
+        if count > 1 and (kept := next((report[3] for report in reports if report[3]), "")):
+            self._singly(kept)
+            return
         raised = {index: described for report in reversed(reports) for index, described in report[0]}
         self._collect(count, raised)
+        if kept := next((report[3] for report in reports if report[3]), ""):
+            self._singly(kept)
+
+    def _singly(self, kept: str) -> None:
+        """Go over to one sample for each process; what a batch of several gave does not count."""
+        self.group.singly, self.group.why_rebuilt = True, f"from sample to sample an actor keeps {kept}"
 
     def _receive(self, strides: Sequence[plan.Stride] = ()) -> list[Any]:
         """Wait for each actor's report; meanwhile see whether one died, and whether anybody gets anywhere."""
@@ -316,7 +335,9 @@ class Generation:
     def _collect(self, count: int, raised: Mapping[int, Any]) -> None:
         group, positions = self.group, range(self.counted, count)
         found = self._results(positions)
-        left = {} if self.restorer is None else self.restorer.look()  # after the results, which may empty queues
+        among = self.live[:count]
+        # After the results, which may empty queues.
+        left = {} if self.restorer is None else self.restorer.look(among=set(among) if self.folders else among)
         self._count(positions, found, raised, left)
         group.taken += count
         if self.restorer is None:
@@ -324,6 +345,7 @@ class Generation:
             return
         if self.watch is not None:
             self.watch.undo()
+        group.why_rebuilt = self.restorer.unshown
         gone = self.restorer.restore(without={index for index, one in left.items() if one.spoiled})
         if gone:
             self.dropped = {position for position, index in enumerate(self.live) if index in gone}

@@ -43,15 +43,13 @@ def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> 
     """Be an actor: wait for orders `(number, count, dropped)` on `wire`, go through `count` live states, report."""
     if seat.cpu is not None:
         os.sched_setaffinity(0, {seat.cpu})
-    watch = _watch(states) if seat.watched else None
+    watch, kept = _watch(states, watched=seat.watched)
     resident = _Resident(seat, memory, states)
     _settle()
     wire.send(os.getpid())
     while (order := wire.recv()) is not None:
         report = resident.batch(*order)
-        if watch is not None:
-            watch.undo()
-        wire.send(report)
+        wire.send((*report, watch.undo() if watch is not None else kept.changed()))
         _tidy()
 
 
@@ -122,10 +120,10 @@ class _Resident:
                 error = another
 
 
-def _watch(states: Sequence[Any]) -> Any:
-    from bench.process.restoring import Watch
+def _watch(states: Sequence[Any], *, watched: bool) -> tuple[Any, Any]:
+    from bench.process.restoring import Globals, Watch
 
-    return Watch(states)
+    return (Watch(states), None) if watched else (None, Globals(type(states[0])))
 
 
 def _settle() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import tempfile
 import time
 from typing import Any
 
@@ -15,7 +17,7 @@ class Turns:
     def __init__(self, mp: Any) -> None:
         self.turns = mp.RawArray("i", 2)
 
-    def result(self) -> int:
+    def result(self) -> object:
         return sum(self.turns)
 
 
@@ -61,7 +63,7 @@ class TakesItsTime(Turns):
         if time.monotonic() % 0.25 < 0.002:
             time.sleep(1.4)
 
-    def result(self) -> int:
+    def result(self) -> object:
         given = super().result()
         self.turns[0] = self.turns[1] = 0  # whoever asks again is given something else
         return given
@@ -80,3 +82,88 @@ class DiesAtTimes(Turns):
         self.turns[1] = 1
         if int.from_bytes(os.urandom(3), "big") < (1 << 24) // 1_000:
             os.kill(os.getpid(), 9)
+
+
+SEEN: list[int] = []
+
+
+@scenario(deterministic([1, 1]))
+class KeepsInGlobals(Turns):
+    """Actors that count the samples they have seen, one in a global and one in its class."""
+
+    count = 0
+
+    @actor
+    def one(self) -> None:
+        SEEN.append(1)
+        self.turns[0] = len(SEEN)
+
+    @actor
+    def two(self) -> None:
+        KeepsInGlobals.count += 1
+        self.turns[1] = KeepsInGlobals.count
+
+    def result(self) -> object:
+        return list(self.turns)
+
+
+@scenario(deterministic(2))
+class LeavesOpen(Turns):
+    """An actor that leaves a file open, with a lock on it that the next sample would wait for."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.path = os.path.join(tempfile.mkdtemp(), "file")
+
+    @actor
+    def one(self) -> None:
+        import fcntl
+
+        number = os.open(self.path, os.O_CREAT | os.O_RDWR)
+        fcntl.flock(number, fcntl.LOCK_EX)
+        self.turns[0] = 1
+
+    @actor
+    def two(self) -> None:
+        self.turns[1] = 1
+
+
+@scenario(acceptable([1]), acceptable([2]), interesting([1, 2]))
+class LeavesBeside(Turns):
+    """Actors that leave something beside the folder of their state."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.folder = tempfile.mkdtemp()
+
+    @actor
+    def one(self) -> None:
+        if not os.path.exists(f"{self.folder}.lock"):
+            open(f"{self.folder}.lock", "wb").close()
+            self.turns[0] = 1
+
+    @actor
+    def two(self) -> None:
+        if not os.path.exists(f"{self.folder}.lock"):
+            open(f"{self.folder}.lock", "wb").close()
+            self.turns[1] = 2
+
+    def result(self) -> object:
+        return [one for one in self.turns if one]
+
+
+@scenario(acceptable(2))
+class HasAStream(Turns):
+    """Something in its state whose own state is not known."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.stream = io.StringIO()
+
+    @actor
+    def one(self) -> None:
+        self.turns[0] = 1
+
+    @actor
+    def two(self) -> None:
+        self.turns[1] = 1

@@ -160,7 +160,7 @@ def many(actors: int, method: str, folder: Path) -> Found:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("actors", [2, 3, 4, 8])
 def test_any_number_of_actors_from_two_on_goes_through_every_sample(actors: int, method: str, tmp_path: Path) -> None:
-    seen = observe(many(actors, method, tmp_path), method=method, seconds=0.3, seed=1)
+    seen = observe(many(actors, method, tmp_path), method=method, seconds=0.3, seed=1, deadline_s=10)
     assert [one.outcome.value for one in seen.outcomes] == [actors]
     assert seen.samples > 100
 
@@ -183,11 +183,10 @@ def test_a_crash_has_its_rate_of_all_samples_too() -> None:
     assert figures["cut_short"]["groups"] == crash.count
     assert figures["cut_short"]["per_sample"] == pytest.approx(crash.count / seen.samples)
     assert any("ended early by a crash or hang" in one for one in seen.warnings)
-    # One in a thousand, and from five groups on within a factor of five of it in all but one of 500 runs; the least
-    # rate is that with all that may have been lost.
-    assert crash.count >= 5
-    assert crash.count / (seen.samples + figures["cut_short"]["lost_at_most"]) < 0.005
-    assert figures["cut_short"]["per_sample"] > 0.0002
+    # One in a thousand: of n groups the mean is off by a factor of ten in less than one run of 10 ** n; and the least
+    # that the rate may be is that with all samples which may have been lost.
+    assert crash.count / (seen.samples + figures["cut_short"]["lost_at_most"]) < 0.01
+    assert figures["cut_short"]["per_sample"] > 0.0001
 
 
 def test_a_hang_in_the_first_stride_is_a_finding_though_nobody_knows_of_an_overlap() -> None:
@@ -226,11 +225,28 @@ def test_a_number_of_samples_is_kept_to() -> None:
     assert told[-1].samples == 500
 
 
-def test_what_cannot_be_shown_to_be_restorable_is_made_anew_and_that_is_said() -> None:
-    figures = stressed("Files").extra["stress"]
-    assert isinstance(figures, dict)
-    assert figures["rebuilt"] == 1.0
-    assert "folder" in str(figures["why_rebuilt"])
+def test_a_folder_is_put_back() -> None:
+    seen = stressed("Files", seconds=1)
+    figures: Any = seen.extra["stress"]
+    assert (figures["rebuilt"], figures["why_rebuilt"]) == (0, None)
+    assert {one.outcome.text() for one in seen.outcomes} >= {"('one',)", "('two',)"}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("KeepsInGlobals", "from sample to sample an actor keeps"),
+        ("LeavesOpen", "from sample to sample an actor keeps a file open in"),
+        ("LeavesBeside", ".lock was left beside the folders of the states"),
+        ("HasAStream", "stream: StringIO"),
+    ],
+)
+def test_what_cannot_be_shown_to_be_restorable_is_made_anew_and_that_is_said(name: str, why: str) -> None:
+    seen = stressed(f"{STRESSED}:{name}", seconds=1)
+    figures: Any = seen.extra["stress"]
+    assert figures["rebuilt"] > 0.5
+    assert why in figures["why_rebuilt"]
+    assert verdict(f"{STRESSED}:{name}", seen) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
 
 
 @pytest.mark.parametrize("method", METHODS)

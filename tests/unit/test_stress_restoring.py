@@ -6,11 +6,12 @@ import multiprocessing
 import pathlib
 import sys
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import pytest
 
-from bench.process.restoring import Restorer, Unshown, Watch, joined, survey
+from bench.process.restoring import Globals, Restorer, Unshown, Watch, joined, survey
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="semaphores have values to look at on Linux")
 
@@ -150,3 +151,46 @@ def test_attributes_that_are_set_and_containers_that_change_are_taken_back() -> 
     state.names["b"] = 2
     watch.undo()
     assert vars(state) == {"seen": False, "items": [1], "names": {"a": 1}}
+
+
+COUNT, SEEN = 0, [0]
+
+
+class Keeps(State):
+    kept = 0
+    names: ClassVar[dict[str, int]] = {}
+
+
+@pytest.mark.parametrize(
+    ("keep", "name"),
+    [
+        (lambda: globals().update(COUNT=1), "tests.unit.test_stress_restoring.COUNT"),
+        (lambda: globals().setdefault("NEW", 1), "tests.unit.test_stress_restoring.NEW"),
+        (lambda: SEEN.append(1), "tests.unit.test_stress_restoring.SEEN"),
+        (lambda: setattr(Keeps, "kept", 7), "Keeps.kept"),
+        (lambda: setattr(Keeps, "new", 7), "Keeps.new"),
+        (lambda: setattr(State, "new", 7), "State.new"),
+        (lambda: Keeps.names.update(a=1), "Keeps.names"),
+    ],
+)
+def test_what_is_kept_in_globals_and_classes_is_named_once(keep: Callable[[], object], name: str) -> None:
+    state: Any = Keeps(value=MP.Value("i", 5))
+    watch = Watch([state])
+    state.seen = 1
+    assert watch.undo() == ""
+    keep()
+    assert (watch.undo(), watch.undo()) == (name, "")
+    globals().update(COUNT=0)  # as it was, for the next ones
+    globals().pop("NEW", None)
+    Keeps.kept = 0
+    for kind in (Keeps, State):
+        if "new" in vars(kind):
+            delattr(kind, "new")
+    SEEN[:] = [0]
+    Keeps.names.clear()
+
+
+def test_what_python_sets_of_itself_is_not_looked_at() -> None:
+    seen = Globals(Keeps)
+    globals()["__warningregistry__"] = {}
+    assert seen.changed() == ""
