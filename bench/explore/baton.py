@@ -233,7 +233,8 @@ class Runtime:
             raise Abandoned
         if kind == at.TELL:
             if self.tell is not None:
-                self.tell()
+                with _Raw():
+                    self.tell()
             self.board.semaphore(at.COORDINATOR).release()
             return False
         if kind == at.FEED:

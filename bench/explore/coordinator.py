@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 
-from bench.explore.board import COORDINATOR, LANE, LANES, PRESENT, RAISED, STEPS, VARIABLE, Board
+from bench.explore.board import LANE, LANES, PRESENT, RAISED, STEPS, VARIABLE, Board
 from bench.explore.cast import Cast, NotStarted, Refused, name_lanes, pin
 from bench.explore.machine import Labels, Machine
 from bench.explore.resident import RETURNED
@@ -107,9 +107,6 @@ class Exploration:
         name_lanes(board, self.actors)
         self.labels = Labels(board)
         self.machine = Machine(board, len(self.actors), orders["limit"], self.died)
-        if hasattr(signal, "SIGCHLD"):  # which ends the wait for a process that has died
-            semaphore = board.semaphore(COORDINATOR)
-            signal.signal(signal.SIGCHLD, lambda *_: semaphore.release())
 
     def run(self) -> None:
         """Explore, or follow the schedule that is given."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from bench.explore.steps import End, Op, Plan
 
-_LOOK_S = 0.05
-"""How often it is looked whether a process has died, where the system does not say so by a signal."""
+_LOOK_S = 0.01
+"""How often it is looked whether a process has died, which hands the baton on to nobody."""
 
 _OUT_S = 1.0
 """How long a lane may take to come out of a schedule that is given up."""
@@ -94,9 +94,10 @@ class Machine:
         numbers[LANES + COMMAND] = at.BEGIN
         self.board.semaphore(0).release()
         wait = self._semaphore.acquire
-        while not numbers[at.END]:
-            if not wait(True, _LOOK_S) and self.died() and not numbers[at.END]:
+        while not wait(True, _LOOK_S):
+            if self.died():
                 numbers[at.END] = at.DIED
+                break
         self.steps += numbers[STEPS]
         return at.ENDS[numbers[at.END]]  # type: ignore[return-value]  # they are the same words
 

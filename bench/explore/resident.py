@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from typing import NamedTuple
 
@@ -37,8 +36,6 @@ class Seat(NamedTuple):
 def reside(seat: Seat, wire: Connection, state: Any) -> None:
     """Be an actor: play when told to; send on `wire` the pid, what was raised for the first time, and stacks."""
     lane, name, watched = seat
-    if hasattr(signal, "SIGCHLD"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     board = baton.names.board if baton.names is not None else Board(os.environ[VARIABLE])
     runtime = Runtime(board, lane)
     runtime.tell = lambda: wire.send(("stack", _stack()))
