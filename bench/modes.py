@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.declared import Target, actors_of
 from bench.errors import UsageError
@@ -11,8 +11,9 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from bench.observation import Mode, Observation
     from bench.record import Judged
+    from bench.targets import Found
 
-OBSERVED: tuple[Mode, ...] = ("repeat", "stress")
+OBSERVED: tuple[Mode, ...] = ("repeat", "stress", "explore")
 """The modes that can be asked for, in the order in which a target goes through them."""
 
 CELL_MODES: tuple[Mode, ...] = OBSERVED
@@ -85,6 +86,17 @@ def observer(mode: Mode) -> Callable[..., Observation]:
         from bench import stress
 
         return stress.observe
+    if mode == "explore":
+        return _explored
     from bench import repeat
 
     return repeat.observe
+
+
+def _explored(
+    found: Found, *, samples: int | None = None, schedules: int | None = None, **asked: Any
+) -> Observation:  # fmt: skip
+    """Explore; samples are schedules there."""
+    from bench.explore.observing import observe
+
+    return observe(found, schedules=schedules or samples, **asked)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "What there is to run, with one line each.",
     "run": "Run programs on this host, under each start method.",
+    "explore": "Run processes one at a time, in every order of their steps.",
+    "replay": "Run one recorded interleaving again, and say whether it still happens.",
     "matrix": "Run programs, or a command, in every Python x start method x CPUs.",
     "cell": "Run one cell by its name.",
     "images": "Show or build the images that cells run in.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.explore.schedule import KILLED, Anchor, anchor_of
+from bench.explore.schedule import KILLED, Anchor, anchor_of, numbered
 from bench.explore.steps import Plan, killing
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from bench.explore.schedule import Names
+    from bench.explore.schedule import Names, Schedule
     from bench.explore.steps import Op, Trace
+    from bench.targets import Found
 
 MOST_EXTRA = 32
 """How many steps in a row that the file does not have, or steps of it that do not come, are put up with."""
@@ -82,18 +83,72 @@ class Replayed:
         return f"still happens, but not each time, {self.happened} of {self.times}: {others}"
 
 
+def replay(
+    schedule: Schedule, found: Found, *, method: str, times: int = 20, deadline_s: float | None = None
+) -> Replayed:
+    """Run a schedule again and again in fresh processes, and compare what comes with what it led to.
+
+    Args:
+        schedule: as its file gives it.
+        found: the target.
+        method: the start method, which need not be the one it was found under.
+        times: how often.
+        deadline_s: how long nothing may move; `None` takes the target's own, or that of an exploration.
+
+    Raises:
+        UsageError: if the target cannot be run as it is.
+    """
+    from bench.explore.launching import orders, run_group
+    from bench.explore.observing import DEFAULT_DEADLINE_S
+
+    kills = sum(anchor.op == KILLED for anchor in schedule.steps)
+    wanted = {**packed(schedule.steps), "times": times}
+    deadline_s = deadline_s or found.program.deadline_s or DEFAULT_DEADLINE_S
+    seen = run_group(
+        found, orders(found, method=method, seed=schedule.seed, kills=kills, deadline_s=deadline_s, replay=wanted),
+        lambda _: None,
+    )  # fmt: skip
+    if (told := seen.replayed) is None:
+        said = [seen.stuck, *(one.text() for one in seen.outcomes.values())]
+        why = f"at all: {next(filter(None, said), 'it ended without a word')}"
+        return Replayed(times, 0, {}, "", "", {}, divergence=why)
+    outcomes = seen.outcomes
+    counts = {outcomes[key].text() if key in outcomes else "nothing": count for key, count in told["counts"].items()}
+    last = outcomes.get(told["outcome"])
+    processes = last.detail.get("processes") if last is not None else None
+    notes = [*told["notes"], *(f"not controlled: {what}" for what in told["uncontrolled"])]
+    return Replayed(
+        times, told["counts"].get(schedule.outcome["key"], 0), counts, last.text() if last is not None else "nothing",
+        last.kind if last is not None else "", told["witness"],
+        tuple(one for one in processes if isinstance(one, dict)) if isinstance(processes, list) else (),
+        tuple(notes), told["divergence"],
+    )  # fmt: skip
+
+
+def packed(steps: Sequence[Anchor]) -> dict[str, Any]:
+    """Give the anchors of a schedule in few words, since orders are an argument: each different one once."""
+    kinds: dict[Anchor, int] = {}
+    order = [kinds.setdefault(step._replace(nth=1, saw=""), len(kinds)) for step in steps]
+    return {"anchors": [tuple(one)[:5] for one in kinds], "steps": order}
+
+
+def unpacked(wanted: Mapping[str, Any]) -> tuple[Anchor, ...]:
+    """Give the anchors again."""
+    return numbered([Anchor(*wanted["anchors"][index]) for index in wanted["steps"]])
+
+
 def follow(orders: Mapping[str, Any], run: Callable[[Plan], Trace], names: Names) -> dict[str, Any]:
     """Follow the schedule that a group is given in its orders, then repeat it; give what there is to tell of it.
 
     Args:
-        orders: `anchors`, each with the fields of an `Anchor`, and `times`.
+        orders: the schedule as `packed` gives it, and `times`.
         run: runs a plan.
         names: what the numbers in traces stand for.
 
     Returns:
         The `lanes` to run, `counts` by key of the outcomes that came, `notes`, and the `divergence` in words or empty.
     """
-    found = resolve([Anchor(*one) for one in orders["anchors"]], run, names)
+    found = resolve(unpacked(orders), run, names)
     counts: dict[str, int] = {}
     if found.divergence is None:
         for _ in range(orders["times"]):

@@ -52,7 +52,8 @@ def add_options(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--bench-mode", action="append", default=None, metavar="MODE", dest="bench_modes",
-        help="repeat (the default): fresh interpreters; stress: resident actors, of scenarios alone; again for more",
+        help="repeat (the default): fresh interpreters; of scenarios alone, stress: resident actors, explore: every "
+        "interleaving; again for more",
     )  # fmt: skip
     group.addoption(
         "--bench-lease", action="store_true", default=False,

@@ -73,8 +73,10 @@ def _explore(figures: Json) -> str:
         return ""
     claim, strategy, rate = (figures.get(name) for name in ("claim", "strategy", "steps_per_second"))
     parts = [str(claim)] if claim else []
-    parts += [f"by {strategy}"] if strategy else []
+    asleep = figures.get("asleep")
+    parts += [f"{counted(asleep, 'schedule')} left off, as seen before"] if isinstance(asleep, int) and asleep else []
     parts += [f"{rate:,.0f} steps/s"] if isinstance(rate, (int, float)) else []
+    parts += [f"by {strategy}"] if strategy else []
     return "; ".join(parts)
 
 

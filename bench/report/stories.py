@@ -38,7 +38,9 @@ def stories(
         name = f"{judged.observation.target} {one.outcome.key}"
         if name in before:
             if replay := one.witness.get("replay"):
-                lines += [(), line("    ", one_line(one.outcome.text(), width - 4)), line("    again: ", str(replay))]
+                said = one_line(one.outcome.text(), width - 24)
+                lines += [(), line("    gives ", said, ", as told above")]
+                lines.append(line("    again: ", Span(str(replay), "bold")))
             continue
         processes = one.outcome.detail.get("processes")
         ending = Ending(

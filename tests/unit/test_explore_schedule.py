@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.explore.replaying import MOST_EXTRA, Resolved, resolve
+from bench.explore.replaying import MOST_EXTRA, Resolved, packed, resolve, unpacked
 from bench.explore.schedule import Anchor, Schedule, anchors_of, below, dump, numbered, parse, read, witness
 from bench.explore.schedule import write as write_schedule
 from bench.explore.steps import Op, Plan, killing
@@ -104,6 +104,14 @@ def test_places_are_told_below_the_root() -> None:
     assert below("/p", "/p/src/a.py:3") == "src/a.py:3"
     assert below("/p", "/pp/a.py:3") == "/pp/a.py:3"
     assert below(None, "/p/a.py:3") == "/p/a.py:3"
+
+
+def test_a_long_schedule_fits_into_an_argument() -> None:
+    machine = account(times=500)
+    anchors = recorded(machine, 0, 1)
+    assert len(anchors) > 300
+    assert unpacked(packed(anchors)) == tuple(anchor._replace(saw="") for anchor in anchors)
+    assert len(repr(packed(anchors * 5))) < 20_000
 
 
 def recorded(machine: Machine, *lanes: int) -> tuple[Anchor, ...]:

@@ -44,7 +44,7 @@ def raised(traceback: str) -> Outcome:
         (["--bench-deadline", "nan"], "--bench-deadline 'nan': give a number above 0"),
         (["--bench-seed", "-1"], "--bench-seed '-1': give a whole number from 0"),
         (["--bench-cpus-per-worker", "0"], "--bench-cpus-per-worker '0': give a whole number from 1"),
-        (["--bench-mode", "guess"], "--bench-mode 'guess': there are repeat and stress"),
+        (["--bench-mode", "guess"], "--bench-mode 'guess': there are repeat, stress and explore"),
         (["--bench-cell", "../x"], "--bench-cell '../x': a cell's name is a file's name too"),
         (["--bench-records", "4711"], "--bench-records 4711: no descriptor of this number is open"),
         (["--bench-out", "/proc/none"], "--bench-out /proc/none: cannot write there: "),

@@ -1,0 +1,71 @@
+"""`bench explore`: every interleaving of a scenario's actors, one at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.inputs import programs
+from bench.cli.options import SECONDS, json_option, methods_option, seed_option, targets_argument
+from bench.cli.output import say
+from bench.cli.run_command import carry_out
+from bench.declared import actors_of
+from bench.errors import NothingToRun
+from bench.report.lines import words
+
+if TYPE_CHECKING:
+    from bench.targets import Found
+
+STRATEGIES = ("portfolio", "dpor", "dfs", "pct", "random")
+
+
+@click.command("explore")
+@targets_argument
+@click.option(
+    "--strategy", type=click.Choice(STRATEGIES), default="portfolio", show_default=True,
+    help="dpor: all that differ; dfs: all; pct, random: by chance; portfolio: what fits, in turn.",
+)  # fmt: skip
+@click.option("--preemptions", type=click.IntRange(0), metavar="N", help="Only interleavings with at most N.")
+@click.option("--schedules", type=click.IntRange(1), metavar="N", help="Schedules of each target at most.")
+@click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target at most.")
+@click.option("--kills", type=click.IntRange(0), default=0, metavar="N", help="Also kill up to N processes, anywhere.")
+@click.option("--deadline", "deadline_s", type=SECONDS, metavar="S", help="How long one step may take.")
+@methods_option
+@seed_option
+@click.option("--out", metavar="DIR", help="Where to record; without it the schedules of findings alone are kept.")
+@json_option
+def command(
+    targets: tuple[str, ...],
+    strategy: str,
+    preemptions: int | None,
+    schedules: int | None,
+    seconds: float | None,
+    kills: int,
+    deadline_s: float | None,
+    methods: tuple[str, ...],
+    seed: int,
+    out: str | None,
+    json_to: str | None,
+) -> int:
+    """Run TARGETs' processes one at a time, in every order of their steps, and tell how each finding comes about.
+
+    The JSON output is the record lines, one object a line.
+    """
+    asked = {
+        "strategy": strategy, "preemptions": preemptions, "schedules": schedules, "seconds": seconds, "kills": kills,
+        "deadline_s": deadline_s,
+    }  # fmt: skip
+    found = _scenarios(programs(targets))
+    return carry_out(found, targets, mode="explore", methods=methods, seed=seed, out=out, json_to=json_to, asked=asked)
+
+
+def _scenarios(found: tuple[Found, ...]) -> tuple[Found, ...]:
+    """Leave out programs, by name."""
+    kept = tuple(one for one in found if actors_of(one.program))
+    left = [one.program.target for one in found if one not in kept]
+    if not kept:
+        raise NothingToRun(f"{words(left[:3])}: no scenario, and programs have no actors to be interleaved")
+    if left:
+        say(f"skipped, as programs have no actors: {', '.join(left)}")
+    return kept
