@@ -19,6 +19,9 @@ _lstat, _fstat, _readlink, _realpath = os.lstat, os.fstat, os.readlink, os.path.
 _MADE_BY_CHANCE = re.compile(r"^(tmp|.*[-_.])[a-z0-9_]{8}$")
 """Names from `tempfile`; they differ each time, and steps that are the same shall be called the same."""
 
+_TEMPORARY = tempfile.gettempdir()
+"""Asked for now: the first answer takes trying, which is no step of anybody's."""
+
 _folders: dict[str, str] = {}
 """Real paths of folders, by the paths under which they were named."""
 
@@ -66,14 +69,14 @@ def _object(runtime: Any, folder: str, name: str) -> int:
 
 
 def _label(place: str) -> str:
-    for root in (os.getcwd(), _without_chance(tempfile.gettempdir())):
+    for root in (os.getcwd(), _without_chance(_TEMPORARY)):
         if place.startswith(root + os.sep):
             return place[len(root) + 1 :]
     return place
 
 
 def _without_chance(folder: str) -> str:
-    root = tempfile.gettempdir() + os.sep
+    root = _TEMPORARY + os.sep
     if not folder.startswith(root):
         return folder
     return root + os.sep.join(_MADE_BY_CHANCE.sub(r"\1*", name) for name in folder[len(root) :].split(os.sep))
