@@ -95,7 +95,7 @@ def observer(mode: Mode) -> Callable[..., Observation]:
 
 def _explored(
     found: Found, *, samples: int | None = None, schedules: int | None = None, **asked: Any
-) -> Observation:  # fmt: skip
+) -> Observation:
     """Explore; samples are schedules there."""
     from bench.explore.observing import observe
 

@@ -290,7 +290,7 @@ def test_a_mark_says_the_mode_whatever_is_asked(plain: pytest.Pytester) -> None:
     assert collected(plain, "--start-method", "fork", "--bench-mode", "repeat") == both
     plain.makepyfile(test_wrong=f"import pytest\n{marked.replace('stress', 'guess')}")
     result = plain.runpytest_inprocess("--collect-only", "test_wrong.py")
-    result.stdout.fnmatch_lines(["*Lost: the mark bench_mode 'guess': there are repeat and stress"])
+    result.stdout.fnmatch_lines(["*Lost: the mark bench_mode 'guess': there are repeat, stress and explore"])
 
 
 def test_where_all_is_skipped_nothing_is_known(suite: pytest.Pytester) -> None:

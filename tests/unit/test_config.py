@@ -99,7 +99,7 @@ def test_a_project_that_says_nothing_has_the_defaults(tmp_path: Path) -> None:
         ("samles = 3", "unknown key 'samles' in [tool.bench]; did you mean samples?"),
         ("pythons = ['3.14']", "did you mean python?"),
         ("colour = 1", "unknown key 'colour' in [tool.bench]; there are python, method"),
-        ("modes = ['guess']", "modes in [tool.bench] is ['guess']; give some of repeat, stress"),
+        ("modes = ['guess']", "modes in [tool.bench] is ['guess']; give some of repeat, stress, explore"),
         ("samples = 0", "samples in [tool.bench] is 0; give a whole number from 1 up"),
         ("samples = 1.5", "give a whole number"),
         ("samples = true", "is true; give a whole number"),

@@ -22,6 +22,9 @@ SCENARIO = Scenario("m", "S", "m.py", 1, "", (), actors=("a", "b"))
         (SCENARIO, ("repeat",), ("repeat",)),
         (SCENARIO, ("stress",), ("stress",)),
         (SCENARIO, ("repeat", "stress"), ("stress",)),
+        (SCENARIO, ("repeat", "explore"), ("explore",)),
+        (SCENARIO, ("repeat", "stress", "explore"), ("stress", "explore")),
+        (PROGRAM, ("repeat", "stress", "explore"), ("repeat",)),
     ],
 )
 def test_a_target_goes_through_those_that_are_for_it(
