@@ -33,7 +33,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-cell", "NAME", f"the cell's name in the records (default: {LOCAL})"),
     ("--bench-samples", "N", "samples of each program (default: its own number, or 2)"),
     ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
-    ("--bench-budget", "S", "--bench-seconds for the modes that are bounded by time: stress (default: 5) and explore (20)"),
+    ("--bench-budget", "S", "--bench-seconds for the modes bounded by time: stress (default: 5) and explore (20)"),
     ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
     ("--bench-seed", "N", "where everything random comes from (default: random, and told)"),
     ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
