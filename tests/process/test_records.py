@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 import bench
+from bench.explore.keeping import kept, named
 from bench.modes import observer
 from bench.observation import Mode
 from bench.outcomes import Conditions
@@ -21,17 +22,22 @@ from tests.fixtures import scenarios
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
 
-SCHEMA = json.loads((Path(bench.__file__).parent / "schema" / "record-v1.json").read_text(encoding="utf-8"))
+FOLDER = Path(bench.__file__).parent / "schema"
+SCHEMA = json.loads((FOLDER / "record-v1.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+SCHEDULES = jsonschema.Draft202012Validator(json.loads((FOLDER / "schedule-v1.json").read_text(encoding="utf-8")))
 FORMS = SCHEMA["$defs"]
 
 
-def line_of(name: str, mode: Mode, **asked: Any) -> dict[str, Any]:
+def line_of(name: str, mode: Mode, run: Path | None = None, **asked: Any) -> dict[str, Any]:
     (found,) = find([f"{scenarios.__name__}:{name}"])
     seen = observer(mode)(found, method="fork", seed=3, **asked)
     verdict = judge(found.program.expectations, seen, Conditions("fork", "3.14.0", 2))
     grades = tuple((one.grade, one.why) for one in verdict.grades)
-    found_line = json.loads(json.dumps(to_json(Judged(seen, verdict.status, verdict.why, grades, "fork"))))
+    judged = Judged(seen, verdict.status, verdict.why, grades, "fork")
+    if mode == "explore":
+        judged = kept(named(judged, found, python="3.14.0"), run)
+    found_line = json.loads(json.dumps(to_json(judged)))
     assert isinstance(found_line, dict)
     return found_line
 
@@ -57,6 +63,19 @@ def test_of_what_is_left_behind() -> None:
         if one["kind"] == "leak"
     ]
     assert {key for detail in leaks for key in detail} == {"locks", "items", "summary"}
+
+
+def test_of_explore_and_of_its_schedules(tmp_path: Path) -> None:
+    line = line_of("WithoutLock", "explore", seconds=5.0, run=tmp_path)
+    VALIDATOR.validate(line)
+    assert len(line["outcomes"]) == 3
+    assert set(line["explore"]) == set(FORMS["explore"]["properties"])
+    described = set(FORMS["outcome"]["properties"]["witness"]["properties"]) - {"seed"}
+    found = [one["witness"] for one in line["outcomes"] if one["grade"] != "acceptable"]
+    assert [set(one) for one in found] == [described, described]
+    for one in found:
+        for row in (tmp_path / one["schedule"]).read_text(encoding="utf-8").splitlines():
+            SCHEDULES.validate(json.loads(row))
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,13 @@ SCHEMA = json.loads((Path(bench.__file__).parent / "schema" / "record-v1.json").
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 NAMED: frozenset[str] = frozenset({
-    name for form in ("facts", "observation", "outcome") for name in SCHEMA["$defs"][form]["properties"]
-}) | frozenset(SCHEMA["$defs"]["outcome"]["properties"]["detail"]["properties"])  # fmt: skip
+    name
+    for form in (
+        *(SCHEMA["$defs"][name]["properties"] for name in ("facts", "observation", "outcome")),
+        *(SCHEMA["$defs"]["outcome"]["properties"][name]["properties"] for name in ("detail", "witness")),
+    )
+    for name in form
+})  # fmt: skip
 """The fields that lines have themselves, or that the schema gives a form."""
 
 texts: st.SearchStrategy[str] = st.text(max_size=12)

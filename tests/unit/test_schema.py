@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 import bench
+from bench.explore.schedule import KILLED, Anchor, Schedule, dump
 from bench.observation import MODES
 from bench.outcomes import Grade, Kind
 from bench.plan import Axes, Decision, Settings, make_plan, to_json
@@ -104,3 +105,22 @@ def test_a_plan_is_of_the_form_of_run_json() -> None:
     plan = make_plan(Axes(), run="r", host_cpus=2, settings=Settings(command=("pytest",)))
     data = {"v": VERSION, **to_json(plan), "started": "2026-01-01T00:00:00+00:00"}
     jsonschema.validate(json.loads(json.dumps(data)), schema("run-v1.json"))
+
+
+SCHEDULE = jsonschema.Draft202012Validator(schema("schedule-v1.json"))
+
+
+def test_a_schedule_is_of_the_published_form() -> None:
+    steps = (Anchor("deposit", "read", "balance", -1, "a.py:118", 1, "200"), Anchor("withdraw", KILLED, "", -1, ""))
+    outcome = {"key": "value 199", "kind": "value", "text": "199"}
+    made = Schedule("account:Account", "account", None, "account.py", "fork", "3.14.8", outcome, steps, bench="0.1.0")
+    head, *lines = map(json.loads, dump(made).splitlines())
+    for line in (head, *lines):
+        SCHEDULE.validate(line)
+    assert set(head) == set(schema("schedule-v1.json")["$defs"]["header"]["properties"])
+    assert set(lines[0]) == set(schema("schedule-v1.json")["$defs"]["step"]["properties"])
+
+
+@pytest.mark.parametrize("line", [{"v": 2, "type": "schedule"}, {"lane": 1, "op": "read"}, {"lane": "a"}, {}])
+def test_other_lines_are_no_schedule(line: dict[str, Any]) -> None:
+    assert not SCHEDULE.is_valid(line)
