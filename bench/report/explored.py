@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.report.findings import without_numbers
 from bench.report.histogram import STYLES
 from bench.report.lines import Line, Span, counted, line, one_line
 from bench.report.places import where
@@ -22,7 +23,7 @@ FEW = 4
 """Outcomes of a target that get a line where they differ by cell; the others are counted."""
 
 CLAIMS = 3
-"""Different claims that are said; the others are counted."""
+"""Different claims that are said, those that differ in numbers alone as one; the others are counted."""
 
 
 def explored(run: RunRecords, width: int = 100) -> list[Line]:
@@ -78,13 +79,14 @@ def _outcomes(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
 
 
 def _claims(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
-    claims: dict[str, set[Place]] = {}
+    claims: dict[str, dict[Place, str]] = {}
     for place, judged in seen:
-        claims.setdefault(_claim(judged), set()).add(place)
+        claims.setdefault(without_numbers(_claim(judged)), {})[place] = _claim(judged)
     ranked = sorted(claims.items(), key=lambda one: -len(one[1]))
-    for claim, held in ranked[:CLAIMS]:
-        at = "" if len(ranked) == 1 else f"  {where(held, places)}"
-        yield line("      shown for ", one_line(claim, width), at)
+    for shape, held in ranked[:CLAIMS]:
+        at = "" if len(ranked) == 1 else f"  {where(held.keys(), places)}"
+        said = set(held.values())
+        yield line("      shown for ", one_line(said.pop() if len(said) == 1 else shape, width), at)
     if len(ranked) > CLAIMS:
         yield line(f"      {counted(len(ranked) - CLAIMS, 'more claim')} in other cells")
 

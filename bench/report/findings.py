@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEW: Mapping[Grade, int] = {"acceptable": 0, "interesting": 1, "forbidden": 3}
 """Up to so many values of one target that are graded alike, for one reason, are findings of their own."""
 
-_NUMBERS = re.compile(r"\d[\d,.]*")
+_NUMBERS = re.compile(r"\d(?:[\d,.]*\d)?")
 
 FAILED_TEST = frozenset({"failed", "error", "crashed", "hung"})
 """The statuses of a plain test that fail its cell."""
@@ -219,12 +219,17 @@ def warnings(run: RunRecords) -> tuple[Note, ...]:
     )  # fmt: skip
 
 
+def without_numbers(text: str) -> str:
+    """Put a mark in the place of each number: what tells apart two sayings of the same."""
+    return _NUMBERS.sub("…", text)
+
+
 def unknowns(run: RunRecords) -> tuple[Note, ...]:
     """Give what could not be judged: targets whose verdict is unknown, once for each reason, whatever its numbers."""
     groups: dict[tuple[Mode, str], list[_Seen]] = {}
     for seen in _observations(run):
         if seen.judged.verdict == "unknown":
-            reason = _NUMBERS.sub("…", normalise(seen.judged.why))
+            reason = without_numbers(normalise(seen.judged.why))
             groups.setdefault((seen.judged.observation.mode, reason), []).append(seen)
     everywhere = frozenset(seen.place for seen in _observations(run))
     return tuple(

@@ -65,10 +65,15 @@ def test_what_differs_by_cell_is_said_with_the_cells() -> None:
 
 def test_many_outcomes_and_claims_are_counted() -> None:
     names = [f"py314-fork-cpu{n}" for n in range(1, 8)]
-    lines = {name: [explored_as(name, {200: 1, n: 1}, f"{n} schedules")] for n, name in enumerate(names)}
+    lines = {name: [explored_as(name, {200: 1, n: 1}, f"{'abcdefg'[n]} schedules")] for n, name in enumerate(names)}
     text = plain(explored(run_of(*cells(lines))))
     assert "      4 more outcomes in some cells\n" in text
     assert "      4 more claims in other cells\n" in text
+
+
+def test_claims_that_differ_in_numbers_alone_are_one() -> None:
+    lines = {name: [explored_as(name, {200: 1, 1: 1}, f"all {n + 4} schedules")] for n, name in enumerate(PLACES)}
+    assert "      shown for all … schedules\n" in plain(explored(run_of(*cells(lines))))
 
 
 def test_the_line_that_replays_stands_with_what_was_found() -> None:
