@@ -16,7 +16,7 @@ from bench.cli.output import show, shows_unicode, terminal_width
 from bench.errors import FAILED, PASSED, Inconclusive, UsageError
 from bench.explore.replaying import Replayed, replay
 from bench.explore.schedule import Schedule, read
-from bench.explore.story import Ending
+from bench.explore.story import Ending, ending_of
 from bench.report.lines import Line, Span, counted, line, one_line
 from bench.report.stories import story_of
 
@@ -53,7 +53,7 @@ def command(file: str, times: int, method: str | None, target: str | None, deadl
     show(_head(schedule, chosen, times))
     came = replay(schedule, found, method=chosen, times=times, deadline_s=deadline_s)
     show(_lines(came))
-    ending = Ending(one_line(came.outcome), came.kind, processes=came.processes)
+    ending = Ending("nothing", "") if came.outcome is None else ending_of(came.outcome)
     show(story_of(came.witness, ending, width=terminal_width(), unicode=shows_unicode(), root=os.getcwd()))
     return _exit_status(came)
 

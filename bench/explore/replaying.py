@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bench.explore.schedule import Names, Schedule
     from bench.explore.steps import Op, Trace
+    from bench.outcomes import Outcome
     from bench.targets import Found
 
 MOST_EXTRA = 32
@@ -57,17 +58,15 @@ class Replayed:
     """What became of replaying a schedule `times` times.
 
     `counts` has for each outcome that came, in words, how often; `happened` is how often it was the one of the file.
-    `outcome`, `kind`, `witness` and `processes` are of the last; where the schedule could not be followed it ran once,
-    as far as it could be followed and on from there.
+    `outcome` and `witness` are of the last; where the schedule could not be followed, it ran once, as far as it could
+    be followed and on from there.
     """
 
     times: int
     happened: int
     counts: Mapping[str, int]
-    outcome: str
-    kind: str
+    outcome: Outcome | None
     witness: Mapping[str, Any]
-    processes: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     divergence: str = ""
 
@@ -111,16 +110,12 @@ def replay(
     if (told := seen.replayed) is None:
         said = [seen.stuck, *(one.text() for one in seen.outcomes.values())]
         why = f"at all: {next(filter(None, said), 'it ended without a word')}"
-        return Replayed(times, 0, {}, "", "", {}, divergence=why)
+        return Replayed(times, 0, {}, None, {}, divergence=why)
     outcomes = seen.outcomes
     counts = {outcomes[key].text() if key in outcomes else "nothing": count for key, count in told["counts"].items()}
-    last = outcomes.get(told["outcome"])
-    processes = last.detail.get("processes") if last is not None else None
     notes = [*told["notes"], *(f"not controlled: {what}" for what in told["uncontrolled"])]
     return Replayed(
-        times, told["counts"].get(schedule.outcome["key"], 0), counts, last.text() if last is not None else "nothing",
-        last.kind if last is not None else "", told["witness"],
-        tuple(one for one in processes if isinstance(one, dict)) if isinstance(processes, list) else (),
+        times, told["counts"].get(schedule.outcome["key"], 0), counts, outcomes.get(told["outcome"]), told["witness"],
         tuple(notes), told["divergence"],
     )  # fmt: skip
 

@@ -5,12 +5,19 @@ Pure: from what a record keeps of an outcome to lines of pieces, each a text wit
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.explore.schedule import KILLED
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from bench.outcomes import Outcome
+    from bench.values import Json
 
 Piece = tuple[str, str]
 Line = tuple[Piece, ...]
@@ -62,6 +69,12 @@ _DEEDS: Mapping[str, tuple[str, str]] = {
 }
 """What a kind of operation is in words, and how the value that it saw is said."""
 
+_CONDITIONS: tuple[tuple[str, Mapping[str, str]], ...] = (
+    ("a wake-up by ", {"acquire": "is woken by {it}", "release": "wakes one that waits for {it}"}),
+    ("the woken of ", {"acquire": "hears that one has woken from {it}", "release": "has woken from {it}"}),
+)
+"""What is done to the semaphores that a condition is made of, by what they are called."""
+
 _WAITS: Mapping[str, str] = {
     "acquire": "waits for {it}",
     "lock": "waits for a lock on {it}",
@@ -75,6 +88,9 @@ _WAITS: Mapping[str, str] = {
 
 def deed(kind: str, label: str, part: int = -1, saw: str = "") -> str:
     """Say what is done: "reads balance: 200"."""
+    for start, words in _CONDITIONS:
+        if label.startswith(start) and kind in words:
+            return words[kind].format(it=label[len(start) :])
     does, result = _DEEDS.get(kind, (f"{kind} {{it}}", ": {saw}"))
     said = does.format(it=_it(label, kind, part)).rstrip()
     return said + (result.format(saw=saw) if saw and result else "")
@@ -111,7 +127,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Ending:
-    """What a story ends with; `processes` are those of a deadlock or a livelock, each with its stack."""
+    """What a story ends with.
+
+    `processes` are those of a deadlock or a livelock, or the one that raised, each with its stack; `holders` says by
+    the name of each that waits who holds what it waits for, where that is known better than the steps tell it.
+    """
 
     outcome: str
     kind: str
@@ -119,6 +139,36 @@ class Ending:
     why: str = ""
     replay: str = ""
     processes: Sequence[Mapping[str, Any]] = ()
+    holders: Mapping[str, str] | None = None
+
+
+def ending_of(outcome: Outcome, *, grade: str | None = None, why: str = "", replay: str = "") -> Ending:
+    """Give what a story of an outcome ends with."""
+    detail = outcome.detail
+    processes = [one for one in _list(detail.get("processes")) if isinstance(one, dict)]
+    if isinstance(trace := detail.get("traceback"), str):
+        processes = [{"name": detail.get("process"), "stack": _of_users(trace)}]
+    waits = [one for one in _list(detail.get("waits")) if isinstance(one, dict)]
+    holders = {str(one.get("lane")): str(one.get("holder") or "") for one in waits} or None
+    return Ending(" ".join(outcome.text().split()), outcome.kind, grade, why, replay, processes, holders)
+
+
+def _of_users(trace: str) -> str:
+    """Leave out of a traceback the lines of what does the exploring."""
+    ours, kept = f"{os.sep}{os.path.join('bench', 'explore', '')}", list[str]()
+    inside = False
+    for row in trace.splitlines():
+        if row.startswith('  File "'):
+            inside = ours in row
+        elif not row.startswith("    "):
+            inside = False
+        if not inside:
+            kept.append(row)
+    return "\n".join(kept)
+
+
+def _list(value: Json) -> list[Json]:
+    return value if isinstance(value, list) else []
 
 
 def story(
@@ -174,14 +224,21 @@ def difference(steps: Sequence[Told], preempted: Sequence[int]) -> dict[int, str
 
 
 def holders(steps: Sequence[Told]) -> dict[str, list[int]]:
-    """Say who holds what at the end: the lanes that acquired each thing and have not released it."""
+    """Say who holds what at the end: the lanes that acquired each thing and have not released it.
+
+    What a lane releases that it had not acquired is a signal, and nobody holds it.
+    """
     held: dict[str, list[int]] = {}
+    signals: set[str] = set()
     for step in steps:
-        if step.kind in ("acquire", "lock") or (step.kind == "try" and step.saw in ("True", "taken")):
-            held.setdefault(step.label, []).append(step.lane)
-        elif step.kind in ("release", "unlock") and (lanes := held.get(step.label)):
-            lanes.remove(step.lane if step.lane in lanes else lanes[-1])
-    return {label: lanes for label, lanes in held.items() if lanes}
+        lanes = held.setdefault(step.label, [])
+        if step.kind in ("acquire", "lock") or (step.kind == "try" and step.saw == "taken"):
+            lanes.append(step.lane)
+        elif step.kind in ("release", "unlock") and step.lane in lanes:
+            lanes.remove(step.lane)
+        elif step.kind in ("release", "unlock"):
+            signals.add(step.label)
+    return {label: lanes for label, lanes in held.items() if lanes and label not in signals}
 
 
 @dataclass(frozen=True)
@@ -219,9 +276,11 @@ class _Drawing:
             shown = shown.encode("ascii", "backslashreplace").decode("ascii")
         return shown if len(shown) <= room else shown[: max(room - len(self.more), 0)] + self.more
 
-    def place(self, place: str) -> str:
+    def place(self, place: str, *, short: bool = False) -> str:
         """Show a place: file and line, relative to the project, else with the file's own folder alone."""
         place = place.partition(" in ")[0]
+        if short:
+            return self.fit(place.rpartition("/")[2], 40)
         if self.root and place.startswith(f"{self.root}/"):
             return self.fit(place[len(self.root) + 1 :], self.width)
         place = self.fit(place, 1000)
@@ -230,11 +289,11 @@ class _Drawing:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where things stand in a line: the number of a step, a column for each lane, the place."""
+    """Where things stand in a line: the number of a step, a column for each lane, and then the place."""
 
     number: int
     each: int
-    place: int
+    short: bool
 
 
 class _Teller:
@@ -254,16 +313,19 @@ class _Teller:
 
     def columns(self) -> _Columns | None:
         """Lay out the columns; `None` where there is no room for them."""
+        if self.drawing.width < NARROWEST:
+            return None
         number = len(str(len(self.steps))) + 2
-        place = min(max((len(self.drawing.place(step.place)) for step in self.steps), default=0), 34)
-        each = (self.drawing.width - number - place - 4) // len(self.acting) - 2
         widest = max(
             *(len(step.deed) for step in self.steps), *(len(self.waits(lane)) for lane in self.acting),
-            *map(len, self.names.values()),
+            *map(len, self.names.values()), _LEAST - 1,
         )  # fmt: skip
-        if self.drawing.width < NARROWEST or each < max(_LEAST, min(COLUMN, widest)):
-            return None
-        return _Columns(number, min(each, max(widest + 1, _LEAST)), place)
+        for short in (False, True):
+            places = max(len(self.drawing.place(step.place, short=short)) for step in self.steps)
+            each = (self.drawing.width - number - min(places, 40) - 4) // len(self.acting) - 2
+            if each > widest or (short and each >= COLUMN):
+                return _Columns(number, min(each, widest + 1), short)
+        return None
 
     def shown(self) -> Iterator[int | None]:
         """Give the steps to be shown; `None` for those in the middle that are left out together."""
@@ -283,8 +345,14 @@ class _Teller:
         if lane not in self.pending:
             return ""
         _, kind, label, part = self.pending[lane][:4]
-        others = dict.fromkeys(self.names.get(one, "?") for one in self.held.get(str(label), ()))
-        return waiting(str(kind), str(label), int(part), " and ".join(others))
+        return waiting(str(kind), str(label), int(part), " and ".join(self.holders(lane)))
+
+    def holders(self, lane: int) -> list[str]:
+        """Name who holds what a lane waits for."""
+        if self.end.holders is not None:
+            return [name] if (name := self.end.holders.get(self.names[lane], "")) else []
+        label = str(self.pending[lane][2])
+        return list(dict.fromkeys(self.names.get(one, "?") for one in self.held.get(label, ())))
 
     def in_columns(self, at: _Columns) -> Iterator[Line]:
         heads = "  ".join(f"{self.drawing.fit(self.names[lane], at.each):<{at.each}}" for lane in self.acting)
@@ -295,26 +363,29 @@ class _Teller:
                 continue
             if number in self.preempted:
                 yield self.arrow(number, at)
-            yield self.row(number, at)
+            yield from self.row(number, at)
             if number in self.differs and number not in self.preempted:
                 yield from self.marked(self.differs[number], self.start(self.steps[number].lane, at))
         for lane in self.pending:
-            yield self.cell(lane, "", self.waits(lane), str(self.pending[lane][4]), "odd", at)
+            yield from self.cell(lane, "", self.waits(lane), str(self.pending[lane][4]), "odd", at)
 
     def start(self, lane: int, at: _Columns) -> int:
         return 4 + at.number + self.acting.index(lane) * (at.each + 2)
 
-    def row(self, number: int, at: _Columns) -> Line:
+    def row(self, number: int, at: _Columns) -> Iterator[Line]:
         step = self.steps[number]
         style = "bad" if number in self.differs or step.kind == KILLED else ""
         return self.cell(step.lane, str(number + 1), step.deed, step.place, style, at)
 
-    def cell(self, lane: int, number: str, text: str, place: str, style: str, at: _Columns) -> Line:
-        before = f"  {number:>{at.number}}  ".ljust(self.start(lane, at))
-        shown = self.drawing.fit(text, at.each)
-        gap = " " * (self.start(self.acting[-1], at) + at.each + 2 - len(before) - len(shown))
-        room = self.drawing.width - len(before) - len(shown) - len(gap)
-        return ((before, "dim"), (shown, style), (gap, ""), (_tail(self.drawing.place(place), room), "dim"))
+    def cell(self, lane: int, number: str, text: str, place: str, style: str, at: _Columns) -> Iterator[Line]:
+        """Draw what is in a column, over as many lines as it takes."""
+        end = self.start(self.acting[-1], at) + at.each + 2
+        where = _tail(self.drawing.place(place, short=at.short), self.drawing.width - end)
+        for shown in textwrap.wrap(self.drawing.fit(text, 4 * at.each), at.each) or [""]:
+            before = f"  {number:>{at.number}}  ".ljust(self.start(lane, at))
+            gap = " " * (end - len(before) - len(shown))
+            yield ((before, "dim"), (shown, style), (gap, ""), (where, "dim"))
+            number = where = ""
 
     def arrow(self, number: int, at: _Columns) -> Line:
         """Draw the switch away from a lane that could have gone on."""
@@ -393,8 +464,9 @@ class _Teller:
 
     def circle(self) -> list[str]:
         """Say who waits for whom, from one lane round to itself; empty where there is no such circle."""
+        lanes = {name: lane for lane, name in self.names.items()}
         waits = {
-            lane: (str(one[2]), next((other for other in self.held.get(str(one[2]), ())), None))
+            lane: (str(one[2]), next((lanes[name] for name in self.holders(lane) if name in lanes), None))
             for lane, one in self.pending.items()
         }
         for first in waits:

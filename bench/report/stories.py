@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from bench.explore.story import Ending, story
+from bench.explore.story import Ending, ending_of, story
 from bench.report.lines import Line, Span, line, one_line
 
 if TYPE_CHECKING:
@@ -42,11 +42,8 @@ def stories(
                 lines += [(), line("    gives ", said, ", as told above")]
                 lines.append(line("    again: ", Span(str(replay), "bold")))
             continue
-        processes = one.outcome.detail.get("processes")
-        ending = Ending(
-            one_line(one.outcome.text()), one.outcome.kind, grade, one_line(why), str(one.witness.get("replay") or ""),
-            [process for process in processes if isinstance(process, dict)] if isinstance(processes, list) else [],
-        )  # fmt: skip
+        replay = one.witness.get("replay")
+        ending = ending_of(one.outcome, grade=grade, why=one_line(why), replay=str(replay or ""))
         drawn = story_of(one.witness, ending, width=width, unicode=unicode, root=root)
         if drawn:
             before.add(name)

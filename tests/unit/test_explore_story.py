@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from bench.explore.schedule import witness
 from bench.explore.steps import KINDS, Plan, killing
-from bench.explore.story import Ending, Told, deed, difference, story, waiting
+from bench.explore.story import Ending, Told, deed, difference, ending_of, holders, story, waiting
+from bench.outcomes import Outcome
+from bench.values import Json
 from tests.unit.explore_fake import Machine, account, adds, crossed
 
 
@@ -115,6 +117,52 @@ def test_parts_are_told_apart() -> None:
     steps = [Told(0, "read", "a", 0, "", ""), Told(1, "write", "a", 1, "", ""), Told(0, "write", "a", 0, "", "")]
     assert difference(steps, []) == {}
     assert deed("read", "counts", 2, "7") == "reads counts[2]: 7"
+
+
+def test_what_has_no_room_in_its_column_goes_on_below() -> None:
+    names = {"produce": 0, "consume": 1, "consume_too": 2}
+    steps = [[lane, "acquire", "the lock of condition", -1, "/p/src/conditions.py:85", ""] for lane in names.values()]
+    said = text({"lane_names": list(names), "steps": steps}, Ending("1", "value"), width=100).splitlines()
+    assert said[1].split() == ["1", "acquires", "the", "lock", "of", "conditions.py:85"]
+    assert said[2] == "       condition"
+    assert said[3].index("acquires") == said[0].index("consume")
+
+
+def test_who_waits_for_a_signal_waits_for_nobody() -> None:
+    rows = [("acquire", 0), ("release", 1), ("acquire", 0)]
+    steps = [Told(lane, kind, "turnstile", -1, "", "") for kind, lane in rows]
+    assert holders(steps) == {}
+    assert holders(steps[:1]) == {"turnstile": [0]}
+
+
+def test_who_holds_what_is_known_better_by_the_outcome() -> None:
+    found = told(crossed(), 0, 1)
+    waits: list[Json] = [{"lane": "forth", "holder": ""}, {"lane": "back", "holder": "forth"}]
+    said = text(found, ending_of(Outcome("deadlock", detail={"cycle": "", "waits": waits})))
+    assert "waits for b  " in said
+    assert "waits for a (held by forth)" in said
+    assert "a circle" not in said
+
+
+def test_what_was_raised_is_shown_without_what_does_the_exploring() -> None:
+    trace = (
+        'Traceback (most recent call last):\n  File "/x/bench/explore/resident.py", line 49, in reside\n'
+        '    method(state)\n    ^^^^^^^\n  File "/p/a.py", line 3, in first\n    self.lock.release()\n'
+        '  File "/x/bench/explore/points/locks.py", line 1, in _release\n    give()\nValueError: too many'
+    )
+    outcome = Outcome("raised", detail={"type": "ValueError", "traceback": trace, "process": "first"})
+    (process,) = ending_of(outcome).processes
+    assert process["name"] == "first"
+    assert process["stack"] == (
+        'Traceback (most recent call last):\n  File "/p/a.py", line 3, in first\n    self.lock.release()\n'
+        "ValueError: too many"
+    )
+
+
+def test_the_semaphores_of_a_condition_have_words_of_their_own() -> None:
+    assert deed("release", "a wake-up by condition") == "wakes one that waits for condition"
+    assert deed("acquire", "a wake-up by condition") == "is woken by condition"
+    assert waiting("acquire", "a wake-up by condition") == "waits for a wake-up by condition"
 
 
 def test_many_lanes_fall_back_to_a_list() -> None:
