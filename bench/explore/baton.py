@@ -77,12 +77,14 @@ class Runtime:
     """The runtime of one lane; to be used by the one that has the baton only.
 
     `detail` tells whether each step shall leave the text of the value it saw; `tell` is called where the lane waits and
-    is to say where; `abandoning` tells that the lane is on its way out of a schedule that was given up.
+    is to say where; `abandoning` tells that the lane is on its way out of a schedule that was given up; `schedule`
+    counts those that this lane took part in; `reap` is called with a lane whose process is about to end, and is to
+    wait until it has.
     """
 
     __slots__ = (
         "_after", "_ask", "_feeds", "_looked", "_read_at", "_semaphore", "_slot", "_until", "abandoning", "bit",
-        "board", "detail", "lane", "names", "numbers", "places", "plan", "tell",
+        "board", "detail", "lane", "names", "numbers", "places", "plan", "reap", "schedule", "tell",
     )  # fmt: skip
 
     def __init__(self, board: at.Board, lane: int) -> None:
@@ -92,6 +94,8 @@ class Runtime:
         know(self.names)
         self.places = self.names.places
         self.tell: Callable[[], None] | None = None
+        self.reap: Callable[[int], None] | None = None
+        self.schedule = 0
         self._feeds: dict[int, Callable[[], None]] = {}
         self._read_at: dict[int, int] = {}
         self._looked: dict[int, object] = {}
@@ -102,6 +106,7 @@ class Runtime:
 
     def fresh(self) -> None:
         """Forget what belongs to the schedule before."""
+        self.schedule += 1
         self.detail = bool(self.numbers[at.DETAIL])
         self.abandoning = False
         self._after = self._until = 0
@@ -239,6 +244,9 @@ class Runtime:
             return False
         if kind == at.FEED:
             self._feed(command >> 8)
+        if kind == at.REAP and self.reap is not None:
+            with _Raw():
+                self.reap(command >> 8)
         return self._go_on(ask)
 
     def _go_on(self, ask: Callable[[], bool] | None) -> bool:
@@ -334,6 +342,16 @@ class Runtime:
             self._start_next()
         else:
             self._go_on(None)
+
+    def end(self, parent: int) -> None:
+        """Be through, in a process that is about to end: who started it goes on when it really has ended."""
+        _control(None)
+        numbers = self.numbers
+        if self.abandoning or not numbers[at.PRESENT] >> parent & 1:
+            self.leave()
+        else:
+            numbers[at.PRESENT] &= ~self.bit
+            self._wake(parent, at.REAP | self.lane << 8)
 
     # Objects.
 
@@ -520,10 +538,18 @@ def current() -> Runtime | None:
 
 
 def enter(lane: int) -> Runtime:
-    """Become a lane that `new_lane` has announced, in a process that was just started, and wait for the baton."""
+    """Become a lane that `new_lane` has announced, in a process that was just started, and wait for the baton.
+
+    Raises:
+        Abandoned: the schedule was given up meanwhile; this lane is through, and its process should end.
+    """
     inherited = names
     board = inherited.board if inherited is not None else at.Board(os.environ[at.VARIABLE])
     runtime = Runtime(board, lane)
-    runtime._await()
+    try:
+        runtime._await()
+    except Abandoned:
+        runtime.leave()
+        raise
     _control(runtime)
     return runtime

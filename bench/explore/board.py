@@ -128,7 +128,7 @@ DONE, STUCK, OVER_LIMIT, ALL_ASLEEP, DIVERGED, DIED, OUT_OF_CONTROL = range(1, 8
 POLICIES = ("on", "random", "pct")
 
 # Commands.
-GO, BEGIN, ABANDON, FEED, PROBE, QUIT, TELL = range(7)
+GO, BEGIN, ABANDON, FEED, PROBE, QUIT, TELL, REAP = range(8)
 
 NEVER = MOST_OBJECTS - 1
 """The number of an object whose counter stays 0: what a lane wants that waits for a time alone."""

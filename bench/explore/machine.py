@@ -144,7 +144,7 @@ class Machine:
         numbers = self.numbers
         numbers[at.ODD] |= at.GIVEN_UP
         for lane in range(at.MOST_LANES):
-            if numbers[at.PRESENT] >> lane & 1:
+            if (numbers[at.PRESENT] & ~numbers[at.FEEDERS]) >> lane & 1:  # a feeder has no process of its own
                 numbers[LANES + lane * LANE + COMMAND] = at.ABANDON
                 self.board.semaphore(lane).release()
                 if not self._answered(_OUT_S):

@@ -30,9 +30,9 @@ KINDS = (
 """The kinds of operations, by number in shared memory. `try` is an acquire that does not block; `look` and `change` are
 those on files; `lock` and `unlock` are locks on files; `line` is a step of code that no object guards."""
 
-READS = frozenset({"read", "poll", "look", "alive", "join", "begin"})
+READS = frozenset({"read", "poll", "look", "alive", "join", "begin", "time"})
 """Kinds that change nothing: two of them on one object can change places. A join sees an end, a process's begin that it
-was started (the `start` has the same object); neither changes anything."""
+was started (the `start` has the same object), a look at the clock the time; none of them changes anything."""
 
 OWN = frozenset({"sleep", "time"})
 """Kinds that concern nobody else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def install() -> None:
     """Hang all points into this process; they do nothing where it is not controlled."""
-    from bench.explore.points import clock, files, locks, pipes, queues, shared, threads, values
+    from bench.explore.points import clock, files, locks, pipes, processes, queues, shared, threads, values
 
-    for module in (locks, values, pipes, queues, files, clock, shared, threads):
+    for module in (locks, values, pipes, queues, files, clock, processes, shared, threads):
         module.install()
