@@ -86,7 +86,7 @@ def _claims(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
     for shape, held in ranked[:CLAIMS]:
         at = "" if len(ranked) == 1 else f"  {where(held.keys(), places)}"
         said = set(held.values())
-        yield line("      shown for ", one_line(said.pop() if len(said) == 1 else shape, width), at)
+        yield line("      ", one_line(said.pop() if len(said) == 1 else shape, width), at)
     if len(ranked) > CLAIMS:
         yield line(f"      {counted(len(ranked) - CLAIMS, 'more claim')} in other cells")
 
@@ -94,4 +94,6 @@ def _claims(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
 def _claim(judged: Judged) -> str:
     figures = judged.observation.extra.get("explore")
     claim = figures.get("claim") if isinstance(figures, dict) else None
-    return str(claim or f"{counted(judged.observation.samples, 'schedule')}, and nothing is claimed of the others")
+    if claim:
+        return f"shown for {claim}"
+    return f"{counted(judged.observation.samples, 'schedule')} ran, and nothing is shown of others"

@@ -14,9 +14,10 @@ from bench.report.places import HOST, where
 from bench.report.rates import rates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bench.observation import Mode
+    from bench.outcomes import Grade
     from bench.record import CellStatus
     from bench.report.findings import Distribution, Finding, Note, Spread
     from bench.report.loaded import RunRecords
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 TOP = 5
 """Values of a distribution that are named; how many more there are is said."""
+
+STORY: Mapping[Grade, int] = {"acceptable": 0, "interesting": 12, "forbidden": 60}
+"""Steps up to which the interleaving that leads to a finding is told."""
 
 _NAMES: dict[CellStatus, str] = {
     "pass": "passed",
@@ -77,9 +81,27 @@ def _finding(one: Finding, run: RunRecords, width: int) -> list[Line]:
         line("  ", Span(one.target, "bold")),
         *(_spread(one, one.distribution, width) if one.distribution else _outcome(one, width)),
         *_spreads(one),
+        *(story := _story(one, width)),
         *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" or kept else []),
-        *([line("      witness: ", text)] if one.grade == "forbidden" and (text := _witness(one, width)) else []),
+        *(
+            [line("      witness: ", text)]
+            if one.grade == "forbidden" and (text := _witness(one, width)) and not story
+            else []
+        ),
     ]
+
+
+def _story(one: Finding, width: int) -> list[Line]:
+    """Tell the interleaving that leads to it, where it is known and a person would follow it."""
+    steps = one.first.tally.witness.get("steps")
+    if one.first.mode != "explore" or not isinstance(steps, list) or len(steps) > STORY[one.grade]:
+        return []
+    from bench.explore.story import ending_of
+    from bench.report.stories import story_of
+
+    ending = ending_of(one.first.tally.outcome)
+    told = story_of(one.first.tally.witness, ending, width=width - 4, unicode=False)
+    return [line(), *(line("    ", *row) for row in told), line()] if told else []
 
 
 def _spreads(one: Finding) -> Iterator[Line]:

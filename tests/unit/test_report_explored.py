@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bench.record import Judged
+    from bench.values import Json
 
 PLACES = ("py312-fork-cpu1", "py312-fork-cpu2", "py314-fork-cpu1")
 
@@ -89,3 +90,26 @@ def test_the_line_that_replays_stands_with_what_was_found() -> None:
 
 def test_without_exploration_nothing_is_said() -> None:
     assert explored(run_of(*cells({PLACES[0]: [observed(PLACES[0], "m:f", [{200: 1}])]}))) == []
+
+
+WITNESS: dict[str, Json] = {
+    "lane_names": ["deposit", "withdraw"], "lanes": [1, 0, 0, 1], "preempted": [1], "preemptions": 1, "depth": 2,
+    "steps": [
+        [1, "read", "balance", -1, "account.py:99", "200"], [0, "read", "balance", -1, "account.py:95", "200"],
+        [0, "write", "balance", -1, "account.py:95", "201"], [1, "write", "balance", -1, "account.py:99", "199"],
+    ],
+}  # fmt: skip
+
+
+def test_the_interleaving_is_told_where_a_person_would_follow_it() -> None:
+    judged = explored_as(PLACES[0], {199: 1, 200: 3}, "all 4 interleavings", target="m:Locked")
+    outcomes = tuple(replace(one, witness=WITNESS) for one in judged.observation.outcomes)
+    run = run_of(*cells({PLACES[0]: [replace(judged, observation=replace(judged.observation, outcomes=outcomes))]}))
+    text = plain(findings_text(run))
+    assert "reads balance: 200" in text
+    assert "gives 199" in text
+    assert "witness: " not in text
+    endless = {**WITNESS, "steps": [WITNESS["steps"][0]] * 61}  # type: ignore[index]  # a list, see above
+    outcomes = tuple(replace(one, witness=endless) for one in outcomes)
+    run = run_of(*cells({PLACES[0]: [replace(judged, observation=replace(judged.observation, outcomes=outcomes))]}))
+    assert "reads balance" not in plain(findings_text(run))
