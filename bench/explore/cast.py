@@ -10,9 +10,9 @@ from multiprocessing import connection
 from bench.explore import baton
 from bench.explore.board import COORDINATOR, MOST_LANES, NAMES, Board
 from bench.explore.naming import Names
-from bench.explore.points import locks
+from bench.explore.points import locks, pipes
 from bench.explore.resident import Seat, reside
-from bench.process.restoring import Restorer, Unshown, Watch
+from bench.process.restoring import Restorer, Unshown, Watch, survey
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
@@ -59,6 +59,7 @@ class Cast:
         self.watch = Watch([self.state]) if self.restorer is not None else None
         self._semaphores = [(lock, lock._semlock._get_value) for lock in locks.known]
         self._values = [get() for _, get in self._semaphores]
+        self._readers = [] if self.restorer is None else [number for _, number in survey(self.state).readers]
 
     def _restorer(self) -> Restorer | None:
         if not self.why_rebuilt:
@@ -127,6 +128,7 @@ class Cast:
                 if get() != value:
                     locks.set_value(lock, value)
             locks.forget_holding()
+        pipes.drain(self._readers)
         if self.watch is not None:
             self.watch.undo()
         return not self.restorer.restore()
@@ -187,8 +189,10 @@ def _label_item(name: str, item: Any, found: dict[int, str], deep: int) -> None:
 
 
 _OWN = {"_obj": "{}", "_lock": "the lock of {}", "_flag": "{}", "_cond": "the condition of {}",
-        "_wait_semaphore": "being woken by {}", "_woken_count": "the woken of {}",
-        "_sleeping_count": "the sleepers of {}"}  # fmt: skip
+        "_wait_semaphore": "a wake-up by {}", "_woken_count": "the woken of {}",
+        "_sleeping_count": "the sleepers of {}", "_reader": "{}", "_rlock": "the lock on getting from {}",
+        "_wlock": "the lock on putting into {}", "_sem": "the room in {}",
+        "_unfinished_tasks": "the tasks of {}"}  # fmt: skip
 
 
 def _label_parts(name: str, item: Any, found: dict[int, str], deep: int) -> None:

@@ -13,9 +13,10 @@ import signal
 import sys
 import time
 
-from bench.explore.board import LANE, LANES, PRESENT, RAISED, STEPS, VARIABLE, Board
+from bench.explore.board import LANE, LANES, MOST_LANES, PRESENT, RAISED, STEPS, VARIABLE, Board
 from bench.explore.cast import Cast, NotStarted, Refused, name_lanes, pin
 from bench.explore.machine import Labels, Machine
+from bench.explore.orphans import clean_up_with_parent
 from bench.explore.resident import RETURNED
 from bench.explore.steps import Plan
 from bench.explore.strategies import make
@@ -53,6 +54,7 @@ def run(folder: str, orders: Mapping[str, Any]) -> None:
     """Explore to the end: all is seen, the time is over, or it cannot go on."""
     tell = functools.partial(journal.append, folder)
     try:
+        clean_up_with_parent(folder, os.environ[VARIABLE])
         pin()
         kind = _kind(orders)
         board = Board(os.environ[VARIABLE], create=True)
@@ -222,20 +224,19 @@ class Exploration:
     def _of_done(self, cast: Cast) -> tuple[str, bool, str]:
         numbers = self.board.numbers
         raised = [numbers[LANES + lane * LANE + RAISED] for lane in range(len(self.actors))]
-        left = cast.left()
-        spoiled = "a queue or pipe is not empty" if left is not None and left.items else ""
         if any(raised):
-            return self._of_raised(cast, raised), False, spoiled
+            return self._of_raised(cast, raised), False, ""
         try:
             value = cast.result()
         except BaseException as error:  # noqa: BLE001  # the user's
             from bench.process.instrument import describe
 
             detail = {**describe(error), "process": "result", "role": "main"}
-            return self._known(Outcome("raised", detail=detail)), False, spoiled
+            return self._known(Outcome("raised", detail=detail)), False, ""
+        left = cast.left()  # what the result has taken is not left
         if left is not None and (left.locks or left.items):
-            return self._known(Outcome("leak", detail=_leak(left))), False, spoiled
-        return self._of_value(value), False, spoiled
+            return self._known(Outcome("leak", detail=_leak(left))), False, ""
+        return self._of_value(value), False, ""
 
     def _of_value(self, value: object) -> str:
         kind = type(value)
@@ -287,8 +288,9 @@ class Exploration:
         return key
 
     def _present(self) -> list[int]:
+        """Give the lanes that are not through, and feeders that cannot feed."""
         present = self.board.numbers[PRESENT]
-        return [lane for lane in range(len(self.actors)) if present >> lane & 1]
+        return [lane for lane in range(MOST_LANES) if present >> lane & 1]
 
     def _wait_of(self, lane: int) -> dict[str, Any]:
         op = self.machine.pending()[lane]
@@ -300,13 +302,14 @@ class Exploration:
         }  # fmt: skip
 
     def _stacks(self, cast: Cast) -> list[dict[str, Any]]:
-        for lane in self._present():
+        lanes = [lane for lane in self._present() if lane < len(self.actors)]
+        for lane in lanes:
             self.machine.tell(lane)
         cast.hear()
         return [
             {"name": self.board.name(lane), "pid": cast.processes[lane].pid, "role": "process",
              "stack": cast.stacks.pop(lane, "")}
-            for lane in self._present()
+            for lane in lanes
         ]  # fmt: skip
 
     def died(self) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from typing import NamedTuple
 
 from bench.explore import baton
 from bench.explore.baton import Runtime
 from bench.explore.board import LANE, LANES, RAISED, VARIABLE, Board
+from bench.explore.orphans import die_with_parent
 from bench.explore.points import locks
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
@@ -36,6 +38,8 @@ class Seat(NamedTuple):
 def reside(seat: Seat, wire: Connection, state: Any) -> None:
     """Be an actor: play when told to; send on `wire` the pid, what was raised for the first time, and stacks."""
     lane, name, watched = seat
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
     board = baton.names.board if baton.names is not None else Board(os.environ[VARIABLE])
     runtime = Runtime(board, lane)
     runtime.tell = lambda: wire.send(("stack", _stack()))

@@ -30,12 +30,15 @@ class Gone(RuntimeError):
 
 
 class Facts:
-    """What the points of one semaphore need: its number on the board, its steps as words, whether it is recursive."""
+    """What the points of one semaphore need: its number, its steps as words, and what it is.
 
-    __slots__ = ("acquire", "attempt", "number", "read", "recursive", "release")
+    A recursive one belongs to its owner; one is held if there is one to be had.
+    """
 
-    def __init__(self, number: int, *, recursive: bool) -> None:
-        self.number, self.recursive = number, recursive
+    __slots__ = ("acquire", "attempt", "held", "number", "read", "recursive", "release")
+
+    def __init__(self, number: int, semlock: Any) -> None:
+        self.number, self.recursive, self.held = number, semlock.kind == 0, semlock.maxvalue == 1
         self.acquire, self.attempt, self.release, self.read = (
             word(kind, number) for kind in ("acquire", "try", "release", "read")
         )
@@ -48,7 +51,7 @@ def facts(lock: Any) -> Facts:
         assert baton.names is not None
         semlock = lock._semlock
         number = baton.names.object(_key(semlock), type(lock).__name__, semlock._get_value())
-        found = lock._bench_facts = Facts(number, recursive=semlock.kind == 0)
+        found = lock._bench_facts = Facts(number, semlock)
     return found
 
 
@@ -64,7 +67,7 @@ def _made(init: Any) -> Any:
         known.add(self)
         if baton.names is not None:
             number = baton.names.made(_key(self._semlock), type(self).__name__, value)
-            self._bench_facts = Facts(number, recursive=self._semlock.kind == 0)
+            self._bench_facts = Facts(number, self._semlock)
 
     return made
 
@@ -105,7 +108,8 @@ def _take(self: Any, semlock: Any, runtime: Runtime, fact: Facts, *, attempt: bo
     got: bool = semlock.acquire(False)
     if got:
         number, numbers, lane = fact.number, runtime.numbers, runtime.lane
-        numbers[HOLDERS + number] = lane
+        if fact.held:
+            numbers[HOLDERS + number] = lane
         if fact.recursive:
             numbers[OWNERS + number] = lane
         runtime.set_counter(number, numbers[COUNTERS + number] - 1)
@@ -366,7 +370,7 @@ def set_value(lock: Any, wanted: int) -> None:
     semlock = lock._semlock
     if (view := _views.get(semlock.handle)) is None:
         # The same semaphore, seen as one that anybody may release. It is never let go of: it would close the other's.
-        view = _views[semlock.handle] = type(semlock)._rebuild(semlock.handle, 1, 1 << 30, None)
+        view = _views[semlock.handle] = type(semlock)._rebuild(semlock.handle, 1, semlock.SEM_VALUE_MAX, None)
     while view._get_value() < wanted:
         view.release()
     while view._get_value() > wanted:

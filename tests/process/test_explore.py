@@ -1,0 +1,339 @@
+"""Mode explore on real processes, under every start method."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import UsageError
+from bench.explore.observing import Progress, observe
+from bench.observation import Observation
+from bench.outcomes import METHODS, Conditions
+from bench.process import tree
+from bench.targets import Found, find
+from bench.verdict import judge
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc"),
+]
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+
+
+def named(name: str, file: str = "interleavings") -> Found:
+    (found,) = find([f"bench.demos.account:{name}" if name.startswith("Account") else f"{FIXTURES / file}.py::{name}"])
+    return found
+
+
+def explored(
+    name: str, method: str = "fork", strategy: str = "dfs", file: str = "interleavings", **more: Any
+) -> Observation:
+    return observe(named(name, file), method=method, strategy=strategy, seed=1, **{"seconds": 20.0, **more})
+
+
+def figures(observation: Observation) -> dict[str, Any]:
+    found: Any = observation.extra["explore"]
+    return dict(found)
+
+
+def values(observation: Observation) -> set[Any]:
+    return {one.outcome.value for one in observation.outcomes if one.outcome.kind == "value"}
+
+
+def kinds(observation: Observation) -> set[str]:
+    return {one.outcome.kind for one in observation.outcomes}
+
+
+def verdict(name: str, observation: Observation, method: str = "fork", file: str = "interleavings") -> str:
+    return judge(named(name, file).program.expectations, observation, Conditions(method, VERSION, 1)).status
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder for temporary files; nothing may be left in it, nor any process or semaphore."""
+    parent = Path(tempfile.mkdtemp(prefix="ex", dir="/tmp"))
+    folders: list[str] = []
+    make = tempfile.mkdtemp
+
+    def made(*args: Any, **kwargs: Any) -> str:
+        folders.append(make(*args, **kwargs))
+        return folders[-1]
+
+    monkeypatch.setenv("TMPDIR", str(parent))
+    monkeypatch.setattr(tempfile, "tempdir", str(parent))
+    monkeypatch.setattr(tempfile, "mkdtemp", made)
+    yield parent
+    assert not [p for p in tree.processes() if "BENCH_SAMPLE" in tree.environment(p.pid) and _is_ours(p)]
+    assert not [name for one in folders for name in semaphores_of(Path(one))]
+    parent.rmdir()  # which it can be if it is empty
+
+
+def semaphores_of(folder: Path) -> list[str]:
+    return [name for name in os.listdir("/dev/shm") if name.startswith(f"sem.{folder.name}-")]
+
+
+def _is_ours(proc: tree.Proc) -> bool:
+    seen = proc
+    while (parent := tree.read(seen.ppid)) is not None and parent.pid > 1:
+        if parent.pid == os.getpid():
+            return True
+        seen = parent
+    return False
+
+
+# Counted by hand: n actors of k steps each, none of which can wait, have (n k)! / k!^n interleavings.
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("name", "actors", "steps"),
+    [("TwoOfOne", 2, 1), ("TwoOfTwo", 2, 2), ("TwoOfThree", 2, 3), ("TwoOfFour", 2, 4),
+     ("ThreeOfOne", 3, 1), ("ThreeOfTwo", 3, 2)],
+)  # fmt: skip
+def test_depth_first_search_goes_through_as_many_interleavings_as_there_are(
+    name: str, actors: int, steps: int, method: str
+) -> None:
+    seen = explored(name, method)
+    there_are = math.factorial(actors * steps) // math.factorial(steps) ** actors
+    assert seen.samples == there_are
+    assert figures(seen)["complete"] is True
+    assert figures(seen)["claim"] == f"all {there_are} interleavings"
+    # The last write counts: of each actor in the same number of them.
+    assert {one.outcome.value: one.count for one in seen.outcomes} == dict.fromkeys(
+        range(1, actors + 1), there_are // actors
+    )
+    assert not seen.limits
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_unprotected_account_gives_its_three_balances_every_time(method: str) -> None:
+    seen = explored("AccountWithoutLock", method)
+    assert {one.outcome.value: one.count for one in seen.outcomes} == {200: 2, 199: 2, 201: 2}
+    assert verdict("AccountWithoutLock", seen, method) == "pass"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_account_under_a_lock_has_one_balance_in_every_interleaving(method: str) -> None:
+    seen = explored("AccountWithLock", method)
+    assert [one.outcome.value for one in seen.outcomes] == [200]
+    assert figures(seen)["complete"] is True
+    assert seen.samples >= 2  # either may come first
+    assert verdict("AccountWithLock", seen, method) == "pass"
+
+
+@pytest.mark.parametrize("strategy", ["dpor", "portfolio"])
+def test_the_account_under_a_lock_is_decided_in_at_most_four_schedules(strategy: str) -> None:
+    seen = explored("AccountWithLock", strategy=strategy)
+    assert figures(seen)["complete"] is True
+    assert seen.samples <= (4 if strategy == "dpor" else seen.samples)
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "portfolio"])
+@pytest.mark.parametrize("name", ["ReadsAndWrites", "UnderItsOwnLock", "TriesAndTimeouts", "Crossed", "OnlyOneOrder"])
+def test_strategies_agree_on_the_outcomes(name: str, strategy: str) -> None:
+    exhaustive = {one.outcome.key for one in explored(name).outcomes}
+    assert {one.outcome.key for one in explored(name, strategy=strategy).outcomes} == exhaustive
+
+
+@pytest.mark.parametrize("strategy", ["pct", "random"])
+def test_random_strategies_find_the_lost_update_too(strategy: str) -> None:
+    # Each of six interleavings comes with at least 1/16 (random), so that 200 miss one with less than 1e-5.
+    seen = explored("ReadsAndWrites", strategy=strategy, schedules=200, seconds=None)
+    assert values(seen) == {1, 2}
+    assert seen.samples == 200
+    again = explored("ReadsAndWrites", strategy=strategy, schedules=200, seconds=None)
+    assert [one.count for one in again.outcomes] == [one.count for one in seen.outcomes]
+
+
+def test_with_no_preemptions_only_whole_actors_follow_each_other() -> None:
+    assert values(explored("ReadsAndWrites", preemptions=0)) == {2}
+    assert values(explored("ReadsAndWrites", preemptions=1)) == {1, 2}
+
+
+# Findings.
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_deadlock_says_who_waits_for_what_held_by_whom_and_where(method: str) -> None:
+    seen = explored("Crossed", method)
+    (deadlock,) = [one for one in seen.outcomes if one.outcome.kind == "deadlock"]
+    assert deadlock.outcome.text() == "deadlock: forth waits for b, held by back; back waits for a, held by forth"
+    processes: Any = deadlock.outcome.detail["processes"]
+    assert {one["name"] for one in processes} == {"forth", "back"}
+    assert all("interleavings.py" in one["stack"] for one in processes)
+    assert verdict("Crossed", seen, method) == "pass"
+
+
+def test_a_witness_is_short_and_tells_each_step() -> None:
+    seen = explored("AccountWithoutLock")
+    witness: Any = next(one for one in seen.outcomes if one.outcome.value == 201).witness
+    assert witness["preemptions"] == 1
+    assert witness["lane_names"] == ["deposit", "withdraw"]
+    told = [(lane, op, label, saw) for lane, op, label, _, _, saw in witness["steps"]]
+    assert len(told) == 4
+    assert sorted(told) == [
+        (0, "read", "balance", "200"), (0, "write", "balance", "201"),
+        (1, "read", "balance", "200"), (1, "write", "balance", "199"),
+    ]  # fmt: skip
+    assert told[-1] == (0, "write", "balance", "201")
+    assert all(at.startswith("bench/demos/account.py:") or ":" in at for _, _, _, _, at, _ in witness["steps"])
+
+
+def test_a_lock_that_is_taken_twice_is_a_deadlock_with_itself() -> None:
+    (outcome,) = explored("LockedTwice").outcomes
+    assert outcome.outcome.text() == "deadlock: twice waits for lock, held by twice"
+
+
+def test_a_value_under_its_own_lock_has_four_steps_each() -> None:
+    seen = explored("UnderItsOwnLock")
+    assert values(seen) == {2}
+    witness: Any = seen.outcomes[0].witness
+    assert [op for _, op, *_ in witness["steps"]] == ["acquire", "read", "write", "release"] * 2
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor", "random"])
+def test_who_waits_busily_lets_the_others_go_first(strategy: str) -> None:
+    seen = explored("BusyWaiting", strategy=strategy, schedules=500)
+    assert values(seen) == {1}
+    assert kinds(seen) == {"value"}
+    assert figures(seen)["steps"] / seen.samples < 12
+
+
+def test_a_livelock_is_a_hang() -> None:
+    seen = explored("Livelock")
+    assert kinds(seen) == {"hang"}
+    assert seen.outcomes[0].outcome.detail["phase"] == "livelock"
+    assert verdict("Livelock", seen) == "pass"
+
+
+def test_timeouts_pass_in_virtual_time() -> None:
+    begun = time.monotonic()
+    seen = explored("TimedOut")
+    assert values(seen) == {"timed out"}
+    assert time.monotonic() - begun < 20
+
+
+def test_a_barrier_lets_all_through_together() -> None:
+    seen = explored("MeetsAtBarrier", strategy="dpor", seconds=5)
+    assert values(seen) == {3}
+    assert kinds(seen) == {"value"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("name", "text"), [("EndsItself", "exit status 3"), ("KillsItself", "SIGKILL")])
+def test_a_process_that_ends_without_a_word_is_a_crash(name: str, text: str, method: str) -> None:
+    seen = explored(name, method)
+    assert kinds(seen) == {"value", "crash"}
+    crash = next(one.outcome for one in seen.outcomes if one.outcome.kind == "crash")
+    assert crash.text() == f"crash: ends ended with {text}"
+    assert figures(seen)["complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("Raises", "raised"), ("LockHeld", "leak"), ("SetsAttributes", "value"), ("ResultRaises", "raised"),
+     ("StateRaises", "raised"), ("ResultHangs", "hang")],
+)  # fmt: skip
+def test_each_kind_of_outcome_is_what_it_is_under_stress(name: str, kind: str) -> None:
+    seen = explored(name, file="scenarios")
+    assert kind in kinds(seen)
+    assert verdict(name, seen, file="scenarios") in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
+
+
+def test_what_an_actor_raised_is_told_with_its_name_and_place() -> None:
+    raised = next(one.outcome for one in explored("OnlyOneOrder").outcomes if one.outcome.kind == "raised")
+    assert (raised.detail["process"], raised.detail["role"]) == ("looks", "child")
+    assert "interleavings.py" in str(raised.detail["where"])
+
+
+# What cannot be said, and what cannot be run.
+
+
+def test_a_process_that_never_comes_to_a_point_leaves_the_verdict_open() -> None:
+    seen = explored("RunsOn", deadline_s=0.5)
+    assert "computes waits in computes at interleavings.py" in seen.limits[0]
+    assert verdict("RunsOn", seen) == "unknown"
+
+
+def test_without_a_point_nothing_is_said() -> None:
+    seen = explored("SharesNothing")
+    assert seen.limits == ("no scheduling points: the actors share nothing that is seen",)
+    assert verdict("SharesNothing", seen) == "unknown"
+
+
+def test_an_actor_that_returns_something_is_refused() -> None:
+    with pytest.raises(UsageError, match="its actor one returns something"):
+        explored("ReturnsSomething", file="scenarios")
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_state_that_cannot_be_sent_is_refused(method: str) -> None:
+    with pytest.raises(UsageError, match="NotSent: its state cannot be sent to a process: TypeError"):
+        explored("NotSent", method, file="scenarios")
+
+
+# Ends.
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_exploration_ends_in_time_and_tells_how_far_it_is(method: str) -> None:
+    told: list[Progress] = []
+    begun = time.monotonic()
+    seen = explored("Endless", method, seconds=0.5, on_progress=told.append)
+    assert time.monotonic() - begun < 20
+    assert figures(seen)["complete"] is False
+    assert told
+    assert seen.samples >= told[-1].samples > 10
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_an_exploration_whose_starter_is_interrupted_or_killed(
+    number: int, method: str, folder: Path
+) -> None:
+    code = (
+        "from bench.explore.observing import observe\nfrom bench.targets import find\n"
+        f"(found,) = find(['{FIXTURES}/interleavings.py::Endless'])\n"
+        "going = lambda _: print('going', flush=True)\n"
+        f"observe(found, method={method!r}, strategy='dfs', seconds=60, on_progress=going)"
+    )
+    command = [sys.executable, "-c", code]
+    starter = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert starter.stdout is not None
+    with starter, starter.stdout:
+        assert starter.stdout.readline() == "going\n"
+        group = [p for p in tree.processes() if "BENCH_SAMPLE" in tree.environment(p.pid) and _is_ours(p)]
+        assert len(group) >= 3  # the main process and two actors
+        (inner,) = folder.iterdir()
+        assert semaphores_of(inner)
+        starter.send_signal(number)
+        starter.wait()
+    deadline = time.monotonic() + 10
+    while [p for p in group if tree.read(p.pid)] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [p for p in group if tree.read(p.pid)]
+    assert not semaphores_of(inner)
+    assert not inner.exists()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_left_of_an_exploration_whose_main_process_is_killed(method: str) -> None:
+    def kill(_: Progress) -> None:
+        mains = [p for p in tree.processes() if "explore/group.py" in p.command and p.ppid == os.getpid()]
+        for main in mains:
+            tree.send(main, signal.SIGKILL)
+
+    seen = explored("Endless", method, on_progress=kill)
+    assert "crash" in kinds(seen)
