@@ -19,6 +19,7 @@ import stat
 import sys
 import termios
 from multiprocessing import connection
+from typing import NamedTuple
 
 from bench.explore import baton
 from bench.explore.board import MOST_LANES, PRESENT
@@ -51,6 +52,12 @@ sentinels: dict[int, int] = {}
 _NAME = "\0forkbench-pipe-"
 _sockets: dict[int, tuple[str, int]] = {}
 _named = 0
+
+
+class Facts(NamedTuple):
+    """What is known of a pipe where it was made."""
+
+    number: int
 
 
 class _Message:
@@ -271,6 +278,13 @@ def receive_now(runtime: Any, end: Any) -> bytes:
     return data
 
 
+def drain(descriptors: Iterable[int]) -> None:
+    """Take out of pipes what is left in them."""
+    for descriptor in descriptors:
+        while readable(descriptor) and _read(descriptor, 1 << 16):
+            pass
+
+
 def _poll(self: Any, timeout: float | None) -> bool:
     if baton.active is None:
         return bool(_real_polled(self, timeout))
@@ -371,7 +385,8 @@ def pipe(duplex: bool = True) -> Any:
         _name(one.fileno(), other.fileno())
     if baton.names is not None:
         maker = sys._getframe(1).f_globals.get("__name__")
-        baton.names.made(key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe")
+        number = baton.names.made(key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe")
+        one._bench_facts = other._bench_facts = Facts(number)
     return one, other
 
 

@@ -48,7 +48,7 @@ def install() -> None:
     """Have processes arrive at points."""
     kind: Any = process.BaseProcess
     kind.__init__, kind.start, kind._bootstrap = _made, _started, _bootstrapped
-    os._exit = _exit  # type: ignore[assignment]  # it does not return, either
+    os._exit = _exit
 
 
 # In the process that starts another.
@@ -60,7 +60,7 @@ def _made(self: Any, *args: Any, **keywords: Any) -> None:
     runtime = baton.active
     if runtime is not None and runtime.schedule != _counted:
         _counted = runtime.schedule
-        process._process_counter = itertools.count(1)
+        vars(process)["_process_counter"] = itertools.count(1)
     _init(self, *args, **keywords)
 
 

@@ -160,9 +160,9 @@ class Feeder:
         """Have a lane in this schedule. What an earlier one left is gone, as its pipe was emptied, too."""
         if self._runtime is None:
             self.channel = runtime.object(pipes.key_of(self._writer.fileno()), "queue")
-            name = _name(runtime, self.channel)
-            self.more = runtime.object(f"{name}: more", name)
-            self.done = runtime.object(f"{name}: done", name)
+            name, label = _name(runtime, self.channel), runtime.board.object_label(self.channel)
+            self.more = runtime.object(f"{name}: more", label)
+            self.done = runtime.object(f"{name}: done", label)
             self._runtime, self._key, self._lane = runtime, name, runtime.names.lane(name)
         if not runtime.numbers[at.FEEDERS] >> self._lane & 1:
             self._buffer.clear()
