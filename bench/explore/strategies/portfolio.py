@@ -5,8 +5,8 @@
    at most 2 preemptions" is a claim that stands. Where a bound leaves nothing out, everything was run.
 3. The reduction again, from where it was; then it, priorities at random and random walks in turn, for what is large.
 
-With a bound on preemptions asked for there is the depth-first search alone; where processes are to be killed as well,
-it is followed by one without a bound, for the others kill nobody.
+Where a bound on preemptions is asked for there is the depth-first search within it, alone. Where processes are to be
+killed there are the depth-first searches, in the end one without a bound: the others kill nobody.
 """
 
 from __future__ import annotations
