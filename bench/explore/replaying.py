@@ -281,8 +281,8 @@ class _Following:
         return found
 
     def unknown(self, came: Anchor) -> bool:
-        """Tell whether a step is one that the file does not have from here on."""
-        return all(came.like != other.like for other in self.anchors[self.at :])
+        """Tell whether a step is one that the file does not have from here on, on whatever line."""
+        return all(came.like[:-1] != other.like[:-1] for other in self.anchors[self.at :])
 
     def diverge(self, anchor: Anchor, came: str) -> bool:
         self.divergence = Divergence(self.at + 1, said(anchor), came)
