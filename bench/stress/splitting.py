@@ -36,6 +36,7 @@ _give_way = getattr(os, "sched_yield", _sleep_briefly)
 class Splitter:
     """Traces this thread from `begin` to `end`, and gives way at operations that the seed chooses.
 
+    From Python 3.12 on the operations of a function are heard of from its second call on.
     A trace function that is there already, such as a debugger's or that of a coverage tool, is left alone.
     """
 

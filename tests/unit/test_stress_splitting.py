@@ -32,15 +32,16 @@ def sample(steps: int = 200) -> None:
 
 def test_it_gives_way_within_a_sample_where_the_seed_says(ways: list[int]) -> None:
     runs = []
-    for seed in (1, 1, 2):
+    for seed in (0, 1, 1, 2):
         splitter = Splitter(seed, 0)
         splitter.begin()
         sample()
         splitter.end()
         runs.append(ways[:])
         ways.clear()
-    assert runs[0] == runs[1] != runs[2]
-    assert len(set(runs[0])) > 10
+    _, first, again, other = runs  # of a function's first call, Python 3.12 and later tell no operations
+    assert first == again != other
+    assert len(set(first)) > 10
     sample()
     assert ways == []
 
