@@ -61,8 +61,13 @@ def sampling_options(function: F) -> F:
     """Add the options that say how long a target is sampled."""
     for option in (
         click.option("--deadline", "deadline_s", type=SECONDS, metavar="S", help="How long one sample may take."),
-        click.option("--samples", type=click.IntRange(1), metavar="N", help="Samples of each target."),
-        click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target."),
+        click.option(
+            "--samples",
+            type=click.IntRange(1),
+            metavar="N",
+            help="Samples of each target; of several modes, in repeat.",
+        ),
+        click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target, in each mode."),
     ):
         function = option(function)
     return function
