@@ -172,7 +172,8 @@ class Exploration:
         cast, machine = self.ready(), self.machine
         end = machine.run(plan)
         key, killed, spoiled = self._outcome(cast, end)
-        trace = machine.trace(plan, end, key)
+        # After a process has died nobody runs on: to a strategy that is as if nobody could.
+        trace = machine.trace(plan, "stuck" if end == "died" else end, key)
         if self.counting:
             self.schedules += 1
         if trace.outcome:
@@ -181,6 +182,8 @@ class Exploration:
             self.asleep += 1
         if end not in ("done", "died") and not machine.give_up():
             spoiled = spoiled or "a process did not come out of a schedule that was given up"
+        if machine.spoiled():
+            spoiled = "an actor closed what the state has open"
         if killed or end == "died":
             spoiled = "a process of it died"
         if not cast.put_back(spoiled=bool(spoiled)):

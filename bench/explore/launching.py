@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.explore.board import MOST_STEPS, VARIABLE, remove_semaphores
+from bench.explore.board import MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
 from bench.outcomes import Outcome
 from bench.process import journal, stacks, tree
 from bench.process.folders import environment, sample_folder
@@ -159,9 +159,6 @@ class _Watcher:
     def hear_running(self, **_: Any) -> None:
         self.running = True
 
-    def hear_started(self, child: int, name: str, **_: Any) -> None:
-        self.names[child] = name
-
     def hear_outcome(self, number: int, kind: Any, value: Json, detail: dict[str, Json]) -> None:
         outcome = Outcome(kind, value, detail)
         self.keys[number] = outcome.key
@@ -218,6 +215,7 @@ class _Watcher:
         """Say where everybody is when nothing moves: in the result, which is a hang, or where nobody sees it."""
         members = [proc for proc in tree.find(f"{journal.VARIABLE}={self.folder}", self.main.pid)
                    if proc.role == "process"]  # fmt: skip
+        self.read_names()
         asked = stacks.ask(members)
         for event in self.reader.new():
             self.hear(event)
@@ -237,6 +235,14 @@ class _Watcher:
             where = "; ".join(f"{self.names.get(one.pid, 'a process')} {waits_at(one.stack)}" for one in busy or asked)
             self.seen.stuck = f"nothing moved for {deadline_s:g} s: {where or 'the processes were not there yet'}"
         self.over = True
+
+    def read_names(self) -> None:
+        """Read from the board which process is which lane's."""
+        with contextlib.suppress(OSError):
+            board = Board(str(self.folder / "board"))
+            for lane in range(board.numbers[NAMES]):
+                self.names[board.numbers[PIDS + lane]] = board.name(lane)
+            board.close()
 
     def stack(self, one: stacks.Stack) -> Json:
         return {

@@ -33,6 +33,13 @@ def clean_up_with_parent(folder: str, board: str) -> None:
     """Have the main process of an exploration end, and remove what is its own, when its starter has gone."""
 
     def gone(*_: Any) -> None:
+        from bench.process import journal, tree
+
+        def members() -> list[tree.Proc]:  # the tracker ends when it has removed what the others left
+            found = tree.find(f"{journal.VARIABLE}={folder}")
+            return [proc for proc in found if proc.role != "resource tracker"]
+
+        tree.kill_all(members)
         remove_semaphores(board)
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)

@@ -1,0 +1,310 @@
+"""The board of an exploration, and who is decided to be next on it, without any process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.explore import board as at
+from bench.explore.baton import Runtime
+from bench.explore.board import Board, op_of, placed, word, words_dependent
+from bench.explore.deciding import ASK, OVER, decide
+from bench.explore.machine import _common
+from bench.explore.naming import Names
+from bench.explore.steps import ANYTHING, KINDS, WHOLE, Op, dependent, killing
+
+numbers_of_objects = st.sampled_from([ANYTHING, 0, 1, 2, at.MOST_OBJECTS - 2])
+ops = st.builds(
+    Op,
+    st.sampled_from(KINDS), numbers_of_objects, st.sampled_from([WHOLE, 0, 1, (1 << 30) - 2]),
+    st.integers(0, at.MOST_PLACES - 1), st.sampled_from([0, 1, 2]),
+)  # fmt: skip
+
+
+def packed(op: Op, lane: int = 0) -> int:
+    return word(op.kind, op.object, op.part) | placed(op.place, lane)
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Board]:
+    # The semaphores are named by the folder, which has to be nobody else's.
+    folder = tmp_path / f"bench-test-{random.getrandbits(40):x}"
+    folder.mkdir()
+    made = Board(str(folder / "board"), create=True)
+    yield made
+    at.remove_semaphores(made.path)
+    made.close()
+
+
+@given(ops, st.integers(0, at.MOST_LANES - 1))
+def test_a_step_is_the_same_after_packing_and_fits_into_a_number(op: Op, lane: int) -> None:
+    inside = packed(op, lane)
+    assert inside < 1 << 63
+    assert op_of(inside, op.wants) == op
+    assert at.lane_of(inside) == lane
+
+
+@given(ops, ops)
+def test_dependence_of_packed_steps_is_that_of_the_operations(one: Op, other: Op) -> None:
+    assert words_dependent(packed(one), one.wants, packed(other), other.wants) == dependent(one, other)
+
+
+def test_another_process_reads_what_one_wrote(board: Board) -> None:
+    other = Board(board.path)
+    mine, theirs = Names(board, 0), Names(other, 1)
+    number = mine.object("semaphore x", "lock", 1)
+    assert theirs.object("semaphore x", "another label") == number
+    assert other.object_label(number) == "lock"
+    assert other.numbers[at.COUNTERS + number] == 1
+    assert theirs.object("semaphore y", "lock") == number + 1
+    assert mine.object("semaphore y", "lock") == number + 1
+    other.close()
+
+
+def test_what_a_lane_makes_anew_keeps_its_number_under_another_key(board: Board) -> None:
+    mine, theirs = Names(board, 0), Names(board, 1)
+    first = mine.made("inode 1", "pipe", 3)
+    board.numbers[at.COUNTERS + first] = 0
+    mine.fresh()
+    theirs.object("inode 1", "pipe")
+    assert mine.made("inode 2", "pipe", 3) == first
+    assert board.numbers[at.COUNTERS + first] == 3
+    assert theirs.object("inode 2", "pipe") == first
+    assert theirs.object("inode 1", "pipe") != first
+
+
+def test_long_keys_stay_different(board: Board) -> None:
+    names = Names(board, 0)
+    assert names.object("a" * 300, "a") != names.object("b" + "a" * 299, "b")
+
+
+def test_lines_have_one_number_for_all(board: Board) -> None:
+    import sys
+
+    mine, theirs = Names(board, 0), Names(board, 3)
+    frame = sys._getframe()
+    here, there = mine.place_of(frame), theirs.place_of(frame)
+    assert (at.lane_of(here), at.lane_of(there)) == (0, 3)
+    assert op_of(here, 0).place == op_of(there, 0).place
+    assert "test_explore_board.py:" in board.place(op_of(here, 0).place)
+
+
+def test_too_many_lanes_are_said(board: Board) -> None:
+    names = Names(board, 0)
+    for lane in range(at.MOST_LANES):
+        assert names.lane(f"lane {lane}") == lane
+    assert names.lane("lane 3") == 3
+    with pytest.raises(RuntimeError, match="at most 32"):
+        names.lane("one more")
+    assert board.uncontrolled() == ["more than 32 processes and feeders"]
+
+
+def test_what_cannot_be_controlled_is_named_once(board: Board) -> None:
+    for what in ("a thread", "a socket", "a thread"):
+        board.note_uncontrolled(what)
+    assert board.uncontrolled() == ["a thread", "a socket"]
+
+
+# Deciding.
+
+
+def announce(board: Board, lane: int, op: Op, *, enabled: bool = True) -> None:
+    numbers, slot = board.numbers, at.LANES + lane * at.LANE
+    numbers[slot + at.WORD], numbers[slot + at.WANTS] = packed(op, lane), op.wants
+    numbers[at.PRESENT] |= 1 << lane
+    if enabled:
+        numbers[at.ENABLED] |= 1 << lane
+
+
+@pytest.fixture
+def three(board: Board) -> Board:
+    """Have three lanes that are about to write the same thing."""
+    board.numbers[at.LIMIT] = 100
+    for lane in range(3):
+        announce(board, lane, Op("write", 1))
+    return board
+
+
+def choose(board: Board) -> int:
+    return decide(board.numbers, board.plan)
+
+
+def plan(board: Board, *lanes: int) -> None:
+    board.numbers[at.FIRST] = len(lanes)
+    for index, lane in enumerate(lanes):
+        board.plan[index] = lane
+
+
+def test_the_plan_comes_first_and_then_who_ran_goes_on(three: Board) -> None:
+    plan(three, 2)
+    assert choose(three) == 2
+    announce(three, 2, Op("write", 1))
+    assert choose(three) == 2
+    three.numbers[at.PRESENT] &= ~(1 << 2)  # it is through, and announces nothing
+    assert choose(three) == 0
+    assert three.numbers[at.STEPS] == 3
+    assert [at.lane_of(three.numbers[at.LOG + 2 * step]) for step in range(3)] == [2, 2, 0]
+    assert [three.numbers[at.LOG + 2 * step + 1] for step in range(3)] == [0b111, 0b111, 0b011]
+
+
+def test_a_plan_that_cannot_be_followed_ends_it(three: Board) -> None:
+    three.numbers[at.ENABLED] &= ~(1 << 1)
+    plan(three, 1)
+    assert choose(three) == OVER
+    assert three.numbers[at.END] == at.DIVERGED
+
+
+def test_nobody_left_is_done_and_nobody_able_is_stuck(board: Board) -> None:
+    board.numbers[at.LIMIT] = 100
+    assert (choose(board), board.numbers[at.END]) == (OVER, at.DONE)
+    announce(board, 0, Op("acquire", 1, wants=1), enabled=False)
+    assert (choose(board), board.numbers[at.END]) == (OVER, at.STUCK)
+
+
+def test_the_limit_ends_it(three: Board) -> None:
+    three.numbers[at.LIMIT] = 0
+    assert (choose(three), three.numbers[at.END]) == (OVER, at.OVER_LIMIT)
+
+
+def test_who_sleeps_is_woken_by_a_step_that_depends_on_his(board: Board) -> None:
+    numbers = board.numbers
+    numbers[at.LIMIT] = 100
+    announce(board, 0, Op("write", 1))
+    announce(board, 1, Op("write", 2))
+    announce(board, 2, Op("read", 2))
+    numbers[at.ASLEEP] = 0b011
+    assert choose(board) == 2
+    assert numbers[at.ASLEEP] == 0b001  # the reader's step woke the writer of the same, and nobody else
+    assert choose(board) == 1
+    assert (choose(board), numbers[at.END]) == (OVER, at.ALL_ASLEEP)
+
+
+def test_time_passes_when_nobody_else_can_run(board: Board) -> None:
+    numbers = board.numbers
+    numbers[at.LIMIT] = 100
+    announce(board, 0, Op("sleep", 0, wants=at.NEVER), enabled=False)
+    announce(board, 1, Op("sleep", 0, wants=at.NEVER), enabled=False)
+    announce(board, 2, Op("write", 1))
+    for lane, until in ((0, 5_000), (1, 2_000)):
+        numbers[at.LANES + lane * at.LANE + at.UNTIL] = until
+        numbers[at.TIMED] |= 1 << lane
+    assert [choose(board), numbers[at.CLOCK]] == [2, 0]
+    numbers[at.PRESENT] &= ~0b100
+    assert [choose(board), numbers[at.CLOCK]] == [1, 2_000]
+    assert [choose(board), numbers[at.CLOCK]] == [0, 5_000]
+
+
+def test_who_only_looks_again_comes_after_the_others_and_all_of_them_for_ever_is_a_livelock(board: Board) -> None:
+    numbers = board.numbers
+    numbers[at.LIMIT] = 100
+    announce(board, 0, Op("read", 1))
+    announce(board, 1, Op("read", 2))
+    numbers[at.YIELDING] = 0b01
+    assert choose(board) == 1
+    assert numbers[at.LOG + 1] == 0b10  # it is no switch away from one who could have gone on
+    announce(board, 1, Op("read", 2))
+    numbers[at.YIELDING] = 0b11
+    assert (choose(board), numbers[at.END]) == (OVER, at.OVER_LIMIT)
+
+
+def test_a_write_lets_all_look_again(board: Board) -> None:
+    board.numbers[at.LIMIT] = 100
+    announce(board, 0, Op("read", 1))
+    announce(board, 1, Op("write", 1))
+    board.numbers[at.YIELDING] = 0b01
+    assert choose(board) == 1
+    assert board.numbers[at.YIELDING] == 0
+
+
+def test_somebody_whose_channel_has_changed_is_asked_first(three: Board) -> None:
+    three.numbers[at.DIRTY] = 0b10
+    assert choose(three) == ASK + 1
+    assert three.numbers[at.STEPS] == 0
+
+
+def test_a_kill_takes_out_all_lanes_of_a_process(three: Board) -> None:
+    three.numbers[at.HOSTS + 2] = 1
+    plan(three, killing(1))
+    assert choose(three) == killing(1)
+    assert three.numbers[at.PRESENT] == three.numbers[at.ENABLED] == 0b001
+    assert at.kind_of(three.numbers[at.LOG]) == at.KILLED
+    assert choose(three) == 0
+
+
+def test_random_choices_are_spread_over_all(three: Board) -> None:
+    three.numbers[at.POLICY] = at.POLICIES.index("random")
+    three.numbers[at.RANDOM] = 12345
+    seen = []
+    for _ in range(90):
+        seen.append(choose(three))
+        announce(three, seen[-1], Op("write", 1))
+    # Of 90 choices among three, each has 30 at an average; less than 12 comes once in 10^5.
+    assert min(seen.count(lane) for lane in range(3)) >= 12
+
+
+def test_the_most_urgent_runs_until_the_change(three: Board) -> None:
+    numbers = three.numbers
+    numbers[at.POLICY] = at.POLICIES.index("pct")
+    for lane, priority in enumerate((1, 3, 2)):
+        numbers[at.LANES + lane * at.LANE + at.PRIORITY] = priority
+    numbers[at.CHANGES], numbers[at.CHANGES + 1] = 1, 2
+    seen = []
+    for _ in range(4):
+        seen.append(choose(three))
+        announce(three, seen[-1], Op("write", 1))
+    assert seen == [1, 1, 2, 2]
+
+
+# The runtime of one lane, alone.
+
+
+def test_the_short_way_logs_what_deciding_would_log(board: Board) -> None:
+    numbers = board.numbers
+    numbers[at.LIMIT], numbers[at.PRESENT], numbers[at.ACTORS] = 100, 1, 1
+    runtime = Runtime(board, 0)
+    number = runtime.object("x", "x", 1)
+    runtime.point("acquire", number, wants=number)
+    runtime.set_counter(number, 0)
+    runtime.set_owner(number, 0)
+    runtime.point("write", number, 4, number)  # it is its own
+    numbers[at.ODD] = at.CHOOSING  # the long way
+    runtime.point("write", number, 4, number)
+    first, short, long = (
+        (op_of(numbers[at.LOG + 2 * step], numbers[at.LOG + 2 * step + 1] >> at.WANTED_AT),
+         numbers[at.LOG + 2 * step + 1] & 0xFFFFFFFF)
+        for step in range(3)
+    )  # fmt: skip
+    assert first[0][:3] == ("acquire", number, WHOLE)
+    assert short[0]._replace(place=0) == long[0]._replace(place=0) == Op("write", number, 4, 0, number)
+    assert first[1] == short[1] == long[1] == 1
+
+
+def test_counters_enable_who_waits_for_them(board: Board) -> None:
+    numbers = board.numbers
+    runtime = Runtime(board, 0)
+    number = runtime.object("x", "x", 0)
+    announce(board, 1, Op("acquire", number, wants=number), enabled=False)
+    numbers[at.WAITING] = 0b10
+    runtime.add(number, 1)
+    assert numbers[at.ENABLED] == 0b10
+    runtime.add(number, 1)
+    runtime.set_counter(number, 0)
+    assert numbers[at.ENABLED] == 0
+    runtime.set_owner(number, 1)
+    runtime.add(number, 1)
+    runtime.add(number, -1)
+    assert numbers[at.ENABLED] == 0b10  # who owns it may go on
+
+
+@pytest.mark.parametrize(
+    ("lanes", "before", "common"),
+    [((), (0, 1), 0), ((0, 1, 1), (0, 1, 0, 0), 2), ((0, 1), (0, 1, 0), 2), ((1, 0, 0), (0, 0, 0), 0),
+     ((0, 1, 1, 0), (0, 0, 1, 1), 1)],
+)  # fmt: skip
+def test_what_two_schedules_have_in_common(lanes: tuple[int, ...], before: tuple[int, ...], common: int) -> None:
+    assert _common(lanes, before) == common
