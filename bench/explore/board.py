@@ -82,9 +82,10 @@ CHANGES = 22
 HEADER = CHANGES + 1 + MOST_CHANGES
 
 # Of each lane, from LANES + lane * LANE on.
-WORD, WANTS, COMMAND, UNTIL, BY_TIME, PRIORITY, RAISED, LANE = 0, 1, 2, 3, 4, 5, 6, 8
+WORD, WANTS, COMMAND, UNTIL, BY_TIME, PRIORITY, RAISED, SPOILED, LANE = range(9)
 """Its pending step; what it wants; what it is to do when it is woken; until which virtual time it waits at most, or 0;
-whether that has come; its priority; what became of it; and how many numbers there are of each lane."""
+whether that has come; its priority; what became of it; whether it closed what its state has open; and how many numbers
+there are of each lane."""
 
 LANES = HEADER
 LANES_END = LANES + MOST_LANES * LANE

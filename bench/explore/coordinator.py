@@ -184,6 +184,8 @@ class Exploration:
             spoiled = spoiled or "a process did not come out of a schedule that was given up"
         if machine.spoiled():
             spoiled = "an actor closed what the state has open"
+        if machine.spoiled():
+            spoiled = "an actor closed what the state has open"
         if killed or end == "died":
             spoiled = "a process of it died"
         if not cast.put_back(spoiled=bool(spoiled)):

@@ -238,6 +238,10 @@ class Machine:
         words = self.numbers[LOG : LOG + 2 * self.numbers[STEPS] : 2].tolist()
         return {at.lane_of(word) for word in words if at.kind_of(word) == at.KILLED}
 
+    def spoiled(self) -> bool:
+        """Tell whether an actor closed something, in the last schedule, that the state has open."""
+        return any(self.numbers[LANES + lane * LANE + at.SPOILED] for lane in range(self.actors))
+
     def holder(self, number: int) -> int:
         """Give the lane that holds an object, or -1."""
         return self.numbers[at.HOLDERS + number]

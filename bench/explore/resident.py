@@ -12,7 +12,7 @@ from bench.explore import baton
 from bench.explore.baton import Runtime
 from bench.explore.board import LANE, LANES, RAISED, VARIABLE, Board
 from bench.explore.orphans import die_with_parent
-from bench.explore.points import locks
+from bench.explore.points import ending, locks
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -57,6 +57,7 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
         else:
             runtime.stop()
             board.numbers[raised_at] = 0 if returned is None else RETURNED
+        ending.let_go(runtime)
         locks.forget_holding()
         if watch is not None:
             watch.undo()

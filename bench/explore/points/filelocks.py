@@ -93,6 +93,12 @@ def _take(runtime: Any, number: int, flags: int, obtainable: Callable[[], bool],
     runtime.dirty(number)
 
 
+def forget() -> None:
+    """Take no file for locked any more: the descriptors are closed."""
+    _flocked.clear()
+    _lockfed.clear()
+
+
 def close(runtime: Any, descriptor: int, status: os.stat_result, do: Callable[[], Any]) -> None:
     """Close a file: nothing that others see, unless a lock on it goes with it."""
     file = status.st_dev, status.st_ino

@@ -17,7 +17,7 @@ import stat
 import sys
 
 from bench.explore import baton
-from bench.explore.points import filelocks, pipes
+from bench.explore.points import ending, filelocks, pipes
 from bench.explore.points.paths import forget, named, opened
 from bench.explore.steps import ANYTHING
 
@@ -196,6 +196,7 @@ def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | N
     kind = "change" if flags & (os.O_CREAT | os.O_TRUNC) else "look"
     where = named(runtime, path, dir_fd, follow=not flags & getattr(os, "O_NOFOLLOW", 0))
     opened: int = _done(runtime, kind, where, lambda: _os_open(path, flags, mode, dir_fd=dir_fd))
+    ending.own.add(opened)
     return opened
 
 
@@ -304,6 +305,9 @@ def close(fd: int) -> None:
     except OSError:
         _os_close(fd)
         raise
+    if fd not in ending.own:
+        ending.spoil(runtime)
+    ending.own.discard(fd)
     if stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode):
         pipes.close(fd)
     else:

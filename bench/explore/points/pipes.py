@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 from bench.explore import baton
 from bench.explore.board import MOST_LANES, PRESENT
+from bench.explore.points import ending
 from bench.explore.steps import ANYTHING, WHOLE
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -339,7 +340,10 @@ def _close_connection(self: Any) -> None:
     runtime = baton.active
     if runtime is None:
         _real_close(self)
-    elif sys._getframe(1).f_code.co_name == "__del__":
+        return
+    if not hasattr(self, "_bench_own"):
+        ending.spoil(runtime)
+    if sys._getframe(1).f_code.co_name == "__del__":
         _forgotten(runtime, self)
     else:
         close(self._handle, lambda: _real_close(self))
@@ -376,11 +380,14 @@ def close(descriptor: int, really: Callable[[], None] | None = None) -> None:
 def pipe(duplex: bool = True) -> Any:
     """Make a pipe whose ends tell to which pipe they belong."""
     runtime = baton.active
+    one: Any
+    other: Any
     if runtime is None:
         one, other = _real_pipe(duplex)
     else:
         with runtime.raw():
             one, other = _real_pipe(duplex)
+        one._bench_own = other._bench_own = True
     if duplex:
         _name(one.fileno(), other.fileno())
     if baton.names is not None:
@@ -409,6 +416,7 @@ def os_pipe() -> tuple[int, int]:
     maker = str(sys._getframe(1).f_globals.get("__name__"))
     if baton.active is not None and not maker.startswith("multiprocessing."):
         baton.active.made(key_of(ends[0]), "a pipe")
+        ending.own.update(ends)
     return ends
 
 

@@ -19,7 +19,7 @@ from queue import Empty, Full
 
 from bench.explore import baton
 from bench.explore import board as at
-from bench.explore.points import locks, pipes
+from bench.explore.points import ending, locks, pipes
 from bench.explore.steps import ANYTHING
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -45,6 +45,7 @@ def install() -> None:
     queue.__init__ = _marking(queue.__init__, _mark)
     queue.__setstate__ = _marking(queue.__setstate__, _mark)
     queue.put, queue.get = _controlled(queue.put, _put), _controlled(queue.get, _get)
+    queue.close = _closing(queue.close)
     queue.qsize, queue.full = _look(queue.qsize), _look(queue.full)
     joinable: Any = queues.JoinableQueue
     joinable.__init__ = _marking(joinable.__init__, _mark_joinable)
@@ -64,6 +65,8 @@ def _marking(original: Callable[..., None], mark: Callable[[Any], None]) -> Call
 
 
 def _mark(queue: Any) -> None:
+    if baton.active is not None:
+        queue._bench_own = True
     if queue._maxsize >= _UNLIMITED:
         _merge(queue._sem)
 
@@ -85,6 +88,17 @@ def _controlled(original: Callable[..., Any], mine: Callable[..., Any]) -> Calla
         return original(self, *args, **keywords) if runtime is None else mine(runtime, self, *args, **keywords)
 
     return called
+
+
+def _closing(original: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(original)
+    def close(self: Any) -> None:
+        runtime = baton.active
+        if runtime is not None and not hasattr(self, "_bench_own"):
+            ending.spoil(runtime)
+        original(self)
+
+    return close
 
 
 def _look(original: Callable[..., Any]) -> Callable[..., Any]:
