@@ -210,7 +210,7 @@ def _with_schedules(judged: Judged, found: Found, asked: settings.Settings) -> J
 def _bounds(mode: Mode, asked: settings.Settings) -> dict[str, Any]:
     """Give the samples and seconds that bound an observation; a number of samples is meant for one mode alone."""
     samples = asked.samples if mode not in TIMED or len(asked.modes) == 1 else None
-    budget = asked.budget_s if mode in TIMED and samples is None else None
+    budget = asked.budgets_s.get(mode) if samples is None else None
     return {"samples": samples, "seconds": asked.seconds or budget}
 
 

@@ -8,7 +8,7 @@ import random
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -33,7 +33,6 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-cell", "NAME", f"the cell's name in the records (default: {LOCAL})"),
     ("--bench-samples", "N", "samples of each program (default: its own number, or 2)"),
     ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
-    ("--bench-budget", "S", "--bench-seconds for the modes bounded by time: stress (default: 5) and explore (20)"),
     ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
     ("--bench-seed", "N", "where everything random comes from (default: random, and told)"),
     ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
@@ -60,6 +59,10 @@ def add_options(parser: pytest.Parser) -> None:
         help="hold CPUs exclusively and pin every test to them, also in suites without programs (Linux); under "
         "pytest-xdist programs have that without asking",
     )  # fmt: skip
+    group.addoption(
+        "--bench-budget", action="append", default=None, metavar="MODE=S", dest="bench_budgets",
+        help="--bench-seconds of one mode, where that is not given; again for another (default: stress=5, explore=20)",
+    )  # fmt: skip
     for name, metavar, text in _OPTIONS:
         group.addoption(name, metavar=metavar, default=None, help=text)
 
@@ -68,7 +71,7 @@ def add_options(parser: pytest.Parser) -> None:
 class Settings:
     """The options, checked. `methods` is `None` for all that the platform has; `given` tells of any option at all.
 
-    `seconds` bounds every mode, `budget_s` those that go on for a time, where `seconds` is not given.
+    `seconds` bounds every mode; where it is not given, `budgets_s` bounds some of those that go on for a time.
     """
 
     methods: tuple[str, ...] | None
@@ -78,7 +81,7 @@ class Settings:
     cell: str
     samples: int | None
     seconds: float | None
-    budget_s: float | None
+    budgets_s: Mapping[str, float]
     deadline_s: float | None
     seed: int
     lease: bool
@@ -129,7 +132,7 @@ def _checked(config: pytest.Config) -> Settings:
         cell=_cell(option.bench_cell),
         samples=_number(option, "samples", int, least=1),
         seconds=_number(option, "seconds", float, above=0.0),
-        budget_s=_number(option, "budget", float, above=0.0),
+        budgets_s=dict(map(_budget, option.bench_budgets or ())),
         deadline_s=_number(option, "deadline", float, above=0.0),
         seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
         lease=_lease(option),
@@ -137,7 +140,7 @@ def _checked(config: pytest.Config) -> Settings:
         lease_timeout_s=60.0 if (timeout_s := _number(option, "lease_timeout", float, least=0)) is None else timeout_s,
         lease_folder=None if folder is None else Path(folder),
         collect_only=bool(option.collectonly),
-        given=bool(option.bench_methods or option.bench_modes or option.bench_lease)
+        given=bool(option.bench_methods or option.bench_modes or option.bench_budgets or option.bench_lease)
         or any(getattr(option, n) is not None for n in names),
     )
 
@@ -153,6 +156,19 @@ def check_modes(where: str, modes: Sequence[object]) -> tuple[Mode, ...]:
     from bench.modes import parse_modes
 
     return parse_modes(map(str, modes), where)
+
+
+def _budget(text: str) -> tuple[str, float]:
+    from bench.modes import TIMED
+
+    mode, _, seconds = text.partition("=")
+    try:
+        found = float(seconds)
+    except ValueError:
+        found = 0.0
+    if mode not in TIMED or not 0 < found < math.inf:
+        raise UsageError(f"--bench-budget {text!r}: give MODE=SECONDS, for example stress=2")
+    return mode, found
 
 
 def _number(
