@@ -87,6 +87,7 @@ class _Run:
     def __init__(self, found: Found, method: str, deadline_s: float, seed: int, cpus: int) -> None:
         self.found, self.method, self.deadline_s, self.seed, self.cpus = found, method, deadline_s, seed, cpus
         self.groups: list[GroupSeen] = []
+        self.first: dict[str, Seen] = {}
         self.begun = time.monotonic()
 
     def go_on(
@@ -99,7 +100,16 @@ class _Run:
         group_s = _GROUP_S if seconds is None else max(_LEAST_GROUP_S, min(_GROUP_S, seconds / _GROUPS))
         while not self.groups or not self._enough(seconds, samples):
             left = None if samples is None else samples - self._samples()
-            self.groups.append(run_group(self.found, self._orders(group_s, left), told))
+            self._keep(run_group(self.found, self._orders(group_s, left), told))
+
+    def _keep(self, group: GroupSeen) -> None:
+        """Keep a group's counts and figures; of what all groups gave, the first is kept for all of them."""
+        for key, seen in group.first.items():
+            self.first.setdefault(key, seen)
+        own = {key: key for key in self.first}  # those of the first group that gave it, and not each its own
+        group.counts = {own[key]: count for key, count in group.counts.items()}
+        group.first = {}
+        self.groups.append(group)
 
     def _enough(self, seconds: float | None, samples: int | None) -> bool:
         if samples is not None and self._samples() >= samples:
@@ -121,11 +131,12 @@ class _Run:
     def _progress(self, running: GroupSeen) -> Progress:
         groups = [*self.groups, running]
         samples = sum(group.samples for group in groups)
-        return Progress(time.monotonic() - self.begun, samples, _tallied(groups))
+        outcomes = tally_counts([group.counts for group in groups], {**running.first, **self.first})
+        return Progress(time.monotonic() - self.begun, samples, outcomes)
 
     def observation(self, cell: str, scenario: Scenario) -> Observation:
         seconds, samples = time.monotonic() - self.begun, self._samples()
-        outcomes = _tallied(self.groups)
+        outcomes = tally_counts([group.counts for group in self.groups], self.first)
         figures = {name: sum(group.figures[name] for group in self.groups) for name in self.groups[0].figures}
         stress: dict[str, Json] = {
             "seed": self.seed, "groups": len(self.groups), "cpus": self.cpus, "actors": list(scenario.actors),
@@ -147,13 +158,6 @@ class _Run:
             (*_warnings(scenario, self.cpus), *_rarely(figures), *_said_of_ends(self.groups)), limits,
             {"method": self.method, "stress": stress},
         )  # fmt: skip
-
-
-def _tallied(groups: list[GroupSeen]) -> tuple[Tally, ...]:
-    first: dict[str, Seen] = {}
-    for group in groups:
-        first = {**group.first, **first}
-    return tally_counts([group.counts for group in groups], first)
 
 
 def _never_seen(

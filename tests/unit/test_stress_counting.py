@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -102,6 +103,18 @@ def test_a_predicate_that_raises_finds_nothing() -> None:
 
     seen = tally_counts([{value(1).key: 1}], {value(1).key: Seen(value(1))})
     assert not observing._finding((acceptable(raises_itself),), seen, CONDITIONS)
+
+
+def test_of_what_groups_gave_only_the_first_is_kept() -> None:
+    run = observing._Run(cast(Any, None), "fork", 1.0, 0, 2)  # which scenario it is does not matter to what is kept
+    for number in range(3):
+        group = GroupSeen()
+        group.add(value("long enough to be no constant"), 5, {"seed": number})
+        run._keep(group)
+    assert [group.samples for group in run.groups] == [5, 5, 5]
+    assert [group.first for group in run.groups] == [{}, {}, {}]
+    assert [seen.witness for seen in run.first.values()] == [{"seed": 0}]
+    assert len({id(key) for group in run.groups for key in group.counts}) == 1
 
 
 def test_few_overlaps_are_said() -> None:
