@@ -158,7 +158,7 @@ class Exploration:
         """Follow a schedule that was found elsewhere, and tell what became of it."""
         from bench.explore.replaying import follow
 
-        told = follow(wanted, self.play, self.labels)
+        told = follow(wanted, self._play_and_tell, self.labels)
         self.tell_counts()
         trace = self.play_in_detail(tuple(told["lanes"]))
         self.tell(
