@@ -410,7 +410,7 @@ class Globals:
             if found:
                 return found
         for name, item, copy in self._containers:
-            if item != copy:
+            if not _equal(item, copy):
                 self._note()
                 return name
         return ""
@@ -422,6 +422,13 @@ class Globals:
 
 _SMALL = 1_000
 """Items of a container in a global, up to which it is compared."""
+
+
+def _equal(item: object, copy: object) -> bool:
+    try:
+        return bool(item == copy)
+    except Exception:  # noqa: BLE001  # of what the container holds: arrays, for one, have no single answer
+        return False
 
 
 def _of_python(name: str) -> bool:

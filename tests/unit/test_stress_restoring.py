@@ -7,7 +7,7 @@ import pathlib
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -194,3 +194,24 @@ def test_what_python_sets_of_itself_is_not_looked_at() -> None:
     seen = Globals(Keeps)
     globals()["__warningregistry__"] = {}
     assert seen.changed() == ""
+
+
+class Undecided:
+    """Equal to nothing, and to ask raises, as arrays do."""
+
+    __hash__ = None  # type: ignore[assignment]  # as lists have it
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("which of them?")
+
+
+def test_what_cannot_be_compared_has_changed_if_it_is_another() -> None:
+    SEEN[:] = cast(list[int], [Undecided()])
+    try:
+        seen = Globals(Keeps)
+        assert seen.changed() == ""
+        SEEN[:] = cast(list[int], [Undecided()])
+        assert seen.changed() == "tests.unit.test_stress_restoring.SEEN"
+        assert seen.changed() == ""
+    finally:
+        SEEN[:] = [0]
