@@ -171,11 +171,12 @@ class _Shrinking:
 
 
 def _merged(trace: Trace) -> Iterator[tuple[int, ...]]:
-    """Give lighter orders: without a kill, running on at a preemption, two blocks of a lane moved together."""
+    """Give lighter orders: without a kill, or with it sooner, running on at a preemption, blocks moved together."""
     lanes = trace.lanes
     for at, lane in enumerate(lanes):
         if lane < 0:
             yield (*lanes[:at], *lanes[at + 1 :])
+            yield from ((*lanes[:sooner], lane) for sooner in range(1, at))
     for at in interrupted(trace.steps):
         yield lanes[:at]
     starts = [number for number, (one, other) in enumerate(pairwise((None, *lanes))) if one != other]

@@ -203,7 +203,7 @@ def difference(steps: Sequence[Told], preempted: Sequence[int]) -> dict[int, str
     """Give the steps, from 0, that made the difference, each with what it did.
 
     Those are the writes over a value that changed since their lane read it: updates that are lost. Where there is
-    none, it is the last switch away from a lane that could have gone on.
+    none, it is where a lane is killed, or else the last switch away from a lane that could have gone on.
     """
     read: dict[tuple[int, str, int], int] = {}
     written: dict[tuple[str, int], int] = {}
@@ -218,9 +218,8 @@ def difference(steps: Sequence[Told], preempted: Sequence[int]) -> dict[int, str
                 lost[number] = f"overwrites what step {other + 1} wrote: it had read before, in step {seen + 1}"
             written[what] = number
             read.pop((step.lane, *what), None)
-    if lost or not preempted:
-        return lost
-    return {preempted[-1]: MATTERS}
+    matters = [number for number, step in enumerate(steps) if step.kind == KILLED] or preempted
+    return lost or ({matters[-1]: MATTERS} if matters else {})
 
 
 def holders(steps: Sequence[Told]) -> dict[str, list[int]]:

@@ -151,8 +151,15 @@ def test_a_kill_that_is_needed_stays_and_its_preemptions_are_shrunk() -> None:
     assert held.outcome == "deadlock back waits for 2"
     shrunk = shrink(held.lanes, held.outcome, machine.run)
     assert shrunk.outcome == held.outcome
-    assert sum(lane < 0 for lane in shrunk.lanes) == 1
-    assert preemptions(shrunk.steps) == 0
+    assert shrunk.lanes == (0, killing(0), 1)
+
+
+def test_a_kill_comes_as_soon_as_it_can() -> None:
+    machine = crossed()
+    late = machine.run(Plan((0, 0, killing(0), 1)))
+    assert late.outcome == "deadlock back waits for 3"
+    first = shrink(machine.run(Plan((0, 0, 0, killing(0), 1, 1))).lanes, "deadlock back waits for 2", machine.run)
+    assert first.lanes == (0, killing(0), 1)
 
 
 def test_a_kill_beside_the_matter_is_left_out() -> None:

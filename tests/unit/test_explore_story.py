@@ -94,7 +94,7 @@ def test_a_deadlock_tells_who_waits_for_whom_and_shows_the_stacks() -> None:
 def test_a_kill_is_told_and_counted() -> None:
     found = told(crossed(), 0, killing(0))
     said = text(found, Ending("deadlock: back waits for a", "deadlock"))
-    assert "    2  is killed" in said
+    assert "    2  is killed\n       ▲ this makes the difference\n" in said.replace(" prog.py", "")
     assert "waits for a (held by forth)" in said
     assert "by no preemptions and 1 kill, 3 steps (depth 1)" in said
     assert "a circle" not in said
