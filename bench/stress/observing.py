@@ -62,8 +62,8 @@ def observe(
         cell: the cell's name, for the record.
         seconds: how long; `None` means 5, or no bound if `samples` is given.
         samples: how many; `None` sets no bound.
-        deadline_s: after how long without anybody getting anywhere a group counts as a hang; `None` takes the
-            scenario's own, or 1 s.
+        deadline_s: after how long without anybody getting anywhere a group counts as a hang, also where a single call
+            of an actor or of `result` takes that long; `None` takes the scenario's own, or 1 s.
         seed: of the plan of strides.
         cpus: how many CPUs the actors have; `None` asks the system.
         on_progress: told of the histogram so far, a few times a second.
