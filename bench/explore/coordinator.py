@@ -56,9 +56,14 @@ def run(folder: str, orders: Mapping[str, Any]) -> None:
     try:
         clean_up_with_parent(folder, os.environ[VARIABLE])
         pin()
-        kind = _kind(orders)
-        board = Board(os.environ[VARIABLE], create=True)
-        exploration = Exploration(orders, kind, tell, board)
+        _begin(orders)
+        if orders["actors"]:
+            kind = getattr(importlib.import_module(orders["module"]), orders["name"])
+            exploration = Exploration(orders, kind, tell, Board(os.environ[VARIABLE], create=True))
+        else:
+            from bench.explore.programs import ProgramExploration
+
+            exploration = ProgramExploration(orders, tell, Board(os.environ[VARIABLE], create=True))
         exploration.run()
     except _Ended:
         pass
@@ -73,14 +78,13 @@ def run(folder: str, orders: Mapping[str, Any]) -> None:
     os._exit(0)  # who started us ends the other processes
 
 
-def _kind(orders: Mapping[str, Any]) -> Any:
+def _begin(orders: Mapping[str, Any]) -> None:
     from bench.process.startup import set_default_method
 
     random.seed(orders["seed"])
     set_default_method(orders["method"])
     if orders["root"] and orders["root"] not in sys.path:
         sys.path.insert(0, orders["root"])
-    return getattr(importlib.import_module(orders["module"]), orders["name"])
 
 
 class Seen:
@@ -152,6 +156,7 @@ class Exploration:
             "explored", **figures, strategy=strategy.name, complete=strategy.complete, claim=strategy.claim(),
             points=self.machine.different, rebuilt=self.rebuilt, why_rebuilt=self.why_rebuilt or self.spoiled_by,
             uncontrolled=self.board.uncontrolled(), differed=self.machine.differed, asleep=self.asleep,
+            limits=self.limits(),
         )  # fmt: skip
 
     def replay(self, wanted: Mapping[str, Any]) -> None:
@@ -164,6 +169,10 @@ class Exploration:
         self.tell(
             "replayed", **told, outcome=trace[0].outcome, witness=trace[1], uncontrolled=self.board.uncontrolled(),
         )  # fmt: skip
+
+    def limits(self) -> list[str]:
+        """Say what kept schedules from their ends."""
+        return []
 
     # One schedule.
 

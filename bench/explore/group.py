@@ -24,8 +24,12 @@ _FOLDER = os.environ.get(journal.VARIABLE)
 if _FOLDER:
     bench.GRADED_HERE = False
     dumping.install(os.environ.get(dumping.VARIABLE, os.devnull))
-    from bench.explore.points import install
+    from bench.explore.points import install, processes
 
+    if events := os.environ.get(processes.EVENTS):  # a program is explored, which is heard of as in mode repeat
+        from bench.process import instrument
+
+        instrument.install(events)
     install()
 
 

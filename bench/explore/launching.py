@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.explore.board import MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
+from bench.explore.points.processes import EVENTS
 from bench.outcomes import Outcome
 from bench.process import journal, stacks, tree
 from bench.process.folders import environment, sample_folder

@@ -36,6 +36,10 @@ class Names:
         """Begin to count anew what this lane makes."""
         self._made = 0
 
+    def count_made(self) -> int:
+        """Tell how many shared objects were made since."""
+        return self._made
+
     # Lines.
 
     def place_of(self, frame: FrameType | None) -> int:

@@ -42,7 +42,7 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
     die_with_parent()
     board = baton.names.board if baton.names is not None else Board(os.environ[VARIABLE])
     runtime = Runtime(board, lane)
-    runtime.tell = lambda: wire.send(("stack", _stack()))
+    runtime.tell = lambda: wire.send(("stack", stack()))
     method, raised_at = getattr(type(state), name), LANES + lane * LANE + RAISED
     watch = _watch(state) if watched else None
     told: dict[object, int] = {}
@@ -106,7 +106,7 @@ def _described(error: BaseException, name: str) -> tuple[str, dict[str, Any]]:
     return "raised", {**describe(error), **who}
 
 
-def _stack() -> str:
+def stack() -> str:
     """Give where this process is, as far as the code is the user's."""
     import traceback
 

@@ -61,7 +61,7 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     import multiprocessing
     import random
 
-    from bench.process.descriptors import open_descriptors
+    from bench.process.descriptors import kept, open_descriptors
     from bench.process.startup import set_default_method
     from bench.values import encode
 
@@ -84,33 +84,12 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     gc.collect()
     gc.collect()  # PyPy runs finalizers of what the first found in the second
     now = open_descriptors()
-    new = now.items() - before - _kept(now)
+    new = now.items() - before - kept(now)
     return {"value": value, **left, "threads": _threads(), "descriptors": sorted(new)}
 
 
 def _threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-
-
-def _kept(now: dict[int, str]) -> set[tuple[int, str]]:
-    """Give what `multiprocessing` itself keeps open on purpose: tracker, forkserver, heap, children still running."""
-    import multiprocessing
-    from multiprocessing import resource_tracker
-
-    numbers: set[int | None] = {getattr(resource_tracker._resource_tracker, "_fd", None)}
-    if server := sys.modules.get("multiprocessing.forkserver"):
-        numbers.add(getattr(server._forkserver, "_forkserver_alive_fd", None))
-    if heap := sys.modules.get("multiprocessing.heap"):
-        numbers |= {getattr(arena, "fd", None) for arena in heap.BufferWrapper._heap._arenas}
-    numbers |= {number for child in multiprocessing.active_children() for number in _of_child(child)}
-    # mmap holds a duplicate of each arena's descriptor: compared by what they lead to, not by number.
-    targets = {target for number, target in now.items() if number in numbers}
-    return {one for one in now.items() if one[1] in targets}
-
-
-def _of_child(child: Any) -> set[int]:
-    closes = getattr(getattr(child._popen, "finalizer", None), "_args", None) or ()
-    return {child.sentinel, *(number for number in closes if isinstance(number, int))}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from bench.declared import actors_of
 from bench.outcomes import Outcome
 from bench.process import dumping, journal, stacks, tree
 from bench.process.folders import environment, sample_folder
-from bench.repeat.evidence import Evidence, decide, warnings_of
+from bench.process.evidence import Evidence, decide, warnings_of
 from bench.targets import Found
 
 _MAIN = str(Path(dumping.__file__).with_name("program.py"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.process.stacks import Stack
-from bench.repeat.evidence import Evidence, decide, warnings_of
+from bench.process.evidence import Evidence, decide, warnings_of
 
 MAIN, CHILD, OTHER = 10, 11, 12
 STARTED = {"event": "started", "pid": MAIN, "child": CHILD, "name": "P-1", "method": "fork"}

@@ -19,17 +19,21 @@ from bench.explore import baton
 from bench.explore import board as at
 from bench.explore.deciding import gone
 from bench.explore.points import pipes
+from bench.process import journal
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
 _start, _init, _bootstrap = (getattr(process.BaseProcess, name) for name in ("start", "__init__", "_bootstrap"))
 _real_exit, _poller = os._exit, select.poll
 
 _POLL_S = 0.001
+
+EVENTS = "BENCH_EXPLORE_EVENTS"
+"""Environment variable that names the folder in which the processes of a program journal, schedule by schedule."""
 
 _numbers: dict[int, int] = {}
 """By the lanes of processes that this one started, their objects."""
@@ -107,7 +111,7 @@ def _lane_name(runtime: Any, name: str, number: int) -> str:
 
 def _reap(runtime: Any, lane: int) -> None:
     """Wait until the process of a lane, which is on its way out, has ended."""
-    _wait_for_end(runtime.numbers[at.PIDS + lane])
+    wait_for_end(runtime.numbers[at.PIDS + lane])
     _ended(runtime, _numbers[lane])
 
 
@@ -116,7 +120,7 @@ def _ended(runtime: Any, number: int) -> None:
     runtime.dirty(None)  # whatever it had open is closed
 
 
-def _wait_for_end(pid: int) -> None:
+def wait_for_end(pid: int) -> None:
     """Wait until a process has ended, whoever's child it is; nobody has asked for its exit code yet."""
     if hasattr(os, "pidfd_open"):
         try:
@@ -131,16 +135,17 @@ def _wait_for_end(pid: int) -> None:
             poll.poll()
             os.close(descriptor)
             return
-    while _runs(pid):
+    while not has_ended(pid):
         time.sleep(_POLL_S)
 
 
-def _runs(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Tell whether a process has ended, whoever's child it is; on Linux only."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
     except OSError:
-        return False
+        return True
 
 
 # What it asks of the other one afterwards, through the `Popen` classes, which all ways there have in common.
@@ -218,7 +223,7 @@ def _signalled(real: Callable[..., Any]) -> Callable[..., Any]:
         with runtime.raw():
             real(self, number)
             if dies:
-                _wait_for_end(self.pid)
+                wait_for_end(self.pid)
         if dies:
             gone(runtime.numbers, lane)
             _ended(runtime, known)
@@ -251,7 +256,9 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
         global _ours  # noqa: PLW0603  # there is one in a process
         lane, number, parent = seat
         try:
-            _ours = baton.enter(lane), number, parent
+            runtime = baton.enter(lane)
+            _ours = runtime, number, parent
+            runtime.tell = functools.partial(tell_stack, runtime)
             run()
         except baton.Abandoned:
             _give_up()
@@ -275,6 +282,19 @@ def _finish() -> None:
         _give_up()
     _ours = None
     runtime.end(parent)
+
+
+def tell_stack(runtime: Any) -> None:
+    """Journal where this process is, as far as the code is the user's, if it is one of a program."""
+    if folder := os.environ.get(EVENTS):
+        from bench.explore.resident import stack
+
+        journal.append(folder, "stack", lane=runtime.lane, stack=stack())
+
+
+def end_now(status: int) -> NoReturn:
+    """End this process at once, without a step."""
+    _real_exit(status)
 
 
 def _give_up() -> None:

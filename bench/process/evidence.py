@@ -61,6 +61,12 @@ def decide(evidence: Evidence) -> Outcome:
     return Outcome("leak", detail=left) if left else Outcome("value", returned["value"])
 
 
+def failures(evidence: Evidence) -> list[Outcome]:
+    """Give what went wrong in processes of a sample so far, the most telling first."""
+    found = sorted(_failures(evidence, None), key=lambda one: (one.rank, one.order))
+    return [one.outcome for one in found]
+
+
 def _main() -> dict[str, Json]:
     return {"process": "MainProcess", "role": "main"}
 
