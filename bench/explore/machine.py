@@ -32,6 +32,13 @@ class Labels:
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self.sizes: Mapping[int, int] = {}
+        """The bytes of an item of each array among the objects, by number."""
+
+    def part(self, number: int, part: int) -> int:
+        """Give a part of an object as the user knows it: of an array the index of the item that begins at that byte."""
+        size = self.sizes.get(number, 1)
+        return part // size if part > 0 and not part % size else part
 
     def lane(self, number: int) -> str:
         """Name a lane."""

@@ -22,11 +22,12 @@ DEFAULT_DEADLINE_S = 2.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is: `outcomes` as they would be recorded now."""
+    """How far it is: `outcomes` as they would be recorded now; `samples` are schedules."""
 
     seconds: float
     samples: int
     outcomes: tuple[Tally, ...]
+    steps: int = 0
 
 
 def observe(
@@ -69,7 +70,8 @@ def observe(
     def told(so_far: Explored) -> None:
         if on_progress is not None:
             samples = so_far.figures.get("schedules", 0)
-            on_progress(Progress(time.monotonic() - begun, samples, _tallied(so_far)))
+            steps = so_far.figures.get("steps", 0)
+            on_progress(Progress(time.monotonic() - begun, samples, _tallied(so_far), steps))
 
     orders = launching.orders(
         found, method=method, seed=seed, strategy=strategy, preemptions=preemptions, schedules=schedules, kills=kills,
