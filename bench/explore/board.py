@@ -40,8 +40,6 @@ END = 1
 """How the schedule ended, by its number in `ENDS`; 0 while it goes on."""
 ODD = 2
 """Bits (`START` ...) for what happens seldom; while 0, a step can be taken the short way."""
-ODD_LATER = 3
-"""The same, for the steps after the plan's first ones."""
 LIMIT = 4
 """After how many steps a schedule is given up."""
 FIRST = 5
@@ -122,11 +120,17 @@ UNCONTROLLED_TEXTS = SEEN_TEXTS + _SEEN * MOST_STEPS
 SIZE = UNCONTROLLED_TEXTS + _THING * MOST_UNCONTROLLED
 
 # Bits of ODD.
-START, SLEEPING, YIELDS, GIVEN_UP, CHOOSING, PROBES = 1, 2, 4, 8, 16, 32
+START, YIELDS, GIVEN_UP, PROBES = 1, 2, 4, 8
 
 ENDS = ("", "done", "stuck", "limit", "asleep", "diverged", "died", "uncontrolled")
 DONE, STUCK, OVER_LIMIT, ALL_ASLEEP, DIVERGED, DIED, OUT_OF_CONTROL = range(1, 8)
 POLICIES = ("on", "random", "pct")
+
+# What stands in the plan beside lanes and kills: after the last step that it says outright.
+ANYBODY = 100
+"""Whoever comes to this step takes it, if that can be done."""
+DECIDED = 101
+"""Who takes it has to be decided."""
 
 # Commands.
 GO, BEGIN, ABANDON, FEED, PROBE, QUIT, TELL, REAP = range(8)

@@ -25,6 +25,9 @@ known: weakref.WeakSet[Any] = weakref.WeakSet()
 """The semaphores that this process has: made here, or come with its arguments or by a fork."""
 
 
+_MANY = 1 << 30
+
+
 class Gone(RuntimeError):
     """A real operation was not possible although the board says that it is: something is not controlled."""
 
@@ -110,6 +113,7 @@ def _take(self: Any, semlock: Any, runtime: Runtime, fact: Facts, *, attempt: bo
         number, numbers, lane = fact.number, runtime.numbers, runtime.lane
         if fact.held:
             numbers[HOLDERS + number] = lane
+            runtime.holding += 1
         if fact.recursive:
             numbers[OWNERS + number] = lane
         runtime.set_counter(number, numbers[COUNTERS + number] - 1)
@@ -144,9 +148,11 @@ def _release(self: Any) -> None:
 def _give(semlock: Any, runtime: Runtime, fact: Facts) -> None:
     semlock.release()
     number, numbers = fact.number, runtime.numbers
-    numbers[HOLDERS + number] = -1
-    if fact.recursive:
-        numbers[OWNERS + number] = -1
+    if fact.held:
+        numbers[HOLDERS + number] = -1
+        runtime.holding -= 1 if semlock._count() >= 0 else -_MANY  # it was another's
+        if fact.recursive:
+            numbers[OWNERS + number] = -1
     runtime.set_counter(number, numbers[COUNTERS + number] + 1)
 
 

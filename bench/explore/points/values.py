@@ -114,14 +114,23 @@ def _whole(descriptor: Any) -> property:
         runtime = baton.active
         if runtime is None:
             return get(self)
-        runtime.arrive((self.__dict__.get("_bench_access") or access(self)).read, 0, _getframe(1))
+        try:
+            own = self._bench_access
+        except AttributeError:
+            own = access(self)
+        runtime.arrive(own.read, 0, _getframe(1))
         return _told(runtime, get(self)) if runtime.detail else get(self)
 
     def write(self: Any, value: Any) -> None:
         runtime = baton.active
         if runtime is not None:
-            runtime.arrive((self.__dict__.get("_bench_access") or access(self)).write, 0, _getframe(1))
-            _told(runtime, value)
+            try:
+                own = self._bench_access
+            except AttributeError:
+                own = access(self)
+            runtime.arrive(own.write, 0, _getframe(1))
+            if runtime.detail:
+                _told(runtime, value)
         put(self, value)
 
     return property(read, write)
@@ -203,7 +212,7 @@ def _reduced(original: Any, module: Any) -> Any:
     def reduced(item: Any) -> Any:
         module.assert_spawning(item)
         kind = getattr(type(item), "_bench_base", type(item))
-        if isinstance(item, ctypes.Array):
+        if issubclass(kind, ctypes.Array):
             return module.rebuild_ctype, (kind._type_, item._wrapper, kind._length_)
         return module.rebuild_ctype, (kind, item._wrapper, None)
 
@@ -294,28 +303,44 @@ def _offset(inner: Any, name: str) -> int:
     return int(getattr(kind, name).offset) if issubclass(kind, ctypes.Structure) else -1
 
 
+class _Known:
+    """What the short way to a synchronized simple value needs: its guard, its steps, and how it is read and written."""
+
+    __slots__ = ("get", "guard", "put", "read", "write")
+
+    def __init__(self, item: Any) -> None:
+        self.guard, own = _facts(item)
+        self.read, self.write = own.read, own.write
+        plain = _plain(item._obj)
+        self.get, self.put = plain.value.__get__, plain.value.__set__
+
+
 def _value() -> property:
     """Make `value` of a synchronized simple value: what `_property` makes, the short way."""
     slow = _property("value")
 
     def read(self: Any) -> Any:
         runtime = baton.active
-        guarded = self.__dict__.get("_bench_guarded")
-        if runtime is None or guarded is None or guarded[0] < 0 or runtime.detail:
+        try:
+            known = self._bench_known
+        except AttributeError:
+            known = self._bench_known = _Known(self) if baton.names is not None else None
+        if runtime is None or known is None or known.guard < 0 or runtime.detail:
             return slow.fget(self)  # type: ignore[misc]  # it has one
-        runtime.arrive(guarded[1].read, guarded[0], _getframe(1))
-        inner = self._obj
-        return type(inner)._bench_base.value.__get__(inner)
+        runtime.arrive(known.read, known.guard, _getframe(1))
+        return known.get(self._obj)
 
     def write(self: Any, value: Any) -> None:
         runtime = baton.active
-        guarded = self.__dict__.get("_bench_guarded")
-        if runtime is None or guarded is None or guarded[0] < 0 or runtime.detail:
+        try:
+            known = self._bench_known
+        except AttributeError:
+            known = self._bench_known = _Known(self) if baton.names is not None else None
+        if runtime is None or known is None or known.guard < 0 or runtime.detail:
             slow.fset(self, value)  # type: ignore[misc]  # it has one
             return
-        runtime.arrive(guarded[1].write, guarded[0], _getframe(1))
-        inner = self._obj
-        type(inner)._bench_base.value.__set__(inner, value)
+        runtime.arrive(known.write, known.guard, _getframe(1))
+        known.put(self._obj, value)
 
     return property(read, write)
 
