@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import signal
 import time
 
 from bench.explore import board as at
@@ -145,11 +147,18 @@ class Machine:
             numbers[at.CHANGES + 1 + index] = step
 
     def give_up(self) -> bool:
-        """Have what waits in a schedule that is given up come out of it; tell whether all of it did."""
+        """Have what waits in a schedule that is given up come out of it; tell whether all of it did.
+
+        Processes that the actors started are killed: they are of no more use.
+        """
         numbers = self.numbers
         numbers[at.ODD] |= at.GIVEN_UP
-        for lane in range(at.MOST_LANES):
+        for lane in range(self.actors, at.MOST_LANES):
             if (numbers[at.PRESENT] & ~numbers[at.FEEDERS]) >> lane & 1:  # a feeder has no process of its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(numbers[at.PIDS + lane], signal.SIGKILL)
+        for lane in range(self.actors):
+            if numbers[at.PRESENT] >> lane & 1:
                 numbers[LANES + lane * LANE + COMMAND] = at.ABANDON
                 self.board.semaphore(lane).release()
                 if not self._answered(_OUT_S):
