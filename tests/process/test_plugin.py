@@ -254,7 +254,8 @@ class Lost:
 def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_it=SMALL + SCENARIO)
     asked = ("--bench-mode", "stress,repeat", "--bench-samples", "3", "--bench-budget", "stress=0.2")
-    result = suite.runpytest_subprocess("-v", "--start-method", "fork", "--bench-seed", "7", "--bench-out", "out", *asked)
+    told = ("-v", "--start-method", "fork", "--bench-seed", "7", "--bench-out", "out")
+    result = suite.runpytest_subprocess(*told, *asked)
     result.assert_outcomes(passed=3)
     seen = {one.observation.target.partition(":")[2]: one.observation for one in lines_of(suite) if type(one) is Judged}
     assert {name: (one.mode, one.samples > 3) for name, one in seen.items()} == {
