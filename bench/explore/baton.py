@@ -439,6 +439,13 @@ class Runtime:
                 numbers[at.DIRTY] |= 1 << lane
                 numbers[ODD] |= at.PROBES
 
+    def changed(self) -> None:
+        """Say that the step just taken changed something after all, though it was announced as one that does not."""
+        numbers = self.numbers
+        numbers[CHANGED] = numbers[STEPS] - 1
+        numbers[at.YIELDING] = 0
+        numbers[ODD] &= ~at.YIELDS
+
     # Time.
 
     def timeout(self, at: float) -> None:

@@ -161,6 +161,7 @@ PART = 1 << _PART_AT
 
 
 KILLED_WORD = KILLED << _KIND_AT | _ANY << _OBJECT_AT
+_READING_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in READS)
 _OWN_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in OWN)
 
 
@@ -176,8 +177,13 @@ def words_dependent(one: int, one_wants: int, other: int, other_wants: int) -> b
     if here == there:
         part, other_part = one >> _PART_AT, other >> _PART_AT
         if not part or not other_part or part == other_part:
-            return not one & other & READ
-    return (here == other_wants and not one & READ) or (there == one_wants and not other & READ)
+            return not _reads(one) or not _reads(other)
+    return (here == other_wants and not _reads(one)) or (there == one_wants and not _reads(other))
+
+
+def _reads(packed: int) -> int:
+    # Not by the bit, which a `try` that is going to fail has as well.
+    return _READING_KINDS >> (packed >> _KIND_AT & 31) & 1
 
 
 def placed(place: int, lane: int) -> int:

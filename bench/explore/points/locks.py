@@ -12,7 +12,7 @@ from sys import _getframe
 
 from bench.explore import baton
 from bench.explore.baton import Abandoned
-from bench.explore.board import COUNTERS, HOLDERS, OWNERS, word
+from bench.explore.board import COUNTERS, HOLDERS, OWNERS, READ, word
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -102,7 +102,8 @@ def _acquire(self: Any, block: bool = True, timeout: float | None = None) -> boo
         if not runtime.point("acquire", number, wants=number):
             return False
     else:
-        runtime.arrive(fact.attempt, 0, _getframe(1))
+        # As long as it is not free, an attempt changes nothing: who tries again and again waits for somebody else.
+        runtime.arrive(fact.attempt | (READ if runtime.numbers[COUNTERS + number] <= 0 else 0), 0, _getframe(1))
     return _take(self, semlock, runtime, fact, attempt=not block or timeout is not None)
 
 
@@ -117,6 +118,8 @@ def _take(self: Any, semlock: Any, runtime: Runtime, fact: Facts, *, attempt: bo
         if fact.recursive:
             numbers[OWNERS + number] = lane
         runtime.set_counter(number, numbers[COUNTERS + number] - 1)
+        if attempt:
+            runtime.changed()
     elif runtime.abandoning:
         raise Abandoned
     elif not attempt:

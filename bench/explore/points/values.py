@@ -76,7 +76,11 @@ def _subclass(kind: Any) -> Any:
             own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
     else:
         return kind
-    return type(kind)(kind.__name__, (kind,), own)
+    made = type(kind)(kind.__name__, (kind,), own)
+    for name in ("value", "raw"):  # which ctypes gives to each array of characters, whatever stands there
+        if name in own:
+            setattr(made, name, own[name])
+    return made
 
 
 def _fields(kind: Any) -> list[tuple[str, Any]]:
@@ -137,11 +141,13 @@ def _whole(descriptor: Any) -> property:
 
 
 def _part(index: Any, length: int, size: int) -> int:
-    """Give the byte at which an item begins; -1 for a slice, and for what the array itself will refuse."""
+    """Give the byte at which an item begins; -1 for a slice, -2 for what the array itself will refuse."""
     if not isinstance(index, int):
         return -1
     at = index + length if index < 0 else index
-    return at * size if 0 <= at < length and at * size < _MOST_PARTS else -1
+    if not 0 <= at < length:
+        return -2
+    return at * size if at * size < _MOST_PARTS else -1
 
 
 def _item(kind: Any) -> Any:
@@ -152,7 +158,7 @@ def _item(kind: Any) -> Any:
         part = _part(index, kind._length_, size)
         if compound and part >= 0:  # a look into it is the step
             return _view(self, instrumented(inner), part)
-        runtime = _arrive(self, "read", part, _getframe(1))
+        runtime = _arrive(self, "read", part, _getframe(1)) if part > -2 else None
         return _told(runtime, get(self, index))
 
     return read
@@ -163,8 +169,9 @@ def _set_item(kind: Any) -> Any:
     compound = _compound(kind._type_)
 
     def write(self: Any, index: Any, value: Any) -> None:
-        part = -1 if compound else _part(index, kind._length_, size)
-        _told(_arrive(self, "write", part, _getframe(1)), value)
+        part = _part(index, kind._length_, size)
+        if part > -2:
+            _told(_arrive(self, "write", -1 if compound else part, _getframe(1)), value)
         put(self, index, value)
 
     return write
@@ -348,17 +355,20 @@ def _value() -> property:
 def _array_item(self: Any, index: Any) -> Any:
     inner = self._obj
     part = _part(index, len(inner), ctypes.sizeof(inner._type_))
-    if part >= 0 and _compound(inner._type_):
-        return inner[index]  # a view, which is not guarded by anything
+    if part < -1 or (part >= 0 and _compound(inner._type_)):
+        return inner[index]  # refused; or a view, which is not guarded by anything
     plain = _plain(inner)
-    return _told(
-        baton.active, _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
-    )  # fmt: skip
+    found = _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
+    return _told(baton.active, found)
 
 
 def _set_array_item(self: Any, index: Any, value: Any) -> None:
     inner = self._obj
-    part = -1 if _compound(inner._type_) else _part(index, len(inner), ctypes.sizeof(inner._type_))
+    part = _part(index, len(inner), ctypes.sizeof(inner._type_))
+    if part < -1:
+        inner[index] = value  # which is refused
+        return
+    part = -1 if _compound(inner._type_) else part
     plain = _plain(inner)
     _guarded(self, "write", part, lambda: plain.__setitem__(inner, index, value), _getframe(1))
     _told(baton.active, value)
