@@ -87,6 +87,7 @@ def tell(times: int, mine: dict[str, Any], peers: dict[str, Any]) -> None:
         f"{times} updates each: processes {mine['schedules']:>6,} schedules, {mine['a_second']:>7,.0f}/s, "
         f"{mine['whole']:.2f} s in all, {mine['outcomes']}\n"
         f"    threads (frontrun) {peers['schedules']:>6,} schedules, {a_second:>7,.0f}/s, "
-        f"{peers['seconds']:.2f} s in all, first loss after {peers['to_first']:.3f} s, {peers['outcomes']}; ratio {mine['a_second'] / a_second:.1f}",
+        f"{peers['seconds']:.2f} s in all, first loss after {peers['to_first']:.3f} s, {peers['outcomes']}\n"
+        f"    ratio {mine['a_second'] / a_second:.1f}",
         flush=True,
     )
