@@ -110,7 +110,7 @@ def scenario(
         expectations: the first that means an outcome grades it; what none means is forbidden.
         samples: how many samples a run in repeat mode takes by default.
         deadline_s: how long one sample may take before it counts as a hang; under stress, how long the actors may
-            take without getting anywhere.
+            take without getting anywhere, 1 s unless told otherwise: a single call that takes longer is a hang there.
 
     Raises:
         UsageError: if the class lacks actors or a `result`, is nested in a function, or an argument is out of range.

@@ -22,7 +22,7 @@ import signal
 from sys import _getframe
 
 from bench.explore import board as at
-from bench.explore.board import CHANGED, COUNTERS, ENABLED, FIRST, LIMIT, LOG, ODD, ODD_LATER, OWNERS, READ, STEPS
+from bench.explore.board import ANYBODY, CHANGED, COUNTERS, ENABLED, LOG, ODD, OWNERS, READ, STEPS, WANTED_AT
 from bench.explore.deciding import ASK, OVER, decide
 from bench.explore.naming import Names
 from bench.explore.spinning import snapshot
@@ -77,14 +77,14 @@ class Runtime:
     """The runtime of one lane; to be used by the one that has the baton only.
 
     `detail` tells whether each step shall leave the text of the value it saw; `tell` is called where the lane waits and
-    is to say where; `abandoning` tells that the lane is on its way out of a schedule that was given up; `schedule`
-    counts those that this lane took part in; `reap` is called with a lane whose process is about to end, and is to
-    wait until it has.
+    is to say where; `abandoning` tells that the lane is on its way out of a schedule that was given up; `holding` is 0
+    if it holds no lock; `schedule` counts those that this lane took part in; `reap` is called with a lane whose process
+    is about to end, and is to wait until it has.
     """
 
     __slots__ = (
         "_after", "_ask", "_feeds", "_looked", "_read_at", "_semaphore", "_slot", "_until", "abandoning", "bit",
-        "board", "detail", "lane", "names", "numbers", "places", "plan", "reap", "schedule", "tell",
+        "board", "detail", "holding", "lane", "names", "numbers", "places", "plan", "reap", "schedule", "tell",
     )  # fmt: skip
 
     def __init__(self, board: at.Board, lane: int) -> None:
@@ -109,7 +109,7 @@ class Runtime:
         self.schedule += 1
         self.detail = bool(self.numbers[at.DETAIL])
         self.abandoning = False
-        self._after = self._until = 0
+        self._after = self._until = self.holding = 0
         self._ask: Callable[[], bool] | None = None
         if self._read_at:
             self._read_at.clear()
@@ -150,21 +150,22 @@ class Runtime:
         numbers = self.numbers
         packed |= self.places.get((id(frame.f_code) << 16) + frame.f_lasti) or self.names.place_of(frame)
         step = numbers[STEPS]
+        planned = self.plan[step]
         if (
             numbers[ODD]
+            or (planned != self.lane and planned != ANYBODY)  # noqa: PLR1714  # twice as fast as `not in`
             or (wants and numbers[COUNTERS + wants] <= 0 and numbers[OWNERS + wants] != self.lane)
-            or (self.plan[step] != self.lane if step < numbers[FIRST] else numbers[ODD_LATER] or step >= numbers[LIMIT])
         ):
             return self._wait(packed, wants, frame)
         if not packed & READ:
             numbers[CHANGED] = step
-        elif self._read_at.get(packed, -1) > numbers[CHANGED] and self._spins(packed, frame):
-            return self._wait(packed, wants)
-        else:
+        elif numbers[CHANGED] < step - 1:
+            if self._read_at.get(packed, -1) > numbers[CHANGED] and self._spins(packed, frame):
+                return self._wait(packed, wants)
             self._read_at[packed] = step
         entry = LOG + 2 * step
         numbers[entry] = packed
-        numbers[entry + 1] = numbers[ENABLED] | self.bit | wants << at.WANTED_AT
+        numbers[entry + 1] = numbers[ENABLED] | self.bit | wants << WANTED_AT
         numbers[STEPS] = step + 1
         return True
 
@@ -437,6 +438,13 @@ class Runtime:
             if probing >> lane & 1 and number in (None, numbers[at.LANES + lane * at.LANE + at.WANTS]):
                 numbers[at.DIRTY] |= 1 << lane
                 numbers[ODD] |= at.PROBES
+
+    def changed(self) -> None:
+        """Say that the step just taken changed something after all, though it was announced as one that does not."""
+        numbers = self.numbers
+        numbers[CHANGED] = numbers[STEPS] - 1
+        numbers[at.YIELDING] = 0
+        numbers[ODD] &= ~at.YIELDS
 
     # Time.
 

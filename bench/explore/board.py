@@ -40,8 +40,6 @@ END = 1
 """How the schedule ended, by its number in `ENDS`; 0 while it goes on."""
 ODD = 2
 """Bits (`START` ...) for what happens seldom; while 0, a step can be taken the short way."""
-ODD_LATER = 3
-"""The same, for the steps after the plan's first ones."""
 LIMIT = 4
 """After how many steps a schedule is given up."""
 FIRST = 5
@@ -122,11 +120,17 @@ UNCONTROLLED_TEXTS = SEEN_TEXTS + _SEEN * MOST_STEPS
 SIZE = UNCONTROLLED_TEXTS + _THING * MOST_UNCONTROLLED
 
 # Bits of ODD.
-START, SLEEPING, YIELDS, GIVEN_UP, CHOOSING, PROBES = 1, 2, 4, 8, 16, 32
+START, YIELDS, GIVEN_UP, PROBES = 1, 2, 4, 8
 
 ENDS = ("", "done", "stuck", "limit", "asleep", "diverged", "died", "uncontrolled")
 DONE, STUCK, OVER_LIMIT, ALL_ASLEEP, DIVERGED, DIED, OUT_OF_CONTROL = range(1, 8)
 POLICIES = ("on", "random", "pct")
+
+# What stands in the plan beside lanes and kills: after the last step that it says outright.
+ANYBODY = 100
+"""Whoever comes to this step takes it, if that can be done."""
+DECIDED = 101
+"""Who takes it has to be decided."""
 
 # Commands.
 GO, BEGIN, ABANDON, FEED, PROBE, QUIT, TELL, REAP = range(8)
@@ -157,6 +161,7 @@ PART = 1 << _PART_AT
 
 
 KILLED_WORD = KILLED << _KIND_AT | _ANY << _OBJECT_AT
+_READING_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in READS)
 _OWN_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in OWN)
 
 
@@ -172,8 +177,13 @@ def words_dependent(one: int, one_wants: int, other: int, other_wants: int) -> b
     if here == there:
         part, other_part = one >> _PART_AT, other >> _PART_AT
         if not part or not other_part or part == other_part:
-            return not one & other & READ
-    return (here == other_wants and not one & READ) or (there == one_wants and not other & READ)
+            return not _reads(one) or not _reads(other)
+    return (here == other_wants and not _reads(one)) or (there == one_wants and not _reads(other))
+
+
+def _reads(packed: int) -> int:
+    # Not by the bit, which a `try` that is going to fail has as well.
+    return _READING_KINDS >> (packed >> _KIND_AT & 31) & 1
 
 
 def placed(place: int, lane: int) -> int:

@@ -53,7 +53,8 @@ class Cast:
         baton.know(names := Names(board, COORDINATOR))
         names.fresh()
         self.state = kind(context)
-        _label(self.state, names)
+        self.sizes = _label(self.state, names)
+        """The bytes of an item of each array among the objects, by number."""
         self.restorer = self._restorer()
         self._start()
         self.watch = Watch([self.state]) if self.restorer is not None else None
@@ -165,27 +166,41 @@ def _unwatch(state: Any) -> None:
 _DEEPEST = 3
 
 
-def _label(state: Any, names: Names) -> None:
+def _label(state: Any, names: Names) -> dict[int, int]:
+    """Call shared objects what the state calls them; give the bytes of an item of each array among them."""
     found: dict[int, str] = {}
+    sizes: dict[int, int] = {}
     for name, item in getattr(state, "__dict__", {}).items():
-        _label_item(name, item, found, _DEEPEST)
+        _label_item(name, item, found, _DEEPEST, sizes)
     for number, name in found.items():
         names.board.label_object(number, name)
+    return sizes
 
 
-def _label_item(name: str, item: Any, found: dict[int, str], deep: int) -> None:
+def _item_size(item: Any) -> int:
+    """Give the bytes of an item of an array of plain numbers; 0 for anything else."""
+    kind = type(getattr(item, "_obj", item))
+    inner = getattr(kind, "_type_", None)
+    if not hasattr(kind, "_length_") or hasattr(inner, "_length_") or hasattr(inner, "_fields_"):
+        return 0
+    return int(sys.modules["ctypes"].sizeof(inner))
+
+
+def _label_item(name: str, item: Any, found: dict[int, str], deep: int, sizes: dict[int, int]) -> None:
     parts = getattr(item, "__dict__", {})
     fact = parts.get("_bench_facts") or parts.get("_bench_access")
     if fact is not None:
         found[fact.number] = min(found.get(fact.number, name), name, key=len)
+        if size := _item_size(item):
+            sizes[fact.number] = size
     elif isinstance(item, (list, tuple)) and deep:
         for index, inner in enumerate(item):
-            _label_item(f"{name}[{index}]", inner, found, deep - 1)
+            _label_item(f"{name}[{index}]", inner, found, deep - 1, sizes)
     elif isinstance(item, dict) and deep:
         for key, inner in item.items():
-            _label_item(f"{name}[{key!r}]", inner, found, deep - 1)
+            _label_item(f"{name}[{key!r}]", inner, found, deep - 1, sizes)
     elif deep:
-        _label_parts(name, item, found, deep)
+        _label_parts(name, item, found, deep, sizes)
 
 
 _OWN = {"_obj": "{}", "_lock": "the lock of {}", "_flag": "{}", "_cond": "the condition of {}",
@@ -195,16 +210,16 @@ _OWN = {"_obj": "{}", "_lock": "the lock of {}", "_flag": "{}", "_cond": "the co
         "_unfinished_tasks": "the tasks of {}"}  # fmt: skip
 
 
-def _label_parts(name: str, item: Any, found: dict[int, str], deep: int) -> None:
+def _label_parts(name: str, item: Any, found: dict[int, str], deep: int, sizes: dict[int, int]) -> None:
     module = type(item).__module__
     parts = getattr(item, "__dict__", {})
     if module.startswith("multiprocessing."):
         for part, text in _OWN.items():
             if part in parts:
-                _label_item(text.format(name), parts[part], found, deep)
+                _label_item(text.format(name), parts[part], found, deep, sizes)
     elif module.partition(".")[0] not in sys.stdlib_module_names:
         for part, inner in parts.items():
-            _label_item(f"{name}.{part}", inner, found, deep - 1)
+            _label_item(f"{name}.{part}", inner, found, deep - 1, sizes)
 
 
 def name_lanes(board: Board, actors: Sequence[str]) -> None:

@@ -134,6 +134,7 @@ class Exploration:
             except NotStarted as error:
                 raise Refused(str(error)) from None
             self.why_rebuilt = self.cast.why_rebuilt
+            self.labels.sizes = self.cast.sizes
         return self.cast
 
     def explore(self) -> None:

@@ -13,6 +13,8 @@ OVER = -1000
 ASK = 1000
 """Added to a lane: nobody can be chosen before that lane has looked whether what it waits for has come."""
 
+_ANYBODY = memoryview(bytes([at.ANYBODY]) * at.MOST_STEPS).cast("b")
+
 _TICK_NS = 1_000_000
 _LAST_TICK_NS = 10**15
 """Where all wait for the clock to go on by itself, it does, in steps that double, for about 12 days."""
@@ -42,7 +44,7 @@ def decide(numbers: memoryview, plan: memoryview) -> int:  # noqa: PLR0911  # ea
         return _end(numbers, at.ALL_ASLEEP)
     else:
         chosen = _choose(numbers, awake, step)
-    _take(numbers, chosen, step, able)
+    _take(numbers, plan, chosen, step, able)
     return chosen
 
 
@@ -115,7 +117,7 @@ def _most_urgent(numbers: memoryview, able: int, step: int, last: int) -> int:
     )
 
 
-def _take(numbers: memoryview, chosen: int, step: int, able: int) -> None:
+def _take(numbers: memoryview, plan: memoryview, chosen: int, step: int, able: int) -> None:
     slot, others = at.LANES + chosen * at.LANE, ~(1 << chosen)
     word, wants = numbers[slot + at.WORD], numbers[slot + at.WANTS]
     numbers[at.ENABLED] &= others
@@ -124,7 +126,7 @@ def _take(numbers: memoryview, chosen: int, step: int, able: int) -> None:
     numbers[at.PROBING] &= others
     log(numbers, step, word, 0 if wants == at.NEVER else wants, able)
     if step >= numbers[at.FIRST] and numbers[at.ASLEEP]:
-        _wake(numbers, word, wants)
+        _wake(numbers, plan, word, wants)
 
 
 def log(numbers: memoryview, step: int, word: int, wants: int, able: int) -> None:
@@ -138,7 +140,7 @@ def log(numbers: memoryview, step: int, word: int, wants: int, able: int) -> Non
         numbers[at.ODD] &= ~at.YIELDS
 
 
-def _wake(numbers: memoryview, word: int, wants: int) -> None:
+def _wake(numbers: memoryview, plan: memoryview, word: int, wants: int) -> None:
     """Have those run again whose pending steps depend on the one that was taken."""
     asleep = numbers[at.ASLEEP]
     for lane in range(at.MOST_LANES):
@@ -147,8 +149,9 @@ def _wake(numbers: memoryview, word: int, wants: int) -> None:
             if at.words_dependent(word, wants, numbers[slot + at.WORD], numbers[slot + at.WANTS]):
                 asleep &= ~(1 << lane)
     numbers[at.ASLEEP] = asleep
-    if not asleep:
-        numbers[at.ODD_LATER] &= ~at.SLEEPING
+    if not asleep and not numbers[at.POLICY]:
+        start, stop = numbers[at.STEPS], numbers[at.LIMIT]
+        plan[start:stop] = _ANYBODY[start:stop]
 
 
 def _kill(numbers: memoryview, victim: int, step: int, able: int) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import signal
 import time
 
 from bench.explore import board as at
@@ -32,6 +34,13 @@ class Labels:
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self.sizes: Mapping[int, int] = {}
+        """The bytes of an item of each array among the objects, by number."""
+
+    def part(self, number: int, part: int) -> int:
+        """Give a part of an object as the user knows it: of an array the index of the item that begins at that byte."""
+        size = self.sizes.get(number, 1)
+        return part // size if part > 0 and not part % size else part
 
     def lane(self, number: int) -> str:
         """Name a lane."""
@@ -71,6 +80,8 @@ class Machine:
         self._taken: list[Step] = []
         self._log = b""
         self._fresh = self._template()
+        self._anybody = bytes([at.ANYBODY]) * self.limit + bytes([at.DECIDED])
+        self._decided = bytes([at.DECIDED]) * (self.limit + 1)
 
     def _template(self) -> bytes:
         numbers = [0] * at.LANES_END
@@ -104,34 +115,30 @@ class Machine:
     def _write(self, plan: Plan) -> None:
         board, numbers = self.board, self.numbers
         board.bytes[: len(self._fresh)] = self._fresh
-        for table in (COUNTERS, at.OWNERS, at.HOLDERS):
-            self._reset(table)
-        lanes = plan.lanes
+        count = numbers[at.OBJECTS]
+        numbers[COUNTERS : COUNTERS + count] = numbers[at.COUNTERS_AT_FIRST : at.COUNTERS_AT_FIRST + count]
+        nobody = b"\xff" * (8 * count)  # -1 each
+        for table in (8 * at.OWNERS, 8 * at.HOLDERS):
+            board.bytes[table : table + 8 * count] = nobody
+        lanes = plan.lanes[: self.limit]
+        said = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
         numbers[at.FIRST] = len(lanes)
-        board.bytes[at.PLAN : at.PLAN + len(lanes)] = (
-            bytes(lanes) if not lanes or min(lanes) >= 0 else bytes(lane & 255 for lane in lanes)
-        )
+        board.bytes[at.PLAN : at.PLAN + self.limit + 1] = said + (
+            self._decided if plan.asleep or plan.then != "on" else self._anybody
+        )[len(lanes) :]
         if plan.asleep:
             numbers[at.ASLEEP] = sum(1 << lane for lane in plan.asleep)
-            numbers[at.ODD_LATER] |= at.SLEEPING
         if plan.then != "on":
             self._write_policy(plan)
 
-    def _reset(self, table: int) -> None:
-        numbers, count = self.numbers, self.numbers[at.OBJECTS]
-        if table == COUNTERS:
-            numbers[table : table + count] = numbers[at.COUNTERS_AT_FIRST : at.COUNTERS_AT_FIRST + count]
-        else:
-            self.board.bytes[8 * table : 8 * (table + count)] = b"\xff" * (8 * count)
-
     def _write_policy(self, plan: Plan) -> None:
         numbers = self.numbers
-        chance = random.Random(plan.seed)
         numbers[at.POLICY] = at.POLICIES.index(plan.then)
-        numbers[at.RANDOM] = chance.getrandbits(62)
-        numbers[at.ODD_LATER] |= at.CHOOSING
-        order = list(range(at.MOST_LANES))
-        chance.shuffle(order)
+        numbers[at.RANDOM] = (plan.seed + 1) * 0x9E3779B97F4A7C15 & (1 << 62) - 1  # neighbours far from each other
+        if plan.then != "pct":
+            return
+        order = list(range(max(self.actors, numbers[at.NAMES])))
+        random.Random(plan.seed).shuffle(order)
         for lane, priority in enumerate(order):
             numbers[LANES + lane * LANE + at.PRIORITY] = priority + 1
         changes = sorted(plan.changes)[: at.MOST_CHANGES]
@@ -140,11 +147,18 @@ class Machine:
             numbers[at.CHANGES + 1 + index] = step
 
     def give_up(self) -> bool:
-        """Have what waits in a schedule that is given up come out of it; tell whether all of it did."""
+        """Have what waits in a schedule that is given up come out of it; tell whether all of it did.
+
+        Processes that the actors started are killed: they are of no more use.
+        """
         numbers = self.numbers
         numbers[at.ODD] |= at.GIVEN_UP
-        for lane in range(at.MOST_LANES):
+        for lane in range(self.actors, at.MOST_LANES):
             if (numbers[at.PRESENT] & ~numbers[at.FEEDERS]) >> lane & 1:  # a feeder has no process of its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(numbers[at.PIDS + lane], signal.SIGKILL)
+        for lane in range(self.actors):
+            if numbers[at.PRESENT] >> lane & 1:
                 numbers[LANES + lane * LANE + COMMAND] = at.ABANDON
                 self.board.semaphore(lane).release()
                 if not self._answered(_OUT_S):

@@ -11,6 +11,7 @@ from bench.declared import Scenario
 from bench.errors import UsageError
 from bench.explore import launching
 from bench.explore.launching import Explored, run_group
+from bench.explore.strategies import make
 from bench.observation import Observation, Seen, Tally, tally_counts
 from bench.targets import Found
 from bench.values import Json
@@ -22,11 +23,12 @@ DEFAULT_DEADLINE_S = 2.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is: `outcomes` as they would be recorded now."""
+    """How far it is: `outcomes` as they would be recorded now; `samples` are schedules."""
 
     seconds: float
     samples: int
     outcomes: tuple[Tally, ...]
+    steps: int = 0
 
 
 def observe(
@@ -59,17 +61,20 @@ def observe(
         on_progress: told of the histogram so far, a few times a second.
 
     Raises:
-        UsageError: if it is no scenario, or one that cannot be run as it is.
+        UsageError: if it is no scenario, or one that cannot be run as it is; or if the strategy cannot do it.
     """
     scenario = found.program
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario.target} is a program, which has no actors; explore runs scenarios")
+    # Whether there is such a strategy, and whether it does what is asked of it, is said before anything is started.
+    make(strategy, preemptions=preemptions, schedules=schedules, seed=seed, lanes=len(scenario.actors), kills=kills)
     begun = time.monotonic()
 
     def told(so_far: Explored) -> None:
         if on_progress is not None:
             samples = so_far.figures.get("schedules", 0)
-            on_progress(Progress(time.monotonic() - begun, samples, _tallied(so_far)))
+            steps = so_far.figures.get("steps", 0)
+            on_progress(Progress(time.monotonic() - begun, samples, _tallied(so_far), steps))
 
     orders = launching.orders(
         found, method=method, seed=seed, strategy=strategy, preemptions=preemptions, schedules=schedules, kills=kills,

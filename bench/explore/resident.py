@@ -58,7 +58,8 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
             runtime.stop()
             board.numbers[raised_at] = 0 if returned is None else RETURNED
         ending.let_go(runtime)
-        locks.forget_holding()
+        if runtime.holding:
+            locks.forget_holding()
         if watch is not None:
             watch.undo()
         runtime.leave()

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         def object(self, number: int) -> str:
             """Give an object's label."""
 
+        def part(self, number: int, part: int) -> int:
+            """Give a part of an object as the user knows it: of an array the index."""
+
         def place(self, number: int) -> str:
             """Give a place as `file:line`."""
 
@@ -64,7 +67,8 @@ def anchor_of(choice: int, op: Op, names: Names) -> Anchor:
     """Give the anchor of an operation that a choice of a plan leads to, as if it were the first of its like."""
     if choice < 0:
         return Anchor(names.lane(killing(choice)), KILLED, "", -1, "")
-    return Anchor(names.lane(choice), op.kind, names.object(op.object), op.part, names.place(op.place))
+    part = names.part(op.object, op.part)
+    return Anchor(names.lane(choice), op.kind, names.object(op.object), part, names.place(op.place))
 
 
 def numbered(anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
@@ -90,10 +94,7 @@ def witness(trace: Trace, names: Names, saw: Sequence[str] = ()) -> dict[str, Js
     for number, step in enumerate(trace.steps):
         one = anchor_of(step.lane, step.op, names)
         steps.append([lanes[number], one.op, one.object, one.part, one.at, saw[number] if number < len(saw) else ""])
-    waits: list[Json] = [
-        [lane, op.kind, names.object(op.object), op.part, names.place(op.place)]
-        for lane, op in sorted(trace.pending.items())
-    ]
+    waits: list[Json] = [[lane, *anchor_of(lane, op, names)[1:5]] for lane, op in sorted(trace.pending.items())]
     last = max([*lanes, *trace.pending], default=-1)
     return {
         "lane_names": [names.lane(number) for number in range(last + 1)],
@@ -116,7 +117,7 @@ class Schedule:
     """A schedule with what it takes to run it again.
 
     `root` and `module` say how to import the target, `file` is where it stands below `root`, and `pythonpath` what else
-    has to be on the path. `preemptions` and `depth` are those of the schedule; `strategy` and `seed` found it in `cell`.
+    has to be on the path. `preemptions` and `depth` are of the schedule; `strategy` and `seed` found it in `cell`.
     """
 
     target: str

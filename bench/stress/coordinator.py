@@ -400,11 +400,12 @@ def _settle() -> None:
 
 def _next_size(size_now: int, count: int, seconds: float, started_s: float) -> int:
     """Say how many states the next batch goes through, so that it is short, but not against what it takes to start."""
-    if count < size_now and seconds < BATCH_S:
+    wanted_s = max(BATCH_S, started_s)
+    if count < size_now and seconds < wanted_s:
         return size_now
-    if seconds < max(BATCH_S, started_s) / 4:
-        return min(size_now * 4, MOST_STATES)
-    return max(1, size_now // 2) if seconds > max(BATCH_S, started_s) * 2 else size_now
+    if seconds < wanted_s:
+        return min(size_now * (4 if seconds < wanted_s / 4 else 2), MOST_STATES)
+    return max(1, size_now // 2) if seconds > wanted_s * 2 else size_now
 
 
 def _of_result(error: BaseException) -> dict[str, Any]:

@@ -128,13 +128,13 @@ def _watch(states: Sequence[Any], *, watched: bool) -> tuple[Any, Any]:
 
 def _settle() -> None:
     gc.collect()
-    if hasattr(gc, "freeze"):
+    if hasattr(gc, "freeze"):  # PyPy, which has none, collects in small steps, and takes 0.1 s to do so when told
         gc.freeze()
-    gc.disable()
+        gc.disable()
 
 
 def _tidy() -> None:
-    if not hasattr(gc, "get_count") or gc.get_count()[0] > _GARBAGE:
+    if not gc.isenabled() and gc.get_count()[0] > _GARBAGE:
         gc.collect()
 
 

@@ -6,14 +6,18 @@ import sys
 from collections.abc import Callable
 
 from bench.errors import BenchError
-from tests.benchmarks import cell_overhead, images, makespan, samples, start_up
+from tests.benchmarks import cell_overhead, explore_peer, images, makespan, samples, start_up
 
 SHORT: dict[str, Callable[[], None]] = {
     "start_up": start_up.main,
     "samples": samples.main,
     "cell_overhead": cell_overhead.main,
 }
-LONG: dict[str, Callable[[], None]] = {"makespan": makespan.main, "images": images.main}
+LONG: dict[str, Callable[[], None]] = {
+    "makespan": makespan.main,
+    "images": images.main,
+    "explore_peer": explore_peer.main,
+}
 
 
 def main() -> None:

@@ -204,11 +204,12 @@ def test_a_value_under_its_own_lock_has_four_steps_each() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["dfs", "dpor", "random"])
-def test_who_waits_busily_lets_the_others_go_first(strategy: str) -> None:
-    seen = explored("BusyWaiting", strategy=strategy, schedules=500)
+@pytest.mark.parametrize("name", ["BusyWaiting", "TriesAgainAndAgain"])
+def test_who_waits_busily_lets_the_others_go_first(name: str, strategy: str) -> None:
+    seen = explored(name, strategy=strategy, schedules=500)
     assert values(seen) == {1}
     assert kinds(seen) == {"value"}
-    assert figures(seen)["steps"] / seen.samples < 12
+    assert figures(seen)["steps"] / seen.samples < 16
 
 
 def test_a_livelock_is_a_hang() -> None:
@@ -256,6 +257,34 @@ def test_what_an_actor_raised_is_told_with_its_name_and_place() -> None:
     raised = next(one.outcome for one in explored("OnlyOneOrder").outcomes if one.outcome.kind == "raised")
     assert (raised.detail["process"], raised.detail["role"]) == ("looks", "child")
     assert "interleavings.py" in str(raised.detail["where"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", ["AllKindsOfValues", "Releases"])
+def test_what_is_shared_behaves_as_ever(name: str, method: str) -> None:
+    seen = explored(name, method)
+    assert [one.outcome.text() for one in seen.outcomes] == ["'as it should be'"]
+    assert not seen.limits
+
+
+def test_each_access_to_a_part_is_a_step() -> None:
+    witness: Any = explored("AllKindsOfValues").outcomes[0].witness
+    steps = [(op, label, saw) for _, op, label, _, _, saw in witness["steps"]]
+    assert steps[:4] == [
+        ("read", "point", "1"), ("write", "point", "2"), ("read", "point", "2"), ("write", "point", "2"),
+    ]  # fmt: skip
+    assert ("write", "text", "b'abc'") in steps
+    assert ("write", "raw_text", "b'xyz'") in steps
+    assert ("write", "points", "9") in steps
+    assert ("read", "numbers", "[1, 2, 8]") in steps
+    assert steps[-6:-2] == [
+        ("acquire", "the lock of condition", "taken"), ("read", "with_condition", "4"),
+        ("write", "with_condition", "5"), ("release", "the lock of condition", ""),
+    ]  # fmt: skip
+
+
+def test_parts_of_an_array_do_not_depend_on_each_other() -> None:
+    assert explored("EightActors", file="scenarios", strategy="dpor").samples == 1
 
 
 # What cannot be said, and what cannot be run.

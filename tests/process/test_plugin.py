@@ -253,8 +253,9 @@ class Lost:
 
 def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_it=SMALL + SCENARIO)
-    asked = ("--bench-mode", "stress,repeat", "--bench-samples", "3", "--bench-budget", "stress=0.2", "--bench-out", "out")
-    result = suite.runpytest_subprocess("-v", "--start-method", "fork", "--bench-seed", "7", *asked)
+    asked = ("--bench-mode", "stress,repeat", "--bench-samples", "3", "--bench-budget", "stress=0.2")
+    told = ("-v", "--start-method", "fork", "--bench-seed", "7", "--bench-out", "out")
+    result = suite.runpytest_subprocess(*told, *asked)
     result.assert_outcomes(passed=3)
     seen = {one.observation.target.partition(":")[2]: one.observation for one in lines_of(suite) if type(one) is Judged}
     assert {name: (one.mode, one.samples > 3) for name, one in seen.items()} == {
@@ -291,6 +292,42 @@ def test_a_mark_says_the_mode_whatever_is_asked(plain: pytest.Pytester) -> None:
     plain.makepyfile(test_wrong=f"import pytest\n{marked.replace('stress', 'guess')}")
     result = plain.runpytest_inprocess("--collect-only", "test_wrong.py")
     result.stdout.fnmatch_lines(["*Lost: the mark bench_mode 'guess': there are repeat, stress and explore"])
+
+
+OBSERVED = """
+from bench.observation import Observation, Seen, tally
+from bench.outcomes import value
+from bench.pytest_plugin import items
+
+
+def observer(mode):
+    def observe(found, **asked):
+        one = [] if (mode == "explore" and "Open" in found.program.name) else [Seen(value(1))]
+        limits = ("nothing raced",) if mode == "stress" else ()
+        return Observation(found.program.target, mode, "local", 2, 0.1, tally([[Seen(value(2)), *one]]), (), limits)
+    return observe
+
+
+items.observer = observer
+"""
+
+
+def test_what_stress_cannot_say_is_left_to_explore(plain: pytest.Pytester) -> None:
+    plain.makeconftest(OBSERVED)
+    plain.makepyfile(test_it=SCENARIO)
+    asked = ("--start-method", "fork", "-rs", "--bench-out", "out", "--bench-mode")
+    both = plain.runpytest_subprocess(*asked, "stress,explore")
+    both.assert_outcomes(passed=1, skipped=1)
+    both.stdout.fnmatch_lines(["SKIPPED*: explore decides, since nothing raced"])
+    end = lines_of(plain)[-1]
+    assert isinstance(end, End)
+    assert end.status == "pass"
+    plain.runpytest_subprocess(*asked, "stress").assert_outcomes(errors=1)
+    plain.makepyfile(test_it=SCENARIO.replace("class Lost", "class Open"))
+    plain.runpytest_subprocess(*asked, "stress,explore").assert_outcomes(errors=1, skipped=1)
+    end = lines_of(plain)[-1]
+    assert isinstance(end, End)
+    assert end.status == "unknown"
 
 
 def test_where_all_is_skipped_nothing_is_known(suite: pytest.Pytester) -> None:

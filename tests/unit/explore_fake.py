@@ -37,6 +37,9 @@ class Machine:
     def object(self, number: int) -> str:
         return self.objects.get(number, f"o{number}")
 
+    def part(self, number: int, part: int) -> int:
+        return part
+
     def place(self, number: int) -> str:
         return self.places.get(number, f"prog.py:{number}")
 

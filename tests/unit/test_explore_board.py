@@ -272,7 +272,7 @@ def test_the_short_way_logs_what_deciding_would_log(board: Board) -> None:
     runtime.set_counter(number, 0)
     runtime.set_owner(number, 0)
     runtime.point("write", number, 4, number)  # it is its own
-    numbers[at.ODD] = at.CHOOSING  # the long way
+    board.plan[2] = at.DECIDED  # the long way
     runtime.point("write", number, 4, number)
     first, short, long = (
         (op_of(numbers[at.LOG + 2 * step], numbers[at.LOG + 2 * step + 1] >> at.WANTED_AT),

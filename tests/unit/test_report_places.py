@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.record import Facts
@@ -28,12 +28,14 @@ def some_of_some(draw: st.DrawFn) -> tuple[set[Place], set[Place]]:
     return universe, draw(st.sets(st.sampled_from(sorted(universe, key=lambda p: p.order)), min_size=1))
 
 
+@settings(deadline=None)  # of a busy machine a deadline says nothing
 @given(some_of_some())
 def test_a_statement_covers_exactly_its_places(sets: tuple[set[Place], set[Place]]) -> None:
     universe, some = sets
     assert state(some, universe).covers(universe) == some
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(PYTHONS), min_size=1), st.sets(st.sampled_from(METHODS), min_size=1))
 def test_a_product_of_axes_is_one_box(pythons: set[str], methods: set[str]) -> None:
     some = [p for p in MATRIX if p.python in pythons and p.method in methods]

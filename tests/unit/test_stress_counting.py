@@ -9,6 +9,7 @@ from bench.observation import Seen, tally_counts
 from bench.outcomes import Conditions, Outcome, acceptable, crashes, forbidden, hangs, interesting, raises, value
 from bench.process.stacks import waits_at
 from bench.stress import observing
+from bench.stress.coordinator import _next_size
 from bench.stress.counting import Counts, distinct, results
 from bench.stress.launching import GroupSeen, _is_at_it
 
@@ -115,6 +116,23 @@ def test_of_what_groups_gave_only_the_first_is_kept() -> None:
     assert [group.first for group in run.groups] == [{}, {}, {}]
     assert [seen.witness for seen in run.first.values()] == [{"seed": 0}]
     assert len({id(key) for group in run.groups for key in group.counts}) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "started_s", "following"),
+    [
+        (1, 0.001, 0.0, 4), (1, 0.04, 0.0, 2), (16, 0.06, 0.0, 16), (16, 0.2, 0.0, 8), (1, 5.0, 0.0, 1),
+        (16, 0.2, 0.5, 32), (4096, 0.001, 0.0, 4096),
+    ],
+)  # fmt: skip
+def test_batches_take_a_twentieth_of_a_second_or_as_long_as_to_start(
+    size: int, seconds: float, started_s: float, following: int
+) -> None:
+    assert _next_size(size, size, seconds, started_s) == following
+
+
+def test_a_batch_that_was_cut_short_says_nothing_of_its_size() -> None:
+    assert _next_size(64, 3, 0.001, 0.0) == 64
 
 
 def test_few_overlaps_are_said() -> None:

@@ -12,7 +12,7 @@ from sys import _getframe
 
 from bench.explore import baton
 from bench.explore.baton import Abandoned
-from bench.explore.board import COUNTERS, HOLDERS, OWNERS, word
+from bench.explore.board import COUNTERS, HOLDERS, OWNERS, READ, word
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 known: weakref.WeakSet[Any] = weakref.WeakSet()
 """The semaphores that this process has: made here, or come with its arguments or by a fork."""
+
+
+_MANY = 1 << 30
 
 
 class Gone(RuntimeError):
@@ -99,7 +102,8 @@ def _acquire(self: Any, block: bool = True, timeout: float | None = None) -> boo
         if not runtime.point("acquire", number, wants=number):
             return False
     else:
-        runtime.arrive(fact.attempt, 0, _getframe(1))
+        # As long as it is not free, an attempt changes nothing: who tries again and again waits for somebody else.
+        runtime.arrive(fact.attempt | (READ if runtime.numbers[COUNTERS + number] <= 0 else 0), 0, _getframe(1))
     return _take(self, semlock, runtime, fact, attempt=not block or timeout is not None)
 
 
@@ -110,9 +114,12 @@ def _take(self: Any, semlock: Any, runtime: Runtime, fact: Facts, *, attempt: bo
         number, numbers, lane = fact.number, runtime.numbers, runtime.lane
         if fact.held:
             numbers[HOLDERS + number] = lane
+            runtime.holding += 1
         if fact.recursive:
             numbers[OWNERS + number] = lane
         runtime.set_counter(number, numbers[COUNTERS + number] - 1)
+        if attempt:
+            runtime.changed()
     elif runtime.abandoning:
         raise Abandoned
     elif not attempt:
@@ -144,9 +151,11 @@ def _release(self: Any) -> None:
 def _give(semlock: Any, runtime: Runtime, fact: Facts) -> None:
     semlock.release()
     number, numbers = fact.number, runtime.numbers
-    numbers[HOLDERS + number] = -1
-    if fact.recursive:
-        numbers[OWNERS + number] = -1
+    if fact.held:
+        numbers[HOLDERS + number] = -1
+        runtime.holding -= 1 if semlock._count() >= 0 else -_MANY  # it was another's
+        if fact.recursive:
+            numbers[OWNERS + number] = -1
     runtime.set_counter(number, numbers[COUNTERS + number] + 1)
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-_read, _write, _close, _pipe = os.read, os.write, os.close, os.pipe
+_read, _write, _close, _pipe, _fstat = os.read, os.write, os.close, os.pipe, os.fstat
 _real_poller = select.poll
 _real_wait, _real_pipe = connection.wait, connection.Pipe
 _real_receive, _real_send = connection.Connection._recv_bytes, connection.Connection._send_bytes  # type: ignore[attr-defined]  # private; tests hold them on each Python
@@ -47,8 +47,8 @@ it (`BODY`) can no longer be changed by what is sent behind it; anything else co
 
 _SEVERAL, _HELD_UP = "several descriptors", "feeders that are held up"
 
-sentinels: dict[int, int] = {}
-"""By descriptor, the objects that are processes: `processes` fills it, and `wait` says by it whose end it waits for."""
+_sentinels: dict[int, tuple[int, int]] = {}
+"""By descriptor, its inode, and the object that is the process whose end it tells of."""
 
 _NAME = "\0forkbench-pipe-"
 _sockets: dict[int, tuple[str, int]] = {}
@@ -95,7 +95,7 @@ def key_of(descriptor: int) -> str:
 
 def _identity(descriptor: int) -> tuple[str, int | None]:
     """Give the key of a pipe, and which way this end sends in a duplex one: 0 or 1; `None` for a one-way pipe."""
-    status = os.fstat(descriptor)
+    status = _fstat(descriptor)
     if not stat.S_ISSOCK(status.st_mode):
         return f"pipe:{status.st_dev}:{status.st_ino}", None
     known = _sockets.get(status.st_ino)
@@ -141,9 +141,18 @@ def _ready(descriptor: int, what: int) -> bool:
     return bool(poll.poll(0))
 
 
+def ready(runtime: Any, number: int) -> int:
+    """Give the number of what somebody wants who waits for a pipe to be ready.
+
+    It is no step's object: whether two steps on a pipe depend on each other, their parts of it say.
+    """
+    found: int = runtime.object(f"pipe {number} being ready", runtime.board.object_label(number))
+    return found
+
+
 def stirred(runtime: Any, number: int) -> None:
     """Have those asked again who wait for a pipe, or for several, and feeders try again that were held up."""
-    runtime.dirty(number)
+    runtime.dirty(ready(runtime, number))
     several = runtime.object(_SEVERAL, _SEVERAL)
     if runtime.counter(several):
         runtime.dirty(several)
@@ -183,7 +192,7 @@ def write(descriptor: int, data: Any) -> int:
     part = _sending_part(descriptor, len(data)) if way is None else way
     if os.get_blocking(descriptor):
         runtime.probe(number, lambda: writable(descriptor))
-        runtime.point("send", number, part, wants=number)
+        runtime.point("send", number, part, wants=ready(runtime, number))
     else:
         runtime.point("send", number, part)
     if runtime.detail:
@@ -226,7 +235,7 @@ def read(descriptor: int, size: int) -> bytes:
     part = (BODY if _Message.inside else WHOLE) if way is None else 1 - way
     if os.get_blocking(descriptor):
         runtime.probe(number, lambda: readable(descriptor))
-        runtime.point("receive", number, part, wants=number)
+        runtime.point("receive", number, part, wants=ready(runtime, number))
     else:
         runtime.point("receive", number, part)
     with runtime.raw():
@@ -299,14 +308,18 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
         return _real_wait(object_list, timeout)
     objects = list(object_list)
     descriptors = [one if isinstance(one, int) else one.fileno() for one in objects]
+
+    def are_ready() -> list[bool]:
+        return [_is_ready(runtime, descriptor) for descriptor in descriptors]
+
     number, part = _waited(runtime, descriptors)
     if timeout is not None and timeout <= 0:
         runtime.point("poll", number, part)
-        return _ready_ones(runtime, objects)
-    wanted = runtime.object(_SEVERAL, _SEVERAL) if number == ANYTHING else number
+        return _ready_ones(runtime, objects, are_ready())
+    wanted = runtime.object(_SEVERAL, _SEVERAL) if number == ANYTHING else ready(runtime, number)
     if timeout is not None:
         runtime.timeout(runtime.now() + timeout)
-    runtime.probe(wanted, lambda: any(map(readable, descriptors)))
+    runtime.probe(wanted, lambda: any(are_ready()))
     if number == ANYTHING:
         runtime.add(wanted, 1)
     try:
@@ -314,7 +327,24 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
     finally:
         if number == ANYTHING:
             runtime.add(wanted, -1)
-    return _ready_ones(runtime, objects) if granted else []
+    return _ready_ones(runtime, objects, are_ready()) if granted else []
+
+
+def end_of(descriptor: int, number: int) -> None:
+    """Note that a descriptor tells of the end of a process, which is an object whose counter is then above 0."""
+    _sentinels[descriptor] = _fstat(descriptor).st_ino, number
+
+
+def _process_of(descriptor: int) -> int:
+    """Give the object that is the process whose end a descriptor tells of; 0 if there is none."""
+    inode, number = _sentinels.get(descriptor, (0, 0))
+    return number if number and _fstat(descriptor).st_ino == inode else 0
+
+
+def _is_ready(runtime: Any, descriptor: int) -> bool:
+    if number := _process_of(descriptor):
+        return bool(runtime.counter(number) > 0)  # who says so by the descriptor may need a moment
+    return readable(descriptor)
 
 
 def _waited(runtime: Any, descriptors: list[int]) -> tuple[int, int]:
@@ -322,15 +352,14 @@ def _waited(runtime: Any, descriptors: list[int]) -> tuple[int, int]:
     if len(descriptors) != 1:
         return ANYTHING, WHOLE
     (descriptor,) = descriptors
-    if descriptor in sentinels:
-        return sentinels[descriptor], WHOLE
+    if process := _process_of(descriptor):
+        return process, WHOLE
     number, way = _channel(runtime, descriptor)
     return number, WHOLE if way is None else 1 - way
 
 
-def _ready_ones(runtime: Any, objects: list[Any]) -> list[Any]:
-    with runtime.raw():
-        found = _real_wait(objects, 0)
+def _ready_ones(runtime: Any, objects: list[Any], are: list[bool]) -> list[Any]:
+    found = [one for one, is_ready in zip(objects, are) if is_ready]  # noqa: B905  # Python 3.10 has strict, both are equal
     if runtime.detail:
         runtime.saw(f"{len(found)} ready" if len(objects) > 1 else "something" if found else "nothing")
     return found
@@ -401,7 +430,7 @@ def _name(one: int, other: int) -> None:
     """Give two connected sockets names; each can be asked for its own wherever it is."""
     global _named  # noqa: PLW0603  # the count of those made in this process
     _named += 1
-    common = f"{_NAME}{os.getpid()}-{os.fstat(one).st_ino}-{_named}-"
+    common = f"{_NAME}{os.getpid()}-{_fstat(one).st_ino}-{_named}-"
     for way, descriptor in enumerate((one, other)):
         end = _socket.socket(fileno=descriptor)
         try:

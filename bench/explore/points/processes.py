@@ -88,7 +88,7 @@ def _started(self: Any) -> None:
         raise
     runtime.set_pid(lane, self.pid)
     self._popen._bench_child = lane, number
-    pipes.sentinels[self._popen.sentinel] = number
+    pipes.end_of(self._popen.sentinel, number)
     _install_into(type(self._popen))
 
 
@@ -264,8 +264,11 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
             _give_up()
 
     self.run = controlled
-    code = _bootstrap(self, *args, **keywords)
-    _finish()
+    try:
+        code = _bootstrap(self, *args, **keywords)
+        _finish()
+    except baton.Abandoned:  # on its way out, which before Python 3.11 is a part of the above
+        _give_up()
     return code
 
 
@@ -275,11 +278,8 @@ def _finish() -> None:
     if _ours is None or baton.active is None:
         return
     runtime, number, parent = _ours
-    try:
-        util._exit_function()  # type: ignore[attr-defined]  # private; what it does it does once
-        runtime.point("exit", number)
-    except baton.Abandoned:
-        _give_up()
+    util._exit_function()  # type: ignore[attr-defined]  # private; what it does it does once
+    runtime.point("exit", number)
     _ours = None
     runtime.end(parent)
 

@@ -325,7 +325,7 @@ def _taken(runtime: Any, reader: Any, timeout: float | None = None) -> bytes:
         if timeout is not None:
             runtime.timeout(runtime.now() + timeout)
         runtime.probe(number, lambda: pipes.readable(descriptor))
-        runtime.point("receive", number, wants=number)
+        runtime.point("receive", number, wants=pipes.ready(runtime, number))
     else:
         runtime.point("receive", number)
     if not pipes.readable(descriptor):

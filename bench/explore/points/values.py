@@ -76,7 +76,11 @@ def _subclass(kind: Any) -> Any:
             own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
     else:
         return kind
-    return type(kind)(kind.__name__, (kind,), own)
+    made = type(kind)(kind.__name__, (kind,), own)
+    for name in ("value", "raw"):  # which ctypes gives to each array of characters, whatever stands there
+        if name in own:
+            setattr(made, name, own[name])
+    return made
 
 
 def _fields(kind: Any) -> list[tuple[str, Any]]:
@@ -114,25 +118,36 @@ def _whole(descriptor: Any) -> property:
         runtime = baton.active
         if runtime is None:
             return get(self)
-        runtime.arrive((self.__dict__.get("_bench_access") or access(self)).read, 0, _getframe(1))
+        try:
+            own = self._bench_access
+        except AttributeError:
+            own = access(self)
+        runtime.arrive(own.read, 0, _getframe(1))
         return _told(runtime, get(self)) if runtime.detail else get(self)
 
     def write(self: Any, value: Any) -> None:
         runtime = baton.active
         if runtime is not None:
-            runtime.arrive((self.__dict__.get("_bench_access") or access(self)).write, 0, _getframe(1))
-            _told(runtime, value)
+            try:
+                own = self._bench_access
+            except AttributeError:
+                own = access(self)
+            runtime.arrive(own.write, 0, _getframe(1))
+            if runtime.detail:
+                _told(runtime, value)
         put(self, value)
 
     return property(read, write)
 
 
 def _part(index: Any, length: int, size: int) -> int:
-    """Give the byte at which an item begins; -1 for a slice, and for what the array itself will refuse."""
+    """Give the byte at which an item begins; -1 for a slice, -2 for what the array itself will refuse."""
     if not isinstance(index, int):
         return -1
     at = index + length if index < 0 else index
-    return at * size if 0 <= at < length and at * size < _MOST_PARTS else -1
+    if not 0 <= at < length:
+        return -2
+    return at * size if at * size < _MOST_PARTS else -1
 
 
 def _item(kind: Any) -> Any:
@@ -143,7 +158,7 @@ def _item(kind: Any) -> Any:
         part = _part(index, kind._length_, size)
         if compound and part >= 0:  # a look into it is the step
             return _view(self, instrumented(inner), part)
-        runtime = _arrive(self, "read", part, _getframe(1))
+        runtime = _arrive(self, "read", part, _getframe(1)) if part > -2 else None
         return _told(runtime, get(self, index))
 
     return read
@@ -154,8 +169,9 @@ def _set_item(kind: Any) -> Any:
     compound = _compound(kind._type_)
 
     def write(self: Any, index: Any, value: Any) -> None:
-        part = -1 if compound else _part(index, kind._length_, size)
-        _told(_arrive(self, "write", part, _getframe(1)), value)
+        part = _part(index, kind._length_, size)
+        if part > -2:
+            _told(_arrive(self, "write", -1 if compound else part, _getframe(1)), value)
         put(self, index, value)
 
     return write
@@ -203,7 +219,7 @@ def _reduced(original: Any, module: Any) -> Any:
     def reduced(item: Any) -> Any:
         module.assert_spawning(item)
         kind = getattr(type(item), "_bench_base", type(item))
-        if isinstance(item, ctypes.Array):
+        if issubclass(kind, ctypes.Array):
             return module.rebuild_ctype, (kind._type_, item._wrapper, kind._length_)
         return module.rebuild_ctype, (kind, item._wrapper, None)
 
@@ -294,28 +310,44 @@ def _offset(inner: Any, name: str) -> int:
     return int(getattr(kind, name).offset) if issubclass(kind, ctypes.Structure) else -1
 
 
+class _Known:
+    """What the short way to a synchronized simple value needs: its guard, its steps, and how it is read and written."""
+
+    __slots__ = ("get", "guard", "put", "read", "write")
+
+    def __init__(self, item: Any) -> None:
+        self.guard, own = _facts(item)
+        self.read, self.write = own.read, own.write
+        plain = _plain(item._obj)
+        self.get, self.put = plain.value.__get__, plain.value.__set__
+
+
 def _value() -> property:
     """Make `value` of a synchronized simple value: what `_property` makes, the short way."""
     slow = _property("value")
 
     def read(self: Any) -> Any:
         runtime = baton.active
-        guarded = self.__dict__.get("_bench_guarded")
-        if runtime is None or guarded is None or guarded[0] < 0 or runtime.detail:
+        try:
+            known = self._bench_known
+        except AttributeError:
+            known = self._bench_known = _Known(self) if baton.names is not None else None
+        if runtime is None or known is None or known.guard < 0 or runtime.detail:
             return slow.fget(self)  # type: ignore[misc]  # it has one
-        runtime.arrive(guarded[1].read, guarded[0], _getframe(1))
-        inner = self._obj
-        return type(inner)._bench_base.value.__get__(inner)
+        runtime.arrive(known.read, known.guard, _getframe(1))
+        return known.get(self._obj)
 
     def write(self: Any, value: Any) -> None:
         runtime = baton.active
-        guarded = self.__dict__.get("_bench_guarded")
-        if runtime is None or guarded is None or guarded[0] < 0 or runtime.detail:
+        try:
+            known = self._bench_known
+        except AttributeError:
+            known = self._bench_known = _Known(self) if baton.names is not None else None
+        if runtime is None or known is None or known.guard < 0 or runtime.detail:
             slow.fset(self, value)  # type: ignore[misc]  # it has one
             return
-        runtime.arrive(guarded[1].write, guarded[0], _getframe(1))
-        inner = self._obj
-        type(inner)._bench_base.value.__set__(inner, value)
+        runtime.arrive(known.write, known.guard, _getframe(1))
+        known.put(self._obj, value)
 
     return property(read, write)
 
@@ -323,17 +355,20 @@ def _value() -> property:
 def _array_item(self: Any, index: Any) -> Any:
     inner = self._obj
     part = _part(index, len(inner), ctypes.sizeof(inner._type_))
-    if part >= 0 and _compound(inner._type_):
-        return inner[index]  # a view, which is not guarded by anything
+    if part < -1 or (part >= 0 and _compound(inner._type_)):
+        return inner[index]  # refused; or a view, which is not guarded by anything
     plain = _plain(inner)
-    return _told(
-        baton.active, _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
-    )  # fmt: skip
+    found = _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
+    return _told(baton.active, found)
 
 
 def _set_array_item(self: Any, index: Any, value: Any) -> None:
     inner = self._obj
-    part = -1 if _compound(inner._type_) else _part(index, len(inner), ctypes.sizeof(inner._type_))
+    part = _part(index, len(inner), ctypes.sizeof(inner._type_))
+    if part < -1:
+        inner[index] = value  # which is refused
+        return
+    part = -1 if _compound(inner._type_) else part
     plain = _plain(inner)
     _guarded(self, "write", part, lambda: plain.__setitem__(inner, index, value), _getframe(1))
     _told(baton.active, value)
