@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 VARIABLE = "BENCH_EXPLORE"
 """Environment variable that names the file of the board."""
 
+EVENTS = "BENCH_EXPLORE_EVENTS"
+"""Environment variable that names the folder in which the processes of a program journal, schedule by schedule."""
+
 MOST_LANES = 32
 MOST_OBJECTS = 1024
 MOST_PLACES = 1024

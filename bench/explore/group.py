@@ -24,12 +24,14 @@ _FOLDER = os.environ.get(journal.VARIABLE)
 if _FOLDER:
     bench.GRADED_HERE = False
     dumping.install(os.environ.get(dumping.VARIABLE, os.devnull))
-    from bench.explore.points import install, processes
+    from bench.explore.board import EVENTS
 
-    if events := os.environ.get(processes.EVENTS):  # a program is explored, which is heard of as in mode repeat
+    if EVENTS in os.environ:  # a program is explored, which is heard of as in mode repeat
         from bench.process import instrument
 
-        instrument.install(events)
+        instrument.install(os.environ[EVENTS])
+    from bench.explore.points import install
+
     install()
 
 

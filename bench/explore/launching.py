@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.explore.board import MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
-from bench.explore.points.processes import EVENTS
+from bench.explore.board import EVENTS, MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
 from bench.outcomes import Outcome
 from bench.process import journal, stacks, tree
 from bench.process.folders import environment, sample_folder
@@ -96,7 +95,7 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[Explored]
             main = subprocess.Popen(
                 [sys.executable, *safe_path, _MAIN, repr(dict(orders))],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                env={**environment(folder, orders["seed"]), VARIABLE: board},
+                env={**environment(folder, orders["seed"]), VARIABLE: board, **_events(orders, folder)},
             )  # fmt: skip
         try:
             seen = _Watcher(found, orders, folder, main, told).watch()
@@ -105,6 +104,14 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[Explored]
             remove_semaphores(board)
         seen.seconds = time.monotonic() - started
     return seen
+
+
+def _events(orders: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Have the processes of a program journal in a folder of their own."""
+    if orders["actors"]:
+        return {}
+    (folder / "events").mkdir()
+    return {EVENTS: str(folder / "events")}
 
 
 def _end(main: subprocess.Popen[bytes], folder: Path) -> None:

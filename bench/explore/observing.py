@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.declared import Scenario
-from bench.errors import UsageError
+from bench.declared import Target, actors_of
 from bench.explore import launching
 from bench.explore.launching import Explored, run_group
 from bench.explore.strategies import make
@@ -19,6 +18,17 @@ from bench.values import Json
 DEFAULT_SECONDS = 20.0
 DEFAULT_DEADLINE_S = 2.0
 """How long a process may compute, or wait for what is not seen, without coming to a point."""
+
+
+DEFAULT_PROGRAM_DEADLINE_S = 5.0
+"""The same for a program, which starts processes in each schedule."""
+
+
+def default_deadline_s(target: Target) -> float:
+    """Give how long nothing may move: what a program sets is for all of a sample, and counts where it is longer."""
+    if actors_of(target):
+        return target.deadline_s or DEFAULT_DEADLINE_S
+    return max(target.deadline_s or 0, DEFAULT_PROGRAM_DEADLINE_S)
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,10 @@ def observe(
     Raises:
         UsageError: if it is no scenario, or one that cannot be run as it is; or if the strategy cannot do it.
     """
-    scenario = found.program
-    if not isinstance(scenario, Scenario):
-        raise UsageError(f"{scenario.target} is a program, which has no actors; explore runs scenarios")
+    target = found.program
+    lanes = len(actors_of(target)) or 1  # of a program, its main process; others come as they are started
     # Whether there is such a strategy, and whether it does what is asked of it, is said before anything is started.
-    make(strategy, preemptions=preemptions, schedules=schedules, seed=seed, lanes=len(scenario.actors), kills=kills)
+    make(strategy, preemptions=preemptions, schedules=schedules, seed=seed, lanes=lanes, kills=kills)
     begun = time.monotonic()
 
     def told(so_far: Explored) -> None:
@@ -79,21 +88,21 @@ def observe(
     orders = launching.orders(
         found, method=method, seed=seed, strategy=strategy, preemptions=preemptions, schedules=schedules, kills=kills,
         seconds=seconds or (DEFAULT_SECONDS if schedules is None else None),
-        deadline_s=deadline_s or scenario.deadline_s or DEFAULT_DEADLINE_S,
+        deadline_s=deadline_s or default_deadline_s(target),
     )  # fmt: skip
     seen = run_group(found, orders, told)
-    return _observation(seen, scenario, method, cell, preemptions, seed)
+    return _observation(seen, target, method, cell, preemptions, seed)
 
 
 def _observation(
-    seen: Explored, scenario: Scenario, method: str, cell: str, preemptions: int | None, seed: int
+    seen: Explored, target: Target, method: str, cell: str, preemptions: int | None, seed: int
 ) -> Observation:
     figures = seen.figures
     schedules, steps, took_s = figures.get("schedules", 0), figures.get("steps", 0), figures.get("seconds", 0.0)
     explore: dict[str, Json] = {
         "strategy": figures.get("strategy"), "schedules": schedules, "steps": steps,
         "complete": figures.get("complete", False), "bound": preemptions, "claim": figures.get("claim"),
-        "points": figures.get("points", 0), "preemptions": preemptions, "seed": seed, "actors": list(scenario.actors),
+        "points": figures.get("points", 0), "preemptions": preemptions, "seed": seed, "actors": list(actors_of(target)),
         "steps_per_second": round(steps / took_s, 1) if took_s else None,
         "schedules_per_second": round(schedules / took_s, 1) if took_s else None,
         "rebuilt": figures.get("rebuilt", 0), "why_rebuilt": figures.get("why_rebuilt") or None,
@@ -101,7 +110,7 @@ def _observation(
     }  # fmt: skip
     samples = max(schedules, sum(seen.counts.values()))
     return Observation(
-        scenario.target, "explore", cell, samples, round(seen.seconds, 6), _tallied(seen), (), _limits(seen),
+        target.target, "explore", cell, samples, round(seen.seconds, 6), _tallied(seen), (), _limits(seen),
         {"method": method, "explore": explore},
     )  # fmt: skip
 
@@ -115,6 +124,7 @@ def _limits(seen: Explored) -> tuple[str, ...]:
     """Say what makes the exploration say less than it should."""
     figures: dict[str, Any] = seen.figures
     found = [seen.stuck] if seen.stuck else []
+    found += figures.get("limits", ())
     found += [f"not controlled: {what}" for what in figures.get("uncontrolled", ())]
     if differed := figures.get("differed"):
         found.append(f"a schedule that differs when repeated: {differed}")

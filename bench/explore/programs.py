@@ -56,7 +56,7 @@ class ProgramExploration(Exploration):
         if orders["kills"]:
             raise Refused("the processes of a program are not killed by plan; write what is to be killed as a scenario")
         super().__init__({**orders, "actors": (MAIN,)}, None, tell, board)
-        self.events = os.environ[processes.EVENTS]
+        self.events = os.environ[at.EVENTS]
         self.overlong = 0
         """Schedules that were given up for their number of steps, which says nothing of the program."""
         self.main = 0

@@ -98,11 +98,11 @@ def replay(
         UsageError: if the target cannot be run as it is.
     """
     from bench.explore.launching import orders, run_group
-    from bench.explore.observing import DEFAULT_DEADLINE_S
+    from bench.explore.observing import default_deadline_s
 
     kills = sum(anchor.op == KILLED for anchor in schedule.steps)
     wanted = {**packed(schedule.steps), "times": times}
-    deadline_s = deadline_s or found.program.deadline_s or DEFAULT_DEADLINE_S
+    deadline_s = deadline_s or default_deadline_s(found.program)
     seen = run_group(
         found, orders(found, method=method, seed=schedule.seed, kills=kills, deadline_s=deadline_s, replay=wanted),
         lambda _: None,

@@ -32,9 +32,6 @@ _real_exit, _poller = os._exit, select.poll
 
 _POLL_S = 0.001
 
-EVENTS = "BENCH_EXPLORE_EVENTS"
-"""Environment variable that names the folder in which the processes of a program journal, schedule by schedule."""
-
 _numbers: dict[int, int] = {}
 """By the lanes of processes that this one started, their objects."""
 
@@ -286,7 +283,7 @@ def _finish() -> None:
 
 def tell_stack(runtime: Any) -> None:
     """Journal where this process is, as far as the code is the user's, if it is one of a program."""
-    if folder := os.environ.get(EVENTS):
+    if folder := os.environ.get(at.EVENTS):
         from bench.explore.resident import stack
 
         journal.append(folder, "stack", lane=runtime.lane, stack=stack())
