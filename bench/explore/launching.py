@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.declared import actors_of
 from bench.errors import UsageError
 from bench.explore.board import EVENTS, MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
 from bench.outcomes import Outcome
@@ -26,7 +27,8 @@ from bench.values import Json
 _MAIN = str(Path(__file__).with_name("group.py"))
 
 STEPS = 2_000
-"""Steps of a schedule after which it is given up, unless ordered otherwise."""
+"""Steps of a schedule of a scenario after which it is given up, unless ordered otherwise; of a program, all there is
+room for, since it counts for nothing then."""
 
 _STARTING_S = 30.0
 """How long an exploration may take until the actors are there: imports, state, starts."""
@@ -72,8 +74,8 @@ def orders(found: Found, *, method: str, seed: int = 0, **others: Any) -> dict[s
     place, scenario = found.place, found.program
     return {
         "root": place.root or "", "module": place.module, "name": scenario.name, "method": method, "seed": seed,
-        "actors": getattr(scenario, "actors", ()), "strategy": "portfolio", "preemptions": None, "schedules": None,
-        "seconds": None, "kills": 0, "limit": min(STEPS, MOST_STEPS - 1), "deadline_s": 2.0, "replay": None, **others,
+        "actors": actors_of(scenario), "strategy": "portfolio", "preemptions": None, "schedules": None,
+        "seconds": None, "kills": 0, "limit": STEPS if actors_of(scenario) else MOST_STEPS - 1, "deadline_s": 2.0, "replay": None, **others,
     }  # fmt: skip
 
 

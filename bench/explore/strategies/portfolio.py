@@ -5,6 +5,9 @@
    at most 2 preemptions" is a claim that stands. Where a bound leaves nothing out, everything was run.
 3. The reduction again, from where it was; then it, priorities at random and random walks in turn, for what is large.
 
+Where a schedule is very long there are only those at random: the reduction's effort is the square of the number of
+steps, and where each of them is a choice, what little of a depth-first search there is time for is at one end.
+
 Where a bound on preemptions is asked for there is the depth-first search within it, alone. Where processes are to be
 killed there are the depth-first searches, in the end one without a bound: the others kill nobody.
 """
@@ -36,6 +39,9 @@ BOUNDS = (0, 1, 2)
 
 AFTER = 1_000
 """Schedules at random where nobody gives a number, and the reduction ended without having seen all to the end."""
+
+LONG = 5_000
+"""Steps of a schedule above which it is very long: the reduction takes about 10 s for one of that many."""
 
 
 class Portfolio:
@@ -96,7 +102,10 @@ class Portfolio:
 
     def learn(self, trace: Trace) -> None:
         """Tell who gave the last plan."""
-        self._asked.learn(trace)
+        if self._asked is self._reduction and len(trace.steps) > LONG:
+            self._order = self._at_random()
+        else:
+            self._asked.learn(trace)
 
     def _stage(self, strategy: Strategy, times: Iterable[int]) -> Iterator[Strategy]:
         """Ask one strategy so many times, or until it has no more plans."""
@@ -119,6 +128,10 @@ class Portfolio:
             more = self._gave
             yield self._priorities
             yield self._randomly
+        yield from self._at_random()
+
+    def _at_random(self) -> Iterator[Strategy]:
+        """Ask those at random in turn; not for ever, where nobody gives a number."""
         for _ in range(AFTER // 2) if self._ends else count():
             yield self._priorities
             yield self._randomly
