@@ -33,17 +33,19 @@ is through: 0.5 s for each of them, most of it starting processes, makes 54 s; i
 get through with, and far from those that it does, since half an exploration of a race proves nothing. Sum: 411 s.
 """
 
-_OF_PROGRAMS: frozenset[Mode] = frozenset({"repeat"})
+_OF_PROGRAMS: tuple[Mode, ...] = ("repeat", "explore")
+"""The modes that programs can be observed in, the one that is taken where several are asked for first."""
 
 
 def modes_of(target: Target, asked: Sequence[Mode]) -> tuple[Mode, ...]:
     """Give the modes that a target is observed in, of those asked for; none if it can be observed in none of them.
 
-    A program has no actors, and is repeated. A scenario is repeated only where nothing else is asked for: stress takes
-    as many samples in a millisecond.
+    A program has no actors to be stressed; it is repeated, and explored only where that is asked for and repeating is
+    not: each of its schedules starts processes, so that few are decided in the time that a target has in a cell. A
+    scenario is repeated only where nothing else is asked for: stress takes as many samples in a millisecond.
     """
     if not actors_of(target):
-        return tuple(mode for mode in asked if mode in _OF_PROGRAMS)
+        return tuple(mode for mode in _OF_PROGRAMS if mode in asked)[:1]
     return tuple(mode for mode in asked if mode in TIMED) or tuple(asked)
 
 

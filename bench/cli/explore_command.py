@@ -1,4 +1,4 @@
-"""`bench explore`: every interleaving of a scenario's actors, one at a time."""
+"""`bench explore`: every interleaving of the processes of a scenario or a program, one at a time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from bench.cli.options import SECONDS, json_option, methods_option, seed_option,
 from bench.cli.output import say
 from bench.cli.run_command import carry_out
 from bench.declared import actors_of
-from bench.errors import NothingToRun
-from bench.report.lines import words
+from bench.report.lines import counted
 
 if TYPE_CHECKING:
     from bench.targets import Found
@@ -56,16 +55,13 @@ def command(
         "strategy": strategy, "preemptions": preemptions, "schedules": schedules, "seconds": seconds, "kills": kills,
         "deadline_s": deadline_s,
     }  # fmt: skip
-    found = _scenarios(programs(targets))
+    found = programs(targets) if targets else _scenarios(programs(targets))
     return carry_out(found, targets, mode="explore", methods=methods, seed=seed, out=out, json_to=json_to, asked=asked)
 
 
 def _scenarios(found: tuple[Found, ...]) -> tuple[Found, ...]:
-    """Leave out programs, by name."""
+    """Leave out programs, which take long: they are explored where somebody names them."""
     kept = tuple(one for one in found if actors_of(one.program))
-    left = [one.program.target for one in found if one not in kept]
-    if not kept:
-        raise NothingToRun(f"{words(left[:3])}: no scenario, and programs have no actors to be interleaved")
-    if left:
-        say(f"skipped, as programs have no actors: {', '.join(left)}")
+    if left := len(found) - len(kept):
+        say(f"{counted(left, 'program')} left out, each schedule of which starts processes; name one to explore it")
     return kept

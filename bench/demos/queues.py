@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import actor, deterministic, hangs, interesting, program, scenario
+from bench import actor, deadlocks, deterministic, hangs, interesting, program, scenario
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +96,7 @@ def _put_much(queue: Queue[bytes], size: int, end: Connection) -> None:
 
 @program(
     interesting(hangs("program"), "the child waits for a reader of its queue, the reader waits for the child"),
+    interesting(deadlocks(), "the same, where every process is watched"),
     samples=1,  # there is no luck in it, and each sample costs the whole deadline
     deadline_s=1.5,  # long enough for the slowest child to have started and put
 )

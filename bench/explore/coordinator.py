@@ -345,13 +345,17 @@ class Exploration:
     def tell_witnesses(self) -> None:
         """Make the schedules of the first outcomes short, and tell them step by step."""
         self.counting = False
-        for key, one in list(self.seen.items())[:MOST_WITNESSES]:
+        for key, one in self.worth_telling():
             if one.count:
                 lanes = self._short(key, one.lanes)
                 trace, told = self.play_in_detail(lanes)
                 if trace.outcome == key:
                     self.tell("witness", number=one.number, witness=told)
                 self._repeat(trace)
+
+    def worth_telling(self) -> list[tuple[str, Seen]]:
+        """Give the outcomes whose schedules are told, by key."""
+        return list(self.seen.items())[:MOST_WITNESSES]
 
     def _short(self, key: str, lanes: tuple[int, ...]) -> tuple[int, ...]:
         from bench.explore.shrinking import Unstable, shrink

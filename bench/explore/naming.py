@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from bench.explore.board import Board
 
+outermost: set[CodeType] = set()
+"""Functions in which a process begins: what called them, in a forked one, is what its parent was at."""
+
 
 class Names:
     """The numbers that one lane knows; what it does not know it looks up on the board, or adds there.
@@ -31,10 +34,12 @@ class Names:
         self._version = -1
         self._seen = 1
         self._made = 0
+        self._labels: dict[str, int] = {}
 
     def fresh(self) -> None:
         """Begin to count anew what this lane makes."""
         self._made = 0
+        self._labels.clear()
 
     def count_made(self) -> int:
         """Tell how many shared objects were made since."""
@@ -56,6 +61,8 @@ class Names:
 
     def _learn(self, frame: FrameType) -> int:
         self._codes.append(frame.f_code)
+        if frame.f_code in outermost:
+            return placed(0, self._lane)
         if not is_users(frame.f_code.co_filename):
             return 0
         text = f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
@@ -83,8 +90,10 @@ class Names:
         self._look()
         self._made += 1
         origin, key = f"{self._lane}.{self._made} {label}"[:60], short_key(key)
+        count = self._labels[label] = self._labels.get(label, 0) + 1
         if (number := self._origins.get(origin, 0)) == 0:
-            number = self._origins[origin] = self._added(key, origin, label, counter)
+            text = label if count == 1 else f"{label} ({count})"
+            number = self._origins[origin] = self._added(key, origin, text, counter)
         elif self.board.object_key(number) != key:
             self.board.key_object(number, key)
             self.board.numbers[VERSION] += 1

@@ -40,10 +40,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bench.explore.board import Board
+    from bench.explore.coordinator import Seen
     from bench.explore.steps import End, Plan, Trace
 
 MAIN = "main"
 """What the lane of the main process is called."""
+
+LONG = 5_000
+"""Steps of a schedule above which nobody reads it: it is kept as it is, to be replayed."""
+
+MOST_LONG = 2
+"""Outcomes whose schedules are kept where they are that long."""
+
+SHORTENING_S = 10.0
+"""About how long making all schedules of a program shorter may take."""
 
 _SET_CHILD_SUBREAPER = 36
 """`PR_SET_CHILD_SUBREAPER` of prctl(2): orphans below this process become its children."""
@@ -62,6 +72,7 @@ class ProgramExploration(Exploration):
         self.main = 0
         self.main_status: int | None = None
         self._beat_at = 0
+        self._shortening_until: float | None = None
         baton.know(Names(board, COORDINATOR))
         _adopt_orphans()
         resource_tracker.ensure_running()
@@ -255,6 +266,18 @@ class ProgramExploration(Exploration):
                 resource_tracker.unregister(name, kind)
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(self.events, "journal"))
+
+    # What is told.
+
+    def worth_telling(self) -> list[tuple[str, Seen]]:
+        """Give the outcomes whose schedules are told, by key; few, where they are very long."""
+        found = super().worth_telling()
+        return found[:MOST_LONG] if any(len(one.lanes) > LONG for _, one in found) else found
+
+    def _short(self, key: str, lanes: tuple[int, ...]) -> tuple[int, ...]:
+        now = time.monotonic()
+        self._shortening_until = self._shortening_until or now + SHORTENING_S
+        return lanes if len(lanes) > LONG or now > self._shortening_until else super()._short(key, lanes)
 
     def limits(self) -> list[str]:
         """Say what kept schedules from their ends."""

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NamedTuple
 
-from bench.explore import baton
+from bench.explore import baton, naming
 from bench.explore.baton import Runtime
 from bench.explore.board import LANE, LANES, RAISED, VARIABLE, Board
 from bench.explore.orphans import die_with_parent
@@ -113,5 +113,8 @@ def stack() -> str:
 
     from bench.process.instrument import is_users
 
-    frames = [f for f in traceback.extract_stack(sys._getframe()) if is_users(f.filename)]
+    found = list(traceback.walk_stack(sys._getframe()))
+    own = next((index for index, (frame, _) in enumerate(found) if frame.f_code in naming.outermost), len(found))
+    summary = traceback.StackSummary.extract(iter(found[:own]))
+    frames = [f for f in reversed(summary) if is_users(f.filename)]
     return "".join(traceback.format_list(frames)).rstrip()

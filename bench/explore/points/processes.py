@@ -15,7 +15,7 @@ import signal
 import time
 from multiprocessing import process, util
 
-from bench.explore import baton
+from bench.explore import baton, naming
 from bench.explore import board as at
 from bench.explore.deciding import gone
 from bench.explore.points import pipes
@@ -31,6 +31,9 @@ _start, _init, _bootstrap = (getattr(process.BaseProcess, name) for name in ("st
 _real_exit, _poller = os._exit, select.poll
 
 _POLL_S = 0.001
+
+_KINDS = frozenset({"ForkProcess", "SpawnProcess", "ForkServerProcess"})
+"""The classes that contexts have in the place of `Process`."""
 
 _numbers: dict[int, int] = {}
 """By the lanes of processes that this one started, their objects."""
@@ -50,6 +53,7 @@ def install() -> None:
     kind: Any = process.BaseProcess
     kind.__init__, kind.start, kind._bootstrap = _made, _started, _bootstrapped
     os._exit = _exit
+    naming.outermost.add(_bootstrapped.__code__)
 
 
 # In the process that starts another.
@@ -90,9 +94,11 @@ def _started(self: Any) -> None:
 
 
 def _name(started: Any) -> str:
-    """Give the name of a process; where it was given none, without the numbers of those that it comes from."""
+    """Give the name of a process; where it was given none, the same under each start method and whoever starts it."""
     kind, numbers = type(started).__name__, started._identity
-    return f"{kind}-{numbers[-1]}" if started.name == f"{kind}-{':'.join(map(str, numbers))}" else started.name
+    if started.name != f"{kind}-{':'.join(map(str, numbers))}":
+        return str(started.name)
+    return f"{'Process' if kind in _KINDS else kind}-{numbers[-1]}"
 
 
 def _lane_name(runtime: Any, name: str, number: int) -> str:
