@@ -43,6 +43,8 @@ END = 1
 """How the schedule ended, by its number in `ENDS`; 0 while it goes on."""
 ODD = 2
 """Bits (`START` ...) for what happens seldom; while 0, a step can be taken the short way."""
+GONE = 3
+"""Lanes whose process was killed by a step of another one."""
 LIMIT = 4
 """After how many steps a schedule is given up."""
 FIRST = 5
@@ -165,6 +167,7 @@ PART = 1 << _PART_AT
 
 KILLED_WORD = KILLED << _KIND_AT | _ANY << _OBJECT_AT
 _READING_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in READS)
+_KILL = KIND_NUMBERS["kill"]
 _OWN_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in OWN)
 
 
@@ -175,7 +178,7 @@ def words_dependent(one: int, one_wants: int, other: int, other_wants: int) -> b
     here, there = one >> _OBJECT_AT & _ANY, other >> _OBJECT_AT & _ANY
     if not here or not there:
         return False
-    if _ANY in (here, there):
+    if _ANY in (here, there) or _KILL in (one >> _KIND_AT & 31, other >> _KIND_AT & 31):
         return True
     if here == there:
         part, other_part = one >> _PART_AT, other >> _PART_AT

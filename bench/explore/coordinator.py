@@ -154,7 +154,7 @@ class Exploration:
         self.tell_counts()
         self.tell_witnesses()
         self.tell(
-            "explored", **figures, strategy=strategy.name, complete=strategy.complete, claim=strategy.claim(),
+            "explored", **figures, strategy=strategy.name, complete=strategy.complete and not self.but(), claim="; ".join((strategy.claim(), *self.but())),
             points=self.machine.different, rebuilt=self.rebuilt, why_rebuilt=self.why_rebuilt or self.spoiled_by,
             uncontrolled=self.board.uncontrolled(), differed=self.machine.differed, asleep=self.asleep,
             limits=self.limits(),
@@ -170,6 +170,10 @@ class Exploration:
         self.tell(
             "replayed", **told, outcome=trace[0].outcome, witness=trace[1], uncontrolled=self.board.uncontrolled(),
         )  # fmt: skip
+
+    def but(self) -> list[str]:
+        """Say what keeps a strategy's claim from holding as it is."""
+        return []
 
     def limits(self) -> list[str]:
         """Say what kept schedules from their ends."""

@@ -164,9 +164,11 @@ def _kill(numbers: memoryview, victim: int, step: int, able: int) -> bool:
     return True
 
 
-def gone(numbers: memoryview, host: int) -> None:
-    """Take out all lanes of a process."""
+def gone(numbers: memoryview, host: int, *, by_step: bool = False) -> None:
+    """Take out all lanes of a process, which has ended otherwise than by its own step, or by that of another."""
     for lane in range(at.MOST_LANES):
         if numbers[at.HOSTS + lane] == host:
+            if by_step:
+                numbers[at.GONE] |= (numbers[at.PRESENT] | numbers[at.ENABLED]) & 1 << lane
             for cell in (at.PRESENT, at.ENABLED, at.WAITING, at.TIMED, at.PROBING, at.DIRTY, at.ASLEEP, at.YIELDING):
                 numbers[cell] &= ~(1 << lane)

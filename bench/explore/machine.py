@@ -200,7 +200,8 @@ class Machine:
         if steps is None:
             return Trace(tuple(self._decode(0, self.numbers[STEPS])), "diverged")
         pending = self.pending() if end not in ("done", "diverged") else {}
-        return Trace(steps, end, pending, outcome if end not in ("diverged", "asleep") else "")
+        gone = self._ops(self.numbers[at.GONE]) if self.numbers[at.GONE] else {}
+        return Trace(steps, end, pending, outcome if end not in ("diverged", "asleep") else "", gone)
 
     def _read(self, lanes: tuple[int, ...]) -> tuple[Step, ...] | None:
         count = self.numbers[STEPS]
@@ -237,11 +238,13 @@ class Machine:
 
     def pending(self) -> Mapping[int, Op]:
         """Give what each lane that is not through would do next."""
+        return self._ops(self.numbers[at.PRESENT] | self.numbers[at.ENABLED])
+
+    def _ops(self, lanes: int) -> dict[int, Op]:
         numbers = self.numbers
-        waits = numbers[at.PRESENT] | numbers[at.ENABLED]
         found = {}
         for lane in range(at.MOST_LANES):
-            if waits >> lane & 1:
+            if lanes >> lane & 1:
                 slot = LANES + lane * LANE
                 wants = numbers[slot + at.WANTS]
                 found[lane] = at.op_of(numbers[slot + at.WORD], 0 if wants == at.NEVER else wants)

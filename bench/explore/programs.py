@@ -69,6 +69,8 @@ class ProgramExploration(Exploration):
         self.events = os.environ[at.EVENTS]
         self.overlong = 0
         """Schedules that were given up for their number of steps, which says nothing of the program."""
+        self.deaths = 0
+        """Processes that ended otherwise than by a step, and so at a time that is no choice."""
         self.main = 0
         self.main_status: int | None = None
         self._beat_at = 0
@@ -230,6 +232,7 @@ class ProgramExploration(Exploration):
         if not numbers[PRESENT] >> lane & 1:  # it handed it on by itself, in between
             return True
         gone(numbers, lane)
+        self.deaths += 1
         if parent < 0 or not numbers[PRESENT] >> parent & 1:
             return False
         numbers[LANES + parent * LANE + COMMAND] = at.REAP | lane << 8
@@ -278,6 +281,10 @@ class ProgramExploration(Exploration):
         now = time.monotonic()
         self._shortening_until = self._shortening_until or now + SHORTENING_S
         return lanes if len(lanes) > LONG or now > self._shortening_until else super()._short(key, lanes)
+
+    def but(self) -> list[str]:
+        """Say what keeps a strategy's claim from holding as it is."""
+        return ["processes ended between two steps, whose order with others is not known"] if self.deaths else []
 
     def limits(self) -> list[str]:
         """Say what kept schedules from their ends."""

@@ -79,13 +79,14 @@ class Trace:
     """What became of one plan.
 
     `pending` is what each lane that is not through would do next; `outcome` the key of the outcome, or empty where
-    there is none (`asleep`, `diverged`).
+    there is none (`asleep`, `diverged`); `gone` what each lane that a step killed would have done next.
     """
 
     steps: tuple[Step, ...]
     end: End
     pending: Mapping[int, Op] = field(default_factory=dict)
     outcome: str = ""
+    gone: Mapping[int, Op] = field(default_factory=dict)
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -121,12 +122,14 @@ def killing(lane: int) -> int:
 def dependent(one: Op, other: Op) -> bool:
     """Tell whether the order of two operations of different lanes can matter, or one decide when the other can be done.
 
+    A kill depends on whatever the one who is killed would do, which its operation does not say, and so on everything.
+
     A release and an acquire of one lock are dependent, although one lock's two are never both possible: a strategy has
     to look at who was enabled. So are an access that wants a guard and whatever changes the guard.
     """
     if one.kind in OWN or other.kind in OWN or NOTHING in (one.object, other.object):
         return False
-    if ANYTHING in (one.object, other.object):
+    if ANYTHING in (one.object, other.object) or "kill" in (one.kind, other.kind):
         return True
     if one.object == other.object and (WHOLE in (one.part, other.part) or one.part == other.part):
         return one.kind not in READS or other.kind not in READS

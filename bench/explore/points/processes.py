@@ -228,7 +228,7 @@ def _signalled(real: Callable[..., Any]) -> Callable[..., Any]:
             if dies:
                 wait_for_end(self.pid)
         if dies:
-            gone(runtime.numbers, lane)
+            gone(runtime.numbers, lane, by_step=True)
             _ended(runtime, known)
         else:
             runtime.uncontrolled(f"a signal that its process handles: {signal.Signals(number).name}")

@@ -144,9 +144,12 @@ class PartialOrder:
             self._nodes.append(node)
 
     def _upcoming(self, trace: Trace, first: int) -> list[dict[int, int]]:
-        """Give what each lane was about to do before each step from `first` on, and at the end."""
+        """Give what each lane was about to do before each step from `first` on, and at the end.
+
+        Who was killed is like one who waits for ever from then on: what it would have done races with the kill.
+        """
         number = self._operations.number
-        pending = {lane: number(op) for lane, op in trace.pending.items()}
+        pending = {lane: number(op) for lane, op in (*trace.gone.items(), *trace.pending.items())}
         found = [pending]
         for step in reversed(trace.steps[first:]):
             pending = {**pending, step.lane: number(step.op)}
