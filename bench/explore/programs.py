@@ -47,10 +47,7 @@ MAIN = "main"
 """What the lane of the main process is called."""
 
 LONG = 5_000
-"""Steps of a schedule above which nobody reads it: it is kept as it is, to be replayed."""
-
-MOST_LONG = 2
-"""Outcomes whose schedules are kept where they are that long."""
+"""Steps of a schedule above which it is neither told nor kept: nobody reads that."""
 
 SHORTENING_S = 10.0
 """About how long making all schedules of a program shorter may take."""
@@ -273,18 +270,22 @@ class ProgramExploration(Exploration):
     # What is told.
 
     def worth_telling(self) -> list[tuple[str, Seen]]:
-        """Give the outcomes whose schedules are told, by key; few, where they are very long."""
-        found = super().worth_telling()
-        return found[:MOST_LONG] if any(len(one.lanes) > LONG for _, one in found) else found
+        """Give the outcomes whose schedules are told, by key."""
+        return [(key, one) for key, one in super().worth_telling() if len(one.lanes) <= LONG]
 
     def _short(self, key: str, lanes: tuple[int, ...]) -> tuple[int, ...]:
         now = time.monotonic()
         self._shortening_until = self._shortening_until or now + SHORTENING_S
-        return lanes if len(lanes) > LONG or now > self._shortening_until else super()._short(key, lanes)
+        return lanes if now > self._shortening_until else super()._short(key, lanes)
 
     def but(self) -> list[str]:
         """Say what keeps a strategy's claim from holding as it is."""
-        return ["processes ended between two steps, whose order with others is not known"] if self.deaths else []
+        found = []
+        if self.deaths:
+            found.append("processes ended between two steps, whose order with others is not known")
+        if any(len(one.lanes) > LONG for one in self.seen.values()):
+            found.append(f"schedules of more than {LONG:,} steps are not kept")
+        return found
 
     def limits(self) -> list[str]:
         """Say what kept schedules from their ends."""

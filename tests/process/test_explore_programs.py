@@ -1,0 +1,201 @@
+"""Whole programs in mode explore, under every start method."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.errors import UsageError
+from bench.explore.observing import observe
+from bench.explore.replaying import replay
+from bench.explore.schedule import Schedule, anchors_of
+from bench.observation import Observation
+from bench.outcomes import METHODS, Conditions
+from bench.process import tree
+from bench.targets import Found, find
+from bench.verdict import Verdict, judge
+
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc"),
+]
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+
+
+def named(name: str, file: str = "explored_programs") -> Found:
+    (found,) = find([f"bench.demos.{name}" if ":" in name else f"{FIXTURES / file}.py::{name}"])
+    return found
+
+
+def explored(name: str, method: str = "fork", file: str = "explored_programs", **more: Any) -> Observation:
+    return observe(named(name, file), method=method, seed=1, **{"seconds": 60.0, **more})
+
+
+def figures(observation: Observation) -> dict[str, Any]:
+    found: Any = observation.extra["explore"]
+    return dict(found)
+
+
+def texts(observation: Observation) -> set[str]:
+    return {one.outcome.text() for one in observation.outcomes}
+
+
+def graded(name: str, observation: Observation, method: str = "fork") -> Verdict:
+    return judge(named(name).program.expectations, observation, Conditions(method, VERSION, 1))
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give the folder for temporary files; nothing may be left in it, nor any process or semaphore of it."""
+    parent = Path(tempfile.mkdtemp(prefix="exp", dir="/tmp"))
+    folders: list[str] = []
+    make = tempfile.mkdtemp
+
+    def made(*args: Any, **kwargs: Any) -> str:
+        folders.append(make(*args, **kwargs))
+        return folders[-1]
+
+    monkeypatch.setenv("TMPDIR", str(parent))
+    monkeypatch.setattr(tempfile, "tempdir", str(parent))
+    monkeypatch.setattr(tempfile, "mkdtemp", made)
+    yield parent
+    for one in map(Path, folders):
+        assert not tree.find(f"BENCH_SAMPLE={one}")
+        assert not [name for name in os.listdir("/dev/shm") if name.startswith(f"sem.{one.name}-")]
+    parent.rmdir()  # which it can be if it is empty
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_children_without_a_lock_race_and_all_interleavings_are_run(method: str) -> None:
+    observation = explored("unlocked", method)
+    assert texts(observation) == {"1", "2"}
+    assert figures(observation)["complete"]
+    assert graded("unlocked", observation, method).status == "pass"
+    assert {tuple(one.witness["lane_names"]) for one in observation.outcomes} == {("main", "Process-1", "Process-2")}  # type: ignore[arg-type]  # names
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_under_a_lock_there_is_one_outcome_over_all_interleavings(method: str) -> None:
+    observation = explored("locked", method)
+    assert texts(observation) == {"2"}
+    assert figures(observation)["complete"]
+    assert graded("locked", observation, method).status == "pass"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_program_may_use_multiprocessing_itself(method: str) -> None:
+    observation = explored("directly", method)
+    assert texts(observation) == {"1", "2"}
+    assert figures(observation)["complete"]
+
+
+def test_the_numbers_of_interleavings_are_those_counted_by_hand() -> None:
+    # The parent takes 5 steps: start, read, write, join, read; of these the child's begin, read, write, exit come after
+    # the first and before the join. So 4 and 2 steps interleave: 15.
+    observation = explored("with_the_parent", strategy="dfs")
+    assert figures(observation)["claim"] == "all 15 interleavings"
+    assert texts(observation) == {"1", "2"}
+
+
+@pytest.mark.parametrize("strategy", ["dfs", "dpor"])
+def test_a_child_is_ended_between_any_two_of_its_steps(strategy: str) -> None:
+    observation = explored("ended_at_work", strategy=strategy)
+    assert texts(observation) == {"0", "1", "2", "deadlock: main waits for Lock, held by Worker"}
+    assert figures(observation)["complete"]
+
+
+@pytest.mark.parametrize(
+    ("name", "outcomes"),
+    [
+        ("exit_codes", {"crash: Process-1 ended with exit status 3"}),
+        ("terminated", {"[True, -15, False]"}),
+        ("killed_by_itself", {"crash: Process-1 ended with SIGKILL"}),
+        ("dies_with_a_lock", {"deadlock: main waits for Lock, held by Process-1"}),
+        ("slept", {"None"}),
+        ("produced", {"[0, 1]"}),
+        ("waits_for_each_other", {"deadlock: main waits for process Receiver; Receiver waits for a pipe"}),
+        ("spins", {"hang: main, Process-1 still at it after 4 steps"}),
+        ("keeps_state", {"[1]"}),
+    ],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_children_do_is_an_outcome(method: str, name: str, outcomes: set[str]) -> None:
+    observation = explored(name, method)
+    said = {text.replace("ForkServerProcess", "Process").replace("ForkProcess", "Process").replace("SpawnProcess", "Process") for text in texts(observation)}
+    assert said == outcomes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_raised_is_told_of_the_process_that_raised_it(method: str) -> None:
+    (child,) = explored("fails", method).outcomes
+    assert (child.outcome.kind, child.outcome.detail["type"], child.outcome.detail["role"]) == ("raised", "ValueError", "child")
+    (main,) = explored("raises_itself", method).outcomes
+    assert (main.outcome.kind, main.outcome.detail["type"], main.outcome.detail["role"]) == ("raised", "KeyError", "main")
+
+
+def test_what_is_left_in_shared_memory_is_a_leak_and_is_removed() -> None:
+    observation = explored("left_behind")
+    (one,) = observation.outcomes
+    assert one.outcome.key == "leak segments"
+    (name,) = one.outcome.detail["segments"]  # type: ignore[misc, str-bytes-safe, union-attr]  # JSON
+    assert not Path(f"/dev/shm{name}").exists()
+
+
+def test_what_a_module_shares_when_it_is_imported_is_made_anew_for_each_schedule() -> None:
+    observation = explored("counted", file="sharing_at_import")
+    assert texts(observation) == {"2"}
+    assert figures(observation)["complete"]
+    assert figures(observation)["schedules"] > 1
+
+
+def test_too_many_steps_are_no_verdict() -> None:
+    observation = explored("very_long", seconds=3.0)
+    verdict = graded("very_long", observation)
+    assert verdict.status == "unknown"
+    assert any("given up after 99,999 steps" in limit for limit in observation.limits)
+
+
+def test_a_race_of_40_000_steps_is_seen_and_nothing_is_claimed_that_was_not_shown() -> None:
+    observation = explored("account:without_lock", seconds=15.0)
+    assert len(observation.outcomes) > 1
+    assert not figures(observation)["complete"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_join_that_waits_for_a_feeder_that_waits_for_a_reader(method: str) -> None:
+    observation = explored("queues:joined_first", method, seconds=20.0)
+    (one,) = observation.outcomes
+    assert one.outcome.text() == (
+        "deadlock: main waits for process Putter; Putter waits for a queue; a queue fed by Putter waits for a queue"
+    )
+    assert judge(named("queues:joined_first").program.expectations, observation, Conditions(method, VERSION, 1)).status == "pass"
+    stacks: Any = one.outcome.detail["processes"]
+    assert "child.join()" in next(stack["stack"] for stack in stacks if stack["name"] == "main")
+
+
+@pytest.mark.parametrize("other", METHODS)
+def test_a_schedule_is_followed_again_under_any_method(other: str) -> None:
+    observation = explored("unlocked")
+    lost = next(one for one in observation.outcomes if one.outcome.value == 1)
+    found = named("unlocked")
+    said = {"key": lost.outcome.key, "kind": lost.outcome.kind, "text": lost.outcome.text()}
+    schedule = Schedule(
+        found.program.target, found.place.module, found.place.root, found.program.file, "fork", VERSION, said,
+        anchors_of(lost.witness), seed=1,
+    )  # fmt: skip
+    replayed = replay(schedule, found, method=other, times=3)
+    assert (replayed.happened, replayed.times) == (3, 3)
+    assert not replayed.divergence
+
+
+def test_processes_of_programs_are_not_killed_by_plan() -> None:
+    with pytest.raises(UsageError, match="not killed by plan"):
+        explored("unlocked", kills=1)
