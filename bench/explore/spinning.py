@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, range)
 _STEADY = (types.BuiltinFunctionType, types.ModuleType)
-_ITERATORS = (enumerate, zip, *{type(iter(one)) for one in ([], (), range(0), "", "é", b"", {}, set())})
+_ITEMS: tuple[Any, ...] = ([], (), range(0), "", "é", b"", {}, set())
+_ITERATORS: tuple[type, ...] = (enumerate, zip, *{type(iter(one)) for one in _ITEMS})
 _LONGEST = 64
 """Items of a container, or attributes of an object, above which it is not compared."""
 
