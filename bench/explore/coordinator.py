@@ -113,7 +113,6 @@ class Exploration:
     def run(self) -> None:
         """Explore, or follow the schedule that is given."""
         self.ready()
-        self.tell("running", restored=not self.why_rebuilt, why_rebuilt=self.why_rebuilt)
         _settle()
         if self.orders.get("replay") is not None:
             self.replay(self.orders["replay"])
@@ -125,11 +124,13 @@ class Exploration:
     def ready(self) -> Cast:
         """Give the cast, a new one if there is none."""
         if self.cast is None:
+            self.tell("starting")
             try:
                 self.cast = Cast(self.kind, self.context, self.actors, self.board, self.why_rebuilt)
             except NotStarted as error:
                 raise Refused(str(error)) from None
             self.why_rebuilt = self.cast.why_rebuilt
+            self.tell("running")
             self.labels.sizes = self.cast.sizes
         return self.cast
 
@@ -183,8 +184,6 @@ class Exploration:
             self.asleep += 1
         if end not in ("done", "died") and not machine.give_up():
             spoiled = spoiled or "a process did not come out of a schedule that was given up"
-        if machine.spoiled():
-            spoiled = "an actor closed what the state has open"
         if machine.spoiled():
             spoiled = "an actor closed what the state has open"
         if killed or end == "died":
