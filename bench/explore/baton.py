@@ -283,7 +283,12 @@ class Runtime:
         host = self.numbers[at.HOSTS + lane]
         if host == self.lane:
             return True
+        from bench.explore.points.processes import wait_for_end  # which needs this module itself
+
         os.kill(self.numbers[at.PIDS + host], signal.SIGKILL)
+        with _Raw():
+            wait_for_end(self.numbers[at.PIDS + host])
+        self.dirty(None)
         return False
 
     def _look(self, ask: Callable[[], bool] | None) -> None:

@@ -107,7 +107,7 @@ def _lane_name(runtime: Any, name: str, number: int) -> str:
 
 def _reap(runtime: Any, lane: int) -> None:
     """Wait until the process of a lane, which is on its way out, has ended."""
-    _wait_for_end(runtime.numbers[at.PIDS + lane])
+    wait_for_end(runtime.numbers[at.PIDS + lane])
     _ended(runtime, _numbers[lane])
 
 
@@ -116,7 +116,7 @@ def _ended(runtime: Any, number: int) -> None:
     runtime.dirty(None)  # whatever it had open is closed
 
 
-def _wait_for_end(pid: int) -> None:
+def wait_for_end(pid: int) -> None:
     """Wait until a process has ended, whoever's child it is; nobody has asked for its exit code yet."""
     if hasattr(os, "pidfd_open"):
         try:
@@ -218,7 +218,7 @@ def _signalled(real: Callable[..., Any]) -> Callable[..., Any]:
         with runtime.raw():
             real(self, number)
             if dies:
-                _wait_for_end(self.pid)
+                wait_for_end(self.pid)
         if dies:
             gone(runtime.numbers, lane)
             _ended(runtime, known)
