@@ -2,7 +2,7 @@
 
 What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points; it is
 sent to other processes as what it is made for, and is an instrumented one again there. What is reached by its address
-or as a buffer is not seen.
+is not seen, but named, and so is a use as a buffer, from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sys import _getframe
 from bench.explore import baton
 from bench.explore.board import PART, word
 from bench.explore.points import locks
+from bench.explore.points.threads import note_buffer
 from bench.explore.steps import NOTHING
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -76,11 +77,21 @@ def _subclass(kind: Any) -> Any:
             own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
     else:
         return kind
+    if hasattr(kind, "__buffer__"):  # from Python 3.12 on
+        own["__buffer__"] = _buffer(kind)
     made = type(kind)(kind.__name__, (kind,), own)
     for name in ("value", "raw"):  # which ctypes gives to each array of characters, whatever stands there
         if name in own:
             setattr(made, name, own[name])
     return made
+
+
+def _buffer(kind: Any) -> Any:
+    def buffer(self: Any, flags: int) -> Any:
+        note_buffer()
+        return kind.__buffer__(self, flags)
+
+    return buffer
 
 
 def _fields(kind: Any) -> list[tuple[str, Any]]:
