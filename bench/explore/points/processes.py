@@ -12,13 +12,14 @@ import itertools
 import os
 import select
 import signal
+import sys
 import time
 from multiprocessing import process, util
 
 from bench.explore import baton
 from bench.explore import board as at
 from bench.explore.deciding import gone
-from bench.explore.points import pipes
+from bench.explore.points import pipes, threads
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -65,6 +66,8 @@ def _made(self: Any, *args: Any, **keywords: Any) -> None:
 
 
 def _started(self: Any) -> None:
+    if str(sys._getframe(1).f_globals.get("__name__")).startswith(("concurrent.", "multiprocessing.")):
+        threads.note_pool()
     runtime = baton.active
     if runtime is None:
         _start(self)

@@ -22,11 +22,14 @@ _THREAD, _PROGRAM, _WAIT, _TIMER = "a thread", "another program", "a wait of its
 _SERVER, _MAP = "a manager, which serves by threads and sockets", "a memory map"
 _ADDRESS = "shared memory, reached by its address"
 
+_POOL, _EXECUTOR = "a Pool, which has threads", "a pool of processes, which has threads"
+_WITH_THREADS = frozenset({_THREAD, _POOL, _EXECUTOR, _SERVER})
+
 _CALLS = {
     "threading:Thread.start": _THREAD,
     "_thread:start_new_thread": _THREAD,
     "_thread:start_joinable_thread": _THREAD,
-    "multiprocessing.context:BaseContext.Pool": "a Pool, which has threads",
+    "multiprocessing.context:BaseContext.Pool": _POOL,
     "multiprocessing.context:BaseContext.Manager": _SERVER,
     "multiprocessing.connection:SocketListener.__init__": "a socket",
     "multiprocessing.connection:SocketClient": "a socket",
@@ -94,14 +97,22 @@ def _name_calls(owner: Any, name: str, what: str) -> None:
     @functools.wraps(real)
     def called(*args: Any, **named: Any) -> Any:
         runtime = baton.active
-        if runtime is not None and what == _THREAD:
+        if runtime is not None and what in _WITH_THREADS:
             note(what)
-            runtime.stop()  # it would arrive at the points of this process's lane as if it were that
+            runtime.stop()  # a thread would arrive at the points of this process's lane as if it were that
         elif runtime is not None and not _is_internal(sys._getframe(1)):
             note(what)
         return real(*args, **named)
 
     setattr(owner, name, called)
+
+
+def note_pool() -> None:
+    """Name a pool of processes that is about to start one, and control this process no more."""
+    runtime = baton.active
+    if runtime is not None:
+        note(_EXECUTOR)
+        runtime.stop()
 
 
 def note(what: str) -> None:
