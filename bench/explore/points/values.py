@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _MOST_PARTS = 1 << 29
 
+memory: list[Any] | None = None
+"""Where what is made in shared memory is noted, while a state is made."""
+
 
 class Access:
     """What the points of one piece of memory need: its number, where in it this view begins, and its steps as words."""
@@ -243,6 +246,8 @@ def _new(new_value: Any) -> Any:
         made = new_value(getattr(kind, "_bench_base", kind))
         if baton.names is not None and hasattr(made, "__dict__"):
             made._bench_access = Access(baton.names.made(_key(made._wrapper), type(made).__name__))
+            if memory is not None:
+                memory.append(made)
         return made
 
     return new
@@ -399,3 +404,19 @@ def install() -> None:
     shared.SynchronizedString.value, shared.SynchronizedString.raw = _property("value"), _property("raw")
     array: Any = shared.SynchronizedArray
     array.__getitem__, array.__setitem__ = _array_item, _set_array_item
+
+
+class Memory:
+    """What instrumented values hold, to see that it changed: by a step, or by something that is not seen."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._pieces = [(access(item).number, ctypes.addressof(item), ctypes.sizeof(item)) for item in items]
+        self._before = self._now()
+
+    def _now(self) -> list[bytes]:
+        return [ctypes.string_at(address, size) for _, address, size in self._pieces]
+
+    def changed(self) -> set[int]:
+        """Give the numbers of those that do not hold what they held at first."""
+        pairs = zip(self._pieces, self._before, self._now())  # noqa: B905  # Python 3.10 has strict, all are equal
+        return {piece[0] for piece, before, now in pairs if before != now}
