@@ -171,9 +171,9 @@ class Runtime:
 
     def _spins(self, packed: int, frame: FrameType) -> bool:
         """Tell whether a lane that reads the same again, and nothing changed since, can only go on like that."""
-        before, now = self._looked.get(packed), snapshot(frame)
+        before, now = self._looked.get(packed), (self.numbers[CHANGED], snapshot(frame))
         self._looked[packed] = now
-        if before is None or before != now:
+        if before != now or now[1] is None:
             return False
         self.numbers[at.YIELDING] |= self.bit
         self.numbers[ODD] |= at.YIELDS
@@ -196,7 +196,7 @@ class Runtime:
             self._spins(packed, frame)
         if free:
             numbers[ENABLED] |= self.bit
-        elif until:
+        if until:  # also if it is free: somebody else may take it first
             numbers[at.TIMED] |= self.bit
         if ask is not None:
             numbers[at.PROBING] |= self.bit
@@ -283,7 +283,12 @@ class Runtime:
         host = self.numbers[at.HOSTS + lane]
         if host == self.lane:
             return True
+        from bench.explore.points.processes import wait_for_end  # which needs this module itself
+
         os.kill(self.numbers[at.PIDS + host], signal.SIGKILL)
+        with _Raw():
+            wait_for_end(self.numbers[at.PIDS + host])
+        self.dirty(None)
         return False
 
     def _look(self, ask: Callable[[], bool] | None) -> None:

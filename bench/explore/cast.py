@@ -10,7 +10,7 @@ from multiprocessing import connection
 from bench.explore import baton
 from bench.explore.board import COORDINATOR, MOST_LANES, NAMES, Board
 from bench.explore.naming import Names
-from bench.explore.points import locks, pipes
+from bench.explore.points import locks, pipes, values
 from bench.explore.resident import Seat, reside
 from bench.process.restoring import Restorer, Unshown, Watch, survey
 
@@ -50,9 +50,13 @@ class Cast:
         self.wires: list[Any] = []
         self.processes: list[Any] = []
         locks.known.clear()
+        made: list[Any] = []
+        values.memory = made
         baton.know(names := Names(board, COORDINATOR))
         names.fresh()
         self.state = kind(context)
+        values.memory = None
+        self.memory = values.Memory(made)
         self.sizes = _label(self.state, names)
         """The bytes of an item of each array among the objects, by number."""
         self.restorer = self._restorer()

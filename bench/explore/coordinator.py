@@ -18,7 +18,7 @@ from bench.explore.cast import Cast, NotStarted, Refused, name_lanes, pin
 from bench.explore.machine import Labels, Machine
 from bench.explore.orphans import clean_up_with_parent
 from bench.explore.resident import RETURNED
-from bench.explore.steps import Plan
+from bench.explore.steps import READS, Plan
 from bench.explore.strategies import make
 from bench.outcomes import Outcome
 from bench.process import journal
@@ -41,6 +41,9 @@ MOST_WITNESSES = 8
 MOST_SHRINKING = 200
 SHRINKING_S = 3.0
 """Schedules, and about how long, that making one shorter may take."""
+
+SCHEDULES_LOOKED_AT = 16
+"""The first schedules, in which, as in those that are told, it is looked whether memory changed without a step."""
 
 _BY_THEMSELVES = (int, str, bool, bytes)
 """Types of values whose key is known by the value."""
@@ -117,7 +120,6 @@ class Exploration:
     def run(self) -> None:
         """Explore, or follow the schedule that is given."""
         self.ready()
-        self.tell("running", restored=not self.why_rebuilt, why_rebuilt=self.why_rebuilt)
         _settle()
         if self.orders.get("replay") is not None:
             self.replay(self.orders["replay"])
@@ -129,11 +131,13 @@ class Exploration:
     def ready(self) -> Cast:
         """Give the cast, a new one if there is none."""
         if self.cast is None:
+            self.tell("starting")
             try:
                 self.cast = Cast(self.kind, self.context, self.actors, self.board, self.why_rebuilt)
             except NotStarted as error:
                 raise Refused(str(error)) from None
             self.why_rebuilt = self.cast.why_rebuilt
+            self.tell("running")
             self.labels.sizes = self.cast.sizes
         return self.cast
 
@@ -185,9 +189,12 @@ class Exploration:
         """Run a plan, take down its outcome, and put everything back."""
         cast, machine = self.ready(), self.machine
         end = machine.run(plan)
+        changed = cast.memory.changed() if self.schedules < SCHEDULES_LOOKED_AT or not self.counting else set()
         key, killed, spoiled = self._outcome(cast, end)
         # After a process has died nobody runs on: to a strategy that is as if nobody could.
         trace = machine.trace(plan, "stuck" if end == "died" else end, key)
+        for number in changed - {step.op.object for step in trace.steps if step.op.kind not in READS}:
+            self.board.note_uncontrolled(f"{self.labels.object(number)}: changed by something that is not seen")
         if self.counting:
             self.schedules += 1
         if trace.outcome:
@@ -196,8 +203,6 @@ class Exploration:
             self.asleep += 1
         if end not in ("done", "died") and not machine.give_up():
             spoiled = spoiled or "a process did not come out of a schedule that was given up"
-        if machine.spoiled():
-            spoiled = "an actor closed what the state has open"
         if machine.spoiled():
             spoiled = "an actor closed what the state has open"
         if killed or end == "died":

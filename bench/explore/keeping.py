@@ -39,9 +39,9 @@ def named(judged: Judged, found: Found, *, python: str, pythonpath: Sequence[str
     figures = judged.observation.extra.get("explore")
     if not isinstance(figures, dict):
         return judged
-    root = found.place.root
+    root, module = found.place.root, found.place.module
     origin: dict[str, Json] = {
-        "module": found.place.module, "root": root, "file": below(root, found.program.file), "python": python,
+        "module": module, "root": root, "file": _file(root, module, found.program.file), "python": python,
         "pythonpath": list(pythonpath),
     }  # fmt: skip
     judged = _with(judged, judged.observation.outcomes, {**figures, "found": origin})
@@ -54,6 +54,13 @@ def named(judged: Judged, found: Found, *, python: str, pythonpath: Sequence[str
             one = replace(one, witness={**one.witness, "schedule": f"{FOLDER}/{made.file_name}"})  # noqa: PLW2901  # the same outcome, with its schedule
         outcomes.append(one)
     return _with(judged, outcomes, {**figures, "found": origin, "schedule": first})
+
+
+def _file(root: str | None, module: str, file: str) -> str:
+    """Give a file below the root, or that of a module which is found by its name as it stands in its packages."""
+    path = Path(file)
+    names = module.count(".") + 1 + (path.name == "__init__.py")
+    return below(root, file) if root is not None else "/".join(path.parts[-names:])
 
 
 def kept(judged: Judged, run: Path | None) -> Judged:

@@ -166,7 +166,10 @@ class _Watcher:
         if handler is not None:
             handler(**fields)
 
-    def hear_running(self, **_: Any) -> None:
+    def hear_starting(self) -> None:
+        self.running = False
+
+    def hear_running(self) -> None:
         self.running = True
 
     def hear_outcome(self, number: int, kind: Any, value: Json, detail: dict[str, Json]) -> None:

@@ -10,6 +10,7 @@ import time
 
 from bench.explore import board as at
 from bench.explore.board import COMMAND, COORDINATOR, COUNTERS, LANE, LANES, LOG, STEPS, WANTED_AT, Board
+from bench.explore.points.processes import wait_for_end
 from bench.explore.steps import Step, Trace
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
@@ -149,7 +150,8 @@ class Machine:
     def give_up(self) -> bool:
         """Have what waits in a schedule that is given up come out of it; tell whether all of it did.
 
-        Processes that the actors started are killed: they are of no more use.
+        Processes that the actors started are killed: they are of no more use. While one that waits for its baton is
+        dying, it can still be the one that the next of its lane's is meant to wake.
         """
         numbers = self.numbers
         numbers[at.ODD] |= at.GIVEN_UP
@@ -157,6 +159,7 @@ class Machine:
             if (numbers[at.PRESENT] & ~numbers[at.FEEDERS]) >> lane & 1:  # a feeder has no process of its own
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(numbers[at.PIDS + lane], signal.SIGKILL)
+                wait_for_end(numbers[at.PIDS + lane])
         for lane in range(self.actors):
             if numbers[at.PRESENT] >> lane & 1:
                 numbers[LANES + lane * LANE + COMMAND] = at.ABANDON

@@ -77,7 +77,7 @@ KERNELS: tuple[Kernel, ...] = (
         accounts.TwoAccountTransfer, accounts.TwoAccountTransferFixed, 2, 1, "value", [80, 120],
     ),
     Kernel("AB/BA deadlock", deadlocks.CrossedLocks, deadlocks.CrossedLocksFixed, 2, 1, "hang", 2),
-    Kernel("philosophers 3", deadlocks.Philosophers, deadlocks.PhilosophersFixed, 3, 2, "hang", [1, 1, 1]),
+    Kernel("philosophers 3", deadlocks.Philosophers, deadlocks.PhilosophersFixed, 3, 1, "hang", [1, 1, 1]),
     Kernel("lost wakeup", conditions.LostWakeup, conditions.LostWakeupFixed, 2, 1, "hang", 1),
     Kernel("buffer with if for while", conditions.IfForWhile, conditions.IfForWhileFixed, 3, 1, "value", [1, 2]),
     Kernel(

@@ -72,7 +72,7 @@ class Philosophers:
         self.meals: SynchronizedArray[int] = mp.Array("i", SEATS)
 
     def dine(self, seat: int) -> None:
-        # A takes fork 0 | B takes fork 1 | C takes fork 2, waits for fork 0 / A waits for fork 1 / B waits for fork 2
+        # A takes fork 0 | C takes fork 2, waits for fork 0 / B takes fork 1, waits for fork 2 / A waits for fork 1
         with self.forks[seat], self.forks[(seat + 1) % SEATS]:
             self.meals[seat] += 1
 

@@ -178,7 +178,8 @@ def _never_seen(
 def _warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
     actors = len(scenario.actors)
     if cpus == 1:
-        return (f"on one CPU the {actors} actors take turns: only where one is preempted do they interleave",)
+        made = "where one is preempted, or made to give way at a chance operation"
+        return (f"on one CPU the {actors} actors take turns: they interleave only {made}",)
     return (f"{actors} actors on {cpus} CPUs: not all of them run at once",) if actors > cpus else ()
 
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from concurrent import futures
 from multiprocessing import connection, shared_memory
 from typing import Any
 
@@ -368,6 +369,27 @@ class Joined(Noted):
 
 
 @scenario(acceptable(bool))
+class ClosedThere(Noted):
+    """Who has put closes its end of the queue, and waits until all of it is fed."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.mp = mp
+
+    @actor
+    def put(self) -> None:
+        items = self.mp.Queue()
+        items.put(1)
+        items.close()
+        items.join_thread()
+        self.seen[0] = 1
+
+    @actor
+    def other(self) -> None:
+        self.seen[1] = 1
+
+
+@scenario(acceptable(bool))
 class Busy(Noted):
     """A consumer that asks again and again."""
 
@@ -649,7 +671,7 @@ class JoinedFirst(Children):
 class Shared:
     """An item of a shared list is added to."""
 
-    def __init__(self, mp: Any) -> None:  # noqa: ARG002  # of no use here
+    def __init__(self, mp: Any) -> None:
         self.items = shared_memory.ShareableList([0, 5])
 
     @actor
@@ -668,9 +690,10 @@ class Shared:
 class SharedBytes:
     """A byte of a shared segment is added to."""
 
-    def __init__(self, mp: Any) -> None:  # noqa: ARG002  # of no use here
-        self.segment = shared_memory.SharedMemory(create=True, size=16)
-        self.segment.buf[0] = 0
+    def __init__(self, mp: Any) -> None:
+        segment: Any = shared_memory.SharedMemory(create=True, size=16)
+        segment.buf[0] = 0
+        self.segment = segment
 
     @actor
     def one(self) -> None:
@@ -700,6 +723,36 @@ class WithThread(Noted):
     @actor
     def other(self) -> None:
         self.seen[1] = 1
+
+
+@scenario(acceptable(bool))
+class WithPool(Children):
+    """Has a pool, which is left to itself."""
+
+    @actor
+    def one(self) -> None:
+        with self.mp.Pool(2) as pool:
+            self.seen[0] = sum(pool.map(abs, [1, 2, 3]))
+
+
+@scenario(acceptable(bool))
+class WithExecutor(Children):
+    """Has a pool of another kind."""
+
+    @actor
+    def one(self) -> None:
+        with futures.ProcessPoolExecutor(2, mp_context=self.mp) as pool:
+            self.seen[0] = sum(pool.map(abs, [1, 2, 3]))
+
+
+@scenario(acceptable(bool))
+class WithManager(Children):
+    """Has a manager."""
+
+    @actor
+    def one(self) -> None:
+        with self.mp.Manager() as manager:
+            self.seen[0] = len(manager.list([1, 2]))
 
 
 @scenario(acceptable(bool))

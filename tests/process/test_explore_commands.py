@@ -16,10 +16,12 @@ import jsonschema
 import pytest
 
 import bench
+from bench.explore.replaying import replay
 from bench.explore.schedule import read
 from bench.outcomes import METHODS
 from bench.process import tree
 from bench.record import Judged, from_json
+from bench.targets import find
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
 
@@ -256,3 +258,16 @@ def test_nothing_is_left_of_any_exploration(ran: Ran) -> None:
 
 def _is_of(proc: Any, name: str) -> bool:
     return "BENCH_EXPLORE" in tree.environment(proc.pid) and name in str(tree.environment(proc.pid))
+
+
+RECORDED = sorted((EXPLORED.parent / "schedules").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
+def test_what_was_recorded_on_python_3_11_under_fork_happens_here(path: Path, method: str) -> None:
+    schedule = read(path)
+    assert (schedule.python[:4], schedule.method) == ("3.11", "fork")
+    (found,) = find([schedule.target])
+    came = replay(schedule, found, method=method, times=3)
+    assert came.happened == 3, came.text()

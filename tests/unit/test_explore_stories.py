@@ -140,3 +140,10 @@ def test_an_observation_of_another_mode_is_left_as_it_is(tmp_path: Path) -> None
     one = Judged(Observation("m:Account", "stress", "local", 1, 0.1, ()), "unknown", "", ())
     assert keep(one, tmp_path) == one
     assert not list(tmp_path.iterdir())
+
+
+def test_a_module_that_is_found_by_its_name_keeps_no_path_of_this_host(tmp_path: Path) -> None:
+    program = Scenario("a.b.m", "Account", "/lib/site-packages/a/b/m.py", 3, "", (), actors=("deposit", "withdraw"))
+    kept(named(judged(v201="forbidden"), Found(program, Place(None, "a.b.m")), python="3.14.8"), tmp_path)
+    (path,) = (tmp_path / "schedules").iterdir()
+    assert (read(path).root, read(path).file) == (None, "a/b/m.py")

@@ -12,13 +12,14 @@ import itertools
 import os
 import select
 import signal
+import sys
 import time
 from multiprocessing import process, util
 
 from bench.explore import baton, naming
 from bench.explore import board as at
 from bench.explore.deciding import gone
-from bench.explore.points import pipes
+from bench.explore.points import pipes, threads
 from bench.process import journal
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -70,6 +71,8 @@ def _made(self: Any, *args: Any, **keywords: Any) -> None:
 
 
 def _started(self: Any) -> None:
+    if str(sys._getframe(1).f_globals.get("__name__")).startswith(("concurrent.", "multiprocessing.")):
+        threads.note_pool()
     runtime = baton.active
     if runtime is None:
         _start(self)

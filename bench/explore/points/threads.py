@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 _THREAD, _PROGRAM, _WAIT, _TIMER = "a thread", "another program", "a wait of its own", "a timer"
 _SERVER, _MAP = "a manager, which serves by threads and sockets", "a memory map"
+_ADDRESS = "shared memory, reached by its address"
+
+_POOL, _EXECUTOR = "a Pool, which has threads", "a pool of processes, which has threads"
+_WITH_THREADS = frozenset({_THREAD, _POOL, _EXECUTOR, _SERVER})
 
 _CALLS = {
     "threading:Thread.start": _THREAD,
     "_thread:start_new_thread": _THREAD,
     "_thread:start_joinable_thread": _THREAD,
-    "multiprocessing.context:BaseContext.Pool": "a Pool, which has threads",
+    "multiprocessing.context:BaseContext.Pool": _POOL,
     "multiprocessing.context:BaseContext.Manager": _SERVER,
     "multiprocessing.connection:SocketListener.__init__": "a socket",
     "multiprocessing.connection:SocketClient": "a socket",
@@ -55,6 +59,15 @@ _CALLS = {
 _IF_PRESENT = frozenset({"subprocess", "multiprocessing.connection", "socket"})
 """Modules that are not imported for this; where one is imported later, what it calls is named."""
 
+_OF_MAPS = (
+    "__getitem__", "__setitem__", "read", "read_byte", "readline", "write", "write_byte", "find", "rfind", "move",
+    "resize", "__buffer__",
+)  # fmt: skip
+_BY_ADDRESS = ("addressof", "byref", "cast", "memmove", "memset", "pointer", "string_at")
+"""Functions of ctypes that reach memory past its attributes, if what they are given is shared."""
+
+_OURS = ("bench.explore.", "bench.process.", "multiprocessing.", "ctypes")
+
 _real_map = mmap.mmap
 
 
@@ -70,7 +83,10 @@ def install() -> None:
             continue
         kind, _, name = path.rpartition(".")
         _name_calls(getattr(owner, kind, None) if kind else owner, name, what)
+    for name in _OF_MAPS:
+        _name_calls(_Map, name, _MAP)
     mmap.mmap = _Map  # type: ignore[misc]  # what is there, with its uses named
+    _name_addresses()
 
 
 def _name_calls(owner: Any, name: str, what: str) -> None:
@@ -81,14 +97,22 @@ def _name_calls(owner: Any, name: str, what: str) -> None:
     @functools.wraps(real)
     def called(*args: Any, **named: Any) -> Any:
         runtime = baton.active
-        if runtime is not None and what == _THREAD:
+        if runtime is not None and what in _WITH_THREADS:
             note(what)
-            runtime.stop()  # it would arrive at the points of this process's lane as if it were that
+            runtime.stop()  # a thread would arrive at the points of this process's lane as if it were that
         elif runtime is not None and not _is_internal(sys._getframe(1)):
             note(what)
         return real(*args, **named)
 
     setattr(owner, name, called)
+
+
+def note_pool() -> None:
+    """Name a pool of processes that is about to start one, and control this process no more."""
+    runtime = baton.active
+    if runtime is not None:
+        note(_EXECUTOR)
+        runtime.stop()
 
 
 def note(what: str) -> None:
@@ -108,21 +132,40 @@ class _Map(_real_map):
 
     def __new__(cls, *args: Any, **named: Any) -> Any:
         if not _is_internal(sys._getframe(1)):
-            note(_MAP)
+            note_made(_MAP)
         return super().__new__(cls, *args, **named)
 
-    def __getitem__(self, index: Any) -> Any:
-        note(_MAP)
-        return super().__getitem__(index)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        note(_MAP)
-        super().__setitem__(index, value)
+def note_made(what: str) -> None:
+    """Name something that cannot be controlled also where it is made with the state, before any actor runs."""
+    if baton.active is None and baton.names is not None:
+        baton.names.board.note_uncontrolled(f"{what}, made with the state")
+    note(what)
 
-    def read(self, *args: Any) -> Any:
-        note(_MAP)
-        return super().read(*args)
 
-    def write(self, data: Any) -> Any:
-        note(_MAP)
-        return super().write(data)
+def _name_addresses() -> None:
+    """Have what is done to shared memory by its address named."""
+    import ctypes
+
+    def named(real: Any) -> Any:
+        @functools.wraps(real)
+        def called(*args: Any) -> Any:
+            if baton.active is not None and _reaches_shared(args):
+                note(_ADDRESS)
+            return real(*args)
+
+        return called
+
+    for name in _BY_ADDRESS:
+        setattr(ctypes, name, named(getattr(ctypes, name)))
+
+
+def _reaches_shared(args: tuple[Any, ...]) -> bool:
+    if str(sys._getframe(2).f_globals.get("__name__")).startswith(_OURS):
+        return False
+    return any(hasattr(type(one), "_bench_base") for one in args)
+
+
+def note_buffer() -> None:
+    """Name that somebody asked for shared memory as a buffer, through which it can be read and written."""
+    note(_ADDRESS)

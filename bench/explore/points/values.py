@@ -2,7 +2,7 @@
 
 What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points; it is
 sent to other processes as what it is made for, and is an instrumented one again there. What is reached by its address
-or as a buffer is not seen.
+is not seen, but named, and so is a use as a buffer, from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sys import _getframe
 from bench.explore import baton
 from bench.explore.board import PART, word
 from bench.explore.points import locks
+from bench.explore.points.threads import note_buffer
 from bench.explore.steps import NOTHING
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MOST_PARTS = 1 << 29
+
+memory: list[Any] | None = None
+"""Where what is made in shared memory is noted, while a state is made."""
 
 
 class Access:
@@ -76,11 +80,21 @@ def _subclass(kind: Any) -> Any:
             own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
     else:
         return kind
+    if hasattr(kind, "__buffer__"):  # from Python 3.12 on
+        own["__buffer__"] = _buffer(kind)
     made = type(kind)(kind.__name__, (kind,), own)
     for name in ("value", "raw"):  # which ctypes gives to each array of characters, whatever stands there
         if name in own:
             setattr(made, name, own[name])
     return made
+
+
+def _buffer(kind: Any) -> Any:
+    def buffer(self: Any, flags: int) -> Any:
+        note_buffer()
+        return kind.__buffer__(self, flags)
+
+    return buffer
 
 
 def _fields(kind: Any) -> list[tuple[str, Any]]:
@@ -232,6 +246,8 @@ def _new(new_value: Any) -> Any:
         made = new_value(getattr(kind, "_bench_base", kind))
         if baton.names is not None and hasattr(made, "__dict__"):
             made._bench_access = Access(baton.names.made(_key(made._wrapper), type(made).__name__))
+            if memory is not None:
+                memory.append(made)
         return made
 
     return new
@@ -388,3 +404,19 @@ def install() -> None:
     shared.SynchronizedString.value, shared.SynchronizedString.raw = _property("value"), _property("raw")
     array: Any = shared.SynchronizedArray
     array.__getitem__, array.__setitem__ = _array_item, _set_array_item
+
+
+class Memory:
+    """What instrumented values hold, to see that it changed: by a step, or by something that is not seen."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._pieces = [(access(item).number, ctypes.addressof(item), ctypes.sizeof(item)) for item in items]
+        self._before = self._now()
+
+    def _now(self) -> list[bytes]:
+        return [ctypes.string_at(address, size) for _, address, size in self._pieces]
+
+    def changed(self) -> set[int]:
+        """Give the numbers of those that do not hold what they held at first."""
+        pairs = zip(self._pieces, self._before, self._now())  # noqa: B905  # Python 3.10 has strict, all are equal
+        return {piece[0] for piece, before, now in pairs if before != now}
