@@ -157,11 +157,12 @@ class Exploration:
         figures = {"schedules": self.schedules, "steps": self.machine.steps, "seconds": took_s}
         self.tell_counts()
         self.tell_witnesses()
+        but = self.but()
         self.tell(
-            "explored", **figures, strategy=strategy.name, complete=strategy.complete and not self.but(), claim="; ".join((strategy.claim(), *self.but())),
-            points=self.machine.different, rebuilt=self.rebuilt, why_rebuilt=self.why_rebuilt or self.spoiled_by,
-            uncontrolled=self.board.uncontrolled(), differed=self.machine.differed, asleep=self.asleep,
-            limits=self.limits(),
+            "explored", **figures, strategy=strategy.name, complete=strategy.complete and not but,
+            claim="; ".join((strategy.claim(), *but)), points=self.machine.different, rebuilt=self.rebuilt,
+            why_rebuilt=self.why_rebuilt or self.spoiled_by, uncontrolled=self.board.uncontrolled(),
+            differed=self.machine.differed, asleep=self.asleep, limits=self.limits(),
         )  # fmt: skip
 
     def replay(self, wanted: Mapping[str, Any]) -> None:

@@ -71,11 +71,12 @@ def orders(found: Found, *, method: str, seed: int = 0, **others: Any) -> dict[s
             may move), `replay` (`None`, or `anchors` and `times` as `replaying.follow` takes them: then nothing is
             explored).
     """
-    place, scenario = found.place, found.program
+    place, target = found.place, found.program
+    actors = actors_of(target)
     return {
-        "root": place.root or "", "module": place.module, "name": scenario.name, "method": method, "seed": seed,
-        "actors": actors_of(scenario), "strategy": "portfolio", "preemptions": None, "schedules": None,
-        "seconds": None, "kills": 0, "limit": STEPS if actors_of(scenario) else MOST_STEPS - 1, "deadline_s": 2.0, "replay": None, **others,
+        "root": place.root or "", "module": place.module, "name": target.name, "method": method, "seed": seed,
+        "actors": actors, "strategy": "portfolio", "preemptions": None, "schedules": None, "seconds": None, "kills": 0,
+        "limit": STEPS if actors else MOST_STEPS - 1, "deadline_s": 2.0, "replay": None, **others,
     }  # fmt: skip
 
 

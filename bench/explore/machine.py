@@ -124,9 +124,9 @@ class Machine:
         lanes = plan.lanes[: self.limit]
         said = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
         numbers[at.FIRST] = len(lanes)
-        board.bytes[at.PLAN : at.PLAN + self.limit + 1] = said + (
-            self._decided if plan.asleep or plan.then != "on" else self._anybody
-        )[len(lanes) :]
+        board.bytes[at.PLAN : at.PLAN + self.limit + 1] = (
+            said + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
+        )
         if plan.asleep:
             numbers[at.ASLEEP] = sum(1 << lane for lane in plan.asleep)
         if plan.then != "on":

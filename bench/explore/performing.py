@@ -7,6 +7,7 @@ method asked for, and are started by it as they would be anywhere.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import multiprocessing
@@ -118,7 +119,5 @@ def _tell_raised(events: str, error: BaseException) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed by the program, or none
             stream.flush()
-        except (OSError, ValueError, AttributeError):  # closed by the program, or none
-            pass

@@ -96,9 +96,7 @@ class ProgramExploration(Exploration):
                 baton.know(names)
                 self._load()
                 shares = names.count_made() > 0
-            except BaseException:  # noqa: BLE001  # it will be raised where it counts
-                pass
-            finally:
+            finally:  # what it raises it will raise again, where it counts
                 processes.end_now(3 if shares else 0)
         _, status = os.waitpid(pid, 0)
         return os.waitstatus_to_exitcode(status) == 3

@@ -16,8 +16,8 @@ from typing import Any
 from bench.declared import actors_of
 from bench.outcomes import Outcome
 from bench.process import dumping, journal, stacks, tree
-from bench.process.folders import environment, sample_folder
 from bench.process.evidence import Evidence, decide, warnings_of
+from bench.process.folders import environment, sample_folder
 from bench.targets import Found
 
 _MAIN = str(Path(dumping.__file__).with_name("program.py"))
@@ -27,6 +27,7 @@ _HELPER_GRACE_S = 3.0
 
 _ORPHAN_GRACE_S = 1.0
 """How long another process may outlive the program before it counts as left behind."""
+
 
 @dataclass(frozen=True)
 class Sample:

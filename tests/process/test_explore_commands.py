@@ -33,8 +33,9 @@ Ran = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def ran(tmp_path: Path) -> Ran:
-    """Run a command line of `bench` in an empty project that holds the scenarios, with a cache of its own."""
-    shutil.copy(EXPLORED, tmp_path / "explored.py")
+    """Run a command line of `bench` in an empty project that holds scenarios and programs, with a cache of its own."""
+    for file in (EXPLORED, EXPLORED.with_name("explored_programs.py")):
+        shutil.copy(file, tmp_path / file.name)
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "COLUMNS": "120"}
     root = Path(bench.__file__).parent.parent
     environment["PYTHONPATH"] = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -169,7 +170,7 @@ def test_without_a_target_the_demos_that_are_scenarios_are_explored(ran: Ran) ->
     done = ran("bench", "explore", "--method", "fork", "--seconds", "5")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "bench.demos.account:AccountWithLock  [explore" in done.stdout
-    assert "skipped, as programs have no actors: bench.demos" in done.stderr
+    assert "programs left out, each schedule of which starts processes; name one to explore it" in done.stderr
 
 
 def test_a_terminal_without_utf8_gets_ascii(ran: Ran) -> None:
@@ -203,10 +204,16 @@ def test_a_mistake_gets_one_clear_line(change: Callable[[str], str], said: str, 
     assert done.stdout == ""
 
 
-def test_a_program_has_nothing_to_interleave(ran: Ran) -> None:
-    done = ran("bench", "explore", "bench.demos.account:with_lock")
-    assert done.returncode == 3
-    assert "programs have no actors" in done.stderr
+def test_a_program_is_explored_and_its_schedule_replayed(ran: Ran) -> None:
+    done = ran("bench", "explore", "explored_programs.py::unlocked", "--method", "fork")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all interleavings" in done.stdout
+    title = next(line for line in done.stdout.splitlines() if line.split()[:1] == ["main"])
+    assert title.split() == ["main", "Process-1", "Process-2"]
+    assert "overwrites what step" in done.stdout
+    again = ran(*replay_of(done.stdout), "--times", "3")
+    assert again.returncode == 1, "it still happens"
+    assert "still happens, 3 of 3" in again.stdout
 
 
 def test_pytest_explores_and_its_failure_tells_the_story(ran: Ran, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.process.stacks import Stack
 from bench.process.evidence import Evidence, decide, warnings_of
+from bench.process.stacks import Stack
 
 MAIN, CHILD, OTHER = 10, 11, 12
 STARTED = {"event": "started", "pid": MAIN, "child": CHILD, "name": "P-1", "method": "fork"}
@@ -89,13 +89,13 @@ def test_a_thread_that_raised_is_no_value() -> None:
     assert outcome.detail["process"] == "P-1, thread QueueFeederThread"
 
 
-DUMP = '''Thread 0x1 (most recent call first):
+DUMP = """Thread 0x1 (most recent call first):
   File "/lib/q.py", line 9 in _feed
 
 Current thread 0x2 (most recent call first):
   File "{lib}/multiprocessing/popen_fork.py", line 27 in poll
   File "/home/me/prog.py", line 25 in hang
-'''
+"""
 
 
 def stack(pid: int, role: str = "process", text: str = "") -> Stack:
