@@ -25,10 +25,8 @@ DEFAULT_PROGRAM_DEADLINE_S = 5.0
 
 
 def default_deadline_s(target: Target) -> float:
-    """Give how long nothing may move: what a program sets is for all of a sample, and counts where it is longer."""
-    if actors_of(target):
-        return target.deadline_s or DEFAULT_DEADLINE_S
-    return max(target.deadline_s or 0, DEFAULT_PROGRAM_DEADLINE_S)
+    """Give how long nothing may move, unless ordered otherwise: what a program sets is for all of a sample."""
+    return target.deadline_s or DEFAULT_DEADLINE_S if actors_of(target) else DEFAULT_PROGRAM_DEADLINE_S
 
 
 @dataclass(frozen=True)
@@ -55,10 +53,10 @@ def observe(
     deadline_s: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Observation:
-    """Run the interleavings of a scenario's actors, each step decided, and count what they gave.
+    """Run the interleavings of a scenario's actors, or a program's processes, each step decided; count what they gave.
 
     Args:
-        found: the scenario.
+        found: the scenario or program.
         method: the start method.
         cell: the cell's name, for the record.
         strategy: which interleavings, and in which order; see `bench.explore.strategies`.
@@ -67,11 +65,12 @@ def observe(
         seconds: the longest time; `None` means 20, or no bound if `schedules` is given.
         kills: how many processes may be killed, between any two steps.
         seed: of what is random.
-        deadline_s: after how long without a step an exploration is given up; `None` takes the scenario's own, or 2 s.
+        deadline_s: after how long without a step an exploration is given up; `None` takes a scenario's own, or 2 s, and
+            5 s for a program.
         on_progress: told of the histogram so far, a few times a second.
 
     Raises:
-        UsageError: if it is no scenario, or one that cannot be run as it is; or if the strategy cannot do it.
+        UsageError: if it is a scenario that cannot be run as it is, or if the strategy cannot do it.
     """
     target = found.program
     lanes = len(actors_of(target)) or 1  # of a program, its main process; others come as they are started

@@ -93,6 +93,7 @@ class ProgramExploration(Exploration):
         self.shares_at_import = self._shares_at_import()
         if not self.shares_at_import:
             self._load()
+        tell("running")
 
     def _load(self) -> Any:
         return getattr(importlib.import_module(self.orders["module"]), self.orders["name"])
@@ -138,6 +139,7 @@ class ProgramExploration(Exploration):
         trace = self.machine.trace(plan, "stuck" if end == "died" else end, key)
         if self.counting:
             self.schedules += 1
+        self.deaths += end == "died"
         if trace.outcome:
             self._count(trace)
         elif end == "asleep":

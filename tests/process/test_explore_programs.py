@@ -186,6 +186,27 @@ def test_a_join_that_waits_for_a_feeder_that_waits_for_a_reader(method: str) -> 
     assert "child.join()" in next(stack["stack"] for stack in stacks if stack["name"] == "main")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_children_of_children_are_lanes_with_names_of_their_own(method: str) -> None:
+    (one,) = explored("nested", method).outcomes
+    assert one.outcome.value == 3
+    assert one.witness["lane_names"] == [
+        "main", "Process-1", "Process-1: Process-1", "Process-1: Process-1: Process-1",
+    ]  # fmt: skip
+
+
+def test_a_child_that_never_comes_to_a_point_is_named() -> None:
+    observation = explored("computes", deadline_s=1.0)
+    assert graded("computes", observation).status == "unknown"
+    assert observation.limits[0].startswith("nothing moved for 1 s: Process-1 waits in _compute")
+
+
+def test_what_a_main_process_leaves_behind_is_ended_and_all_is_not_claimed() -> None:
+    observation = explored("ends_at_once")
+    assert {one.outcome.kind for one in observation.outcomes} == {"crash"}
+    assert not figures(observation)["complete"]
+
+
 @pytest.mark.parametrize("other", METHODS)
 def test_a_schedule_is_followed_again_under_any_method(other: str) -> None:
     observation = explored("unlocked")

@@ -77,10 +77,10 @@ def _started(self: Any) -> None:
     if runtime is None:
         _start(self)
         return
-    name = _name(self)
+    name = _name(self, runtime)
     number = runtime.made(f"process {runtime.lane}.{runtime.schedule}.{self._identity}", f"process {name}")
     runtime.point("start", number)
-    lane = runtime.new_lane(_lane_name(runtime, name, number), number)
+    lane = runtime.new_lane(_lane_name(name, number), number)
     runtime.reap = functools.partial(_reap, runtime)
     _numbers[lane] = number
     self._bench_seat = lane, number, runtime.lane
@@ -96,18 +96,20 @@ def _started(self: Any) -> None:
     _install_into(type(self._popen))
 
 
-def _name(started: Any) -> str:
-    """Give the name of a process; where it was given none, the same under each start method and whoever starts it."""
-    kind, numbers = type(started).__name__, started._identity
-    if started.name != f"{kind}-{':'.join(map(str, numbers))}":
-        return str(started.name)
-    return f"{'Process' if kind in _KINDS else kind}-{numbers[-1]}"
+def _name(started: Any, runtime: Any) -> str:
+    """Give the name of a process, with that of who starts it, unless that is the main process of a program.
+
+    Where it was given none, it has the same under each start method.
+    """
+    kind, numbers, name = type(started).__name__, started._identity, str(started.name)
+    if name == f"{kind}-{':'.join(map(str, numbers))}":
+        name = f"{'Process' if kind in _KINDS else kind}-{numbers[-1]}"
+    by_main = runtime.numbers[at.ACTORS] == 1 and not runtime.lane
+    return name if by_main else f"{runtime.board.name(runtime.lane)}: {name}"
 
 
-def _lane_name(runtime: Any, name: str, number: int) -> str:
-    """Name a lane, other than those of other processes."""
-    if runtime.numbers[at.ACTORS] > 1:
-        name = f"{runtime.board.name(runtime.lane)}: {name}"
+def _lane_name(name: str, number: int) -> str:
+    """Name a lane, other than those of other processes that this one starts."""
     common, count = name, 1
     while _named.setdefault(name, number) != number:
         count += 1
