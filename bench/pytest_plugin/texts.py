@@ -48,7 +48,8 @@ def account(judged: Judged, again: str) -> str:
 def _evidence(one: Tally) -> Iterator[str]:
     detail, witness = one.outcome.detail, one.witness
     yield ""
-    yield f"{one_line(one.outcome.text(), _WIDTH)}: first seen with seed {witness.get('seed')}"
+    seed = f": first seen with seed {witness['seed']}" if "seed" in witness else ""
+    yield f"{one_line(one.outcome.text(), _WIDTH)}{seed}"
     if isinstance(trace := detail.get("traceback"), str):
         yield from _indented(f"in process {detail.get('process')}:\n{trace}")
     for process in _objects(detail.get("processes")) or _objects(detail.get("processes_then")):

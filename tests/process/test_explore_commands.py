@@ -224,10 +224,13 @@ def test_pytest_explores_and_its_failure_tells_the_story(ran: Ran, tmp_path: Pat
     assert "overwrites what step 3 wrote" in done.stdout
     words = replay_of(done.stdout)
     assert words[2].startswith("out/schedules/explored.Wrong-fork-")
+    line = next(row for row in done.stdout.splitlines() if row.startswith("again: pytest 'explored.py::Wrong"))
+    repeated = ran(*shlex.split(line.partition("again: ")[2]), "-p", "no:cacheprovider", *plugin)
+    assert "1 failed" in repeated.stdout, repeated.stdout + repeated.stderr
     assert ran(*words, "--times", "2").returncode == 1
-    (line,) = [one for one in map(json.loads, (tmp_path / "out/cells/local.jsonl").read_text().splitlines())
-               if one["type"] == "observation" and one["target"] == "explored:Wrong"]  # fmt: skip
-    assert line["explore"]["schedule"].startswith("schedules/explored.Wrong-fork-")
+    (record,) = [one for one in map(json.loads, (tmp_path / "out/cells/local.jsonl").read_text().splitlines())
+                 if one["type"] == "observation" and one["target"] == "explored:Wrong"]  # fmt: skip
+    assert record["explore"]["schedule"].startswith("schedules/explored.Wrong-fork-")
 
 
 def _installed() -> bool:
