@@ -13,7 +13,7 @@ import mmap
 import os
 import zlib
 
-from bench.explore.steps import ANYTHING, KINDS, OWN, READS, WHOLE, Op
+from bench.explore.steps import ANYTHING, KINDS, OF_ENDS, OWN, READS, WHOLE, Op
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -167,7 +167,8 @@ PART = 1 << _PART_AT
 
 KILLED_WORD = KILLED << _KIND_AT | _ANY << _OBJECT_AT
 _READING_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in READS)
-_KILL = KIND_NUMBERS["kill"]
+_KILL, _EXIT = KIND_NUMBERS["kill"], KIND_NUMBERS["exit"]
+_OF_ENDS = sum(1 << KIND_NUMBERS[kind] for kind in OF_ENDS)
 _OWN_KINDS = sum(1 << KIND_NUMBERS[kind] for kind in OWN)
 
 
@@ -178,7 +179,10 @@ def words_dependent(one: int, one_wants: int, other: int, other_wants: int) -> b
     here, there = one >> _OBJECT_AT & _ANY, other >> _OBJECT_AT & _ANY
     if not here or not there:
         return False
-    if _ANY in (here, there) or _KILL in (one >> _KIND_AT & 31, other >> _KIND_AT & 31):
+    kinds = one >> _KIND_AT & 31, other >> _KIND_AT & 31
+    if _ANY in (here, there) or _KILL in kinds:
+        return True
+    if _EXIT in kinds and _OF_ENDS >> kinds[kinds[0] == _EXIT] & 1:
         return True
     if here == there:
         part, other_part = one >> _PART_AT, other >> _PART_AT

@@ -34,6 +34,9 @@ READS = frozenset({"read", "poll", "look", "alive", "join", "begin", "time"})
 """Kinds that change nothing: two of them on one object can change places. A join sees an end, a process's begin that it
 was started (the `start` has the same object), a look at the clock the time; none of them changes anything."""
 
+OF_ENDS = frozenset({"receive", "poll", "send", "feed", "lock"})
+"""Kinds that depend on who else has a pipe or a file open, as whoever ends no longer has."""
+
 OWN = frozenset({"sleep", "time"})
 """Kinds that concern nobody else."""
 
@@ -122,7 +125,8 @@ def killing(lane: int) -> int:
 def dependent(one: Op, other: Op) -> bool:
     """Tell whether the order of two operations of different lanes can matter, or one decide when the other can be done.
 
-    A kill depends on whatever the one who is killed would do, which its operation does not say, and so on everything.
+    A kill depends on whatever the one who is killed would do, which its operation does not say, and so on everything;
+    an exit on whatever concerns what is closed by it.
 
     A release and an acquire of one lock are dependent, although one lock's two are never both possible: a strategy has
     to look at who was enabled. So are an access that wants a guard and whatever changes the guard.
@@ -130,6 +134,8 @@ def dependent(one: Op, other: Op) -> bool:
     if one.kind in OWN or other.kind in OWN or NOTHING in (one.object, other.object):
         return False
     if ANYTHING in (one.object, other.object) or "kill" in (one.kind, other.kind):
+        return True
+    if (one.kind == "exit" and other.kind in OF_ENDS) or (other.kind == "exit" and one.kind in OF_ENDS):
         return True
     if one.object == other.object and (WHOLE in (one.part, other.part) or one.part == other.part):
         return one.kind not in READS or other.kind not in READS

@@ -113,6 +113,18 @@ def test_a_child_is_ended_between_any_two_of_its_steps(strategy: str) -> None:
     assert figures(observation)["complete"]
 
 
+@pytest.mark.parametrize("strategy", ["dfs", "dpor"])
+@pytest.mark.parametrize(
+    ("name", "outcomes"),
+    [("ended_before_the_look", {"True", "False"}), ("ended_before_the_sending", {"'sent'", "'broken'"})],
+)
+def test_what_an_end_closes_is_seen_before_and_after_it(name: str, outcomes: set[str], strategy: str) -> None:
+    for method in METHODS if strategy == "dpor" else METHODS[:1]:
+        observation = explored(name, method, strategy=strategy)
+        assert texts(observation) == outcomes
+        assert figures(observation)["complete"]
+
+
 @pytest.mark.parametrize(
     ("name", "outcomes"),
     [

@@ -75,3 +75,14 @@ def test_the_choice_to_kill_a_lane_is_no_lane_and_names_it(lane: int) -> None:
 def test_the_choices_of_a_trace_are_those_of_a_plan() -> None:
     steps = (Step(1, READ, 0b11), Step(killing(1), Op("kill", NOTHING), 0b11), Step(0, READ, 0b01))
     assert Trace(steps, "done").lanes == (1, -2, 0)
+
+
+def test_a_kill_depends_on_everything_and_an_exit_on_what_it_closes() -> None:
+    assert dependent(Op("kill", 1), Op("write", 2))
+    assert dependent(Op("read", 2), Op("kill", 1))
+    for kind in ("receive", "poll", "send", "feed", "lock"):
+        assert dependent(Op("exit", 1), Op(kind, 2))
+        assert dependent(Op(kind, 2), Op("exit", 1))
+    assert not dependent(Op("exit", 1), Op("write", 2))
+    assert not dependent(Op("exit", 1), Op("exit", 2))
+    assert not dependent(Op("kill", 1), Op("sleep", 0))

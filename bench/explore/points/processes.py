@@ -8,6 +8,7 @@ gone before anybody goes on, so that ends of files and exit codes do not depend 
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import os
 import select
@@ -267,6 +268,7 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
             runtime = baton.enter(lane)
             _ours = runtime, number, parent
             runtime.tell = functools.partial(tell_stack, runtime)
+            gc.disable()  # so that what is forgotten is finalized at a certain time, as in whoever started this
             run()
         except baton.Abandoned:
             _give_up()
