@@ -11,6 +11,7 @@ import _multiprocessing  # type: ignore[import-not-found,unused-ignore]  # witho
 import contextlib
 import mmap
 import os
+import sys
 import zlib
 
 from bench.explore.steps import ANYTHING, KINDS, OF_ENDS, OWN, READS, WHOLE, Op
@@ -233,6 +234,30 @@ def remove_semaphores(path: str) -> None:
             _multiprocessing.sem_unlink(semaphore_name(path, lane))
 
 
+_OUT_OF_THE_WAY = 200
+"""The least number of a descriptor that programs hardly come to."""
+
+
+def _mapped(handle: int) -> mmap.mmap:
+    """Map a file without a descriptor that a program could take for its own.
+
+    A map keeps one, before Python 3.13 in any case, and takes the lowest number: a child that writes to a number that
+    was a pipe in its parent would write to the board.
+    """
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(handle, SIZE, trackfd=False)
+    lower: list[int] = []
+    try:
+        with contextlib.suppress(OSError):  # there are no more: it is where it is
+            while not lower or lower[-1] < _OUT_OF_THE_WAY:
+                lower.append(os.dup(handle))
+            os.close(lower.pop())
+        return mmap.mmap(handle, SIZE)
+    finally:
+        for number in lower:
+            os.close(number)
+
+
 class Board:
     """The mapped file, and the semaphores of its lanes.
 
@@ -247,7 +272,7 @@ class Board:
         try:
             if create:
                 os.ftruncate(handle, SIZE)
-            self._map = mmap.mmap(handle, SIZE)
+            self._map = _mapped(handle)
         finally:
             os.close(handle)
         self.bytes = memoryview(self._map)

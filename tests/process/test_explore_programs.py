@@ -219,6 +219,15 @@ def test_what_a_main_process_leaves_behind_is_ended_and_all_is_not_claimed() -> 
     assert not figures(observation)["complete"]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_number_that_is_no_descriptor_in_a_child_leads_nowhere_there(method: str) -> None:
+    name = "descriptors:code_through_os_pipe"
+    observation = explored(name, method)
+    assert graded(name, observation, method).status == "pass", texts(observation)
+    if method != "forkserver":  # there it may be one of the server's own
+        assert {one.outcome.kind for one in observation.outcomes} == {"value" if method == "fork" else "raised"}
+
+
 @pytest.mark.parametrize("other", METHODS)
 def test_a_schedule_is_followed_again_under_any_method(other: str) -> None:
     observation = explored("unlocked")
