@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,14 +15,14 @@ from bench.declared import actors_of
 from bench.errors import UsageError
 from bench.explore.board import EVENTS, MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
 from bench.outcomes import Outcome
-from bench.process import journal, stacks, tree
+from bench.process import groups, journal, stacks, tree
 from bench.process.folders import environment, sample_folder
 from bench.process.stacks import waits_at
 from bench.process.tree import signal_name
 from bench.targets import Found
 from bench.values import Json
 
-_MAIN = str(Path(__file__).with_name("group.py"))
+_MAIN = Path(__file__).with_name("group.py")
 
 STEPS = 2_000
 """Steps of a schedule of a scenario after which it is given up, unless ordered otherwise; of a program, all there is
@@ -34,8 +32,6 @@ _STARTING_S = 30.0
 """How long an exploration may take until the actors are there: imports, state, starts."""
 
 _POLL_S = 0.01
-_TRACKER_S = 2.0
-"""How long resource trackers may take to clean up once all others are gone."""
 
 
 @dataclass
@@ -93,17 +89,12 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[Explored]
     """
     with sample_folder() as folder:
         started, board = time.monotonic(), str(folder / "board")
-        with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-            safe_path = ["-P"] if sys.version_info >= (3, 11) else []
-            main = subprocess.Popen(
-                [sys.executable, *safe_path, _MAIN, repr(dict(orders))],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                env={**environment(folder, orders["seed"]), VARIABLE: board, **_events(orders, folder)},
-            )  # fmt: skip
+        env = {**environment(folder, orders["seed"]), VARIABLE: board, **_events(orders, folder)}
+        main = groups.start(_MAIN, orders, folder, env)
         try:
             seen = _Watcher(found, orders, folder, main, told).watch()
         finally:  # also where we are interrupted ourselves: nothing may run on
-            _end(main, folder)
+            groups.end(main, folder)
             remove_semaphores(board)
         seen.seconds = time.monotonic() - started
     return seen
@@ -117,23 +108,6 @@ def _events(orders: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return {EVENTS: str(folder / "events")}
 
 
-def _end(main: subprocess.Popen[bytes], folder: Path) -> None:
-    def members() -> list[tree.Proc]:
-        return tree.find(f"{journal.VARIABLE}={folder}", main.pid)
-
-    def workers() -> list[tree.Proc]:
-        return [proc for proc in members() if proc.role != "resource tracker"]
-
-    tree.kill_all(workers)
-    main.kill()
-    main.wait()
-    deadline = time.monotonic() + _TRACKER_S
-    while members() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    if left := tree.kill_all(members):
-        sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
-
-
 class _Watcher:
     def __init__(
         self, found: Found, orders: Mapping[str, Any], folder: Path, main: subprocess.Popen[bytes],
@@ -143,7 +117,7 @@ class _Watcher:
         self.seen = Explored()
         self.keys: dict[int, str] = {}
         self.names: dict[int, str] = {main.pid: "MainProcess"}
-        self.reader = _Reader(folder)
+        self.reader = groups.Reader(folder)
         self.running = self.over = False
         self.moved = time.monotonic()
 
@@ -238,7 +212,7 @@ class _Watcher:
         deadline_s = self.orders["deadline_s"] if self.running else _STARTING_S
         main = next((one for one in asked if one.pid == self.main.pid), None)
         if main is not None and self.running and _in_result(main.stack):
-            told: list[Json] = [self.stack(one) for one in asked]
+            told: list[Json] = [groups.told(one, self.names.get(one.pid)) for one in asked]
             summary = f"after {deadline_s:g} s result {waits_at(main.stack)}"
             detail: dict[str, Json] = {
                 "phase": "program", "deadline_s": deadline_s, "summary": summary, "processes": told,
@@ -258,12 +232,6 @@ class _Watcher:
                 self.names[board.numbers[PIDS + lane]] = board.name(lane)
             board.close()
 
-    def stack(self, one: stacks.Stack) -> Json:
-        return {
-            "pid": one.pid, "parent": one.ppid, "name": self.names.get(one.pid), "role": one.role, "state": one.state,
-            "waits_in": one.waits_in, "stack": one.stack,
-        }  # fmt: skip
-
 
 def _in_result(stack: str) -> bool:
     return f'{os.sep}cast.py"' in stack and "in result" in stack
@@ -272,23 +240,3 @@ def _in_result(stack: str) -> bool:
 def _at_a_point(stack: str) -> bool:
     """Tell whether a process waits for the baton."""
     return "in _await" in stack or "in begin" in stack
-
-
-class _Reader:
-    """Reads what was appended to a journal since the last time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "journal"
-        self._at = 0
-
-    def new(self) -> list[dict[str, Any]]:
-        """Give the new events; a line that is not whole yet is left for the next time."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._at)
-                text = file.read()
-        except OSError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._at += len(whole)
-        return [ast.literal_eval(line.decode("utf-8", "replace")) for line in whole.splitlines()]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,22 +14,20 @@ from typing import Any
 from bench.errors import UsageError
 from bench.observation import Seen
 from bench.outcomes import Outcome
-from bench.process import journal, stacks, tree
+from bench.process import groups, journal, stacks, tree
 from bench.process.folders import environment, sample_folder
 from bench.process.stacks import waits_at
 from bench.process.tree import signal_name
 from bench.targets import Found
 from bench.values import Json
 
-_MAIN = str(Path(__file__).with_name("group.py"))
+_MAIN = Path(__file__).with_name("group.py")
 
 _STARTING_S = 30.0
 """How long a group may take until its actors are there: imports, states, starts."""
 
 _FIGURES = ("rebuilt", "stamped", "overlapped", "running_ns", "lost")
 _POLL_S = 0.02
-_TRACKER_S = 2.0
-"""How long resource trackers may take to clean up once all others are gone."""
 
 
 @dataclass
@@ -75,36 +71,13 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[GroupSeen
     """
     with sample_folder() as folder:
         started = time.monotonic()
-        with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-            safe_path = ["-P"] if sys.version_info >= (3, 11) else []
-            main = subprocess.Popen(
-                [sys.executable, *safe_path, _MAIN, repr(dict(orders))],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-                env=environment(folder, orders["seed"]),
-            )  # fmt: skip
+        main = groups.start(_MAIN, orders, folder, environment(folder, orders["seed"]))
         try:
             seen = _Watcher(found, orders, folder, main, told).watch()
         finally:  # also where we are interrupted ourselves: nothing may run on
-            _end(main, folder)
+            groups.end(main, folder)
         seen.seconds = time.monotonic() - started
     return seen
-
-
-def _end(main: subprocess.Popen[bytes], folder: Path) -> None:
-    def members() -> list[tree.Proc]:
-        return tree.find(f"{journal.VARIABLE}={folder}", main.pid)
-
-    def workers() -> list[tree.Proc]:
-        return [proc for proc in members() if proc.role != "resource tracker"]
-
-    tree.kill_all(workers)
-    main.kill()
-    main.wait()
-    deadline = time.monotonic() + _TRACKER_S
-    while members() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    if left := tree.kill_all(members):
-        sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
 
 
 class _Watcher:
@@ -114,7 +87,7 @@ class _Watcher:
     ) -> None:  # fmt: skip
         self.found, self.orders, self.folder, self.main, self.told = found, orders, folder, main, told
         self.seen = GroupSeen()
-        self.reader = _Reader(folder)
+        self.reader = groups.Reader(folder)
         self.running = self.over = False
         self.moved = time.monotonic()
 
@@ -200,7 +173,7 @@ class _Watcher:
             "phase": "program",
             "deadline_s": deadline_s,
             "summary": f"after {deadline_s:g} s {waits or 'the actors were not there yet'}",
-            "processes": [_stack_json(one, names.get(one.pid)) for one in asked],
+            "processes": [groups.told(one, names.get(one.pid)) for one in asked],
         }
         self.seen.cut_short = True
         self.outcome(Outcome("hang", detail=detail))
@@ -214,38 +187,3 @@ def _is_at_it(stack: str) -> bool:
     """Tell whether an actor is in its method, and not waiting for others or for orders."""
     frames = re.findall(r"in (\w+)$", stack, re.M)
     return "reside" in frames and not {"meet", "recv", "send"}.intersection(frames[: frames.index("reside")])
-
-
-def _stack_json(stack: stacks.Stack, name: str | None) -> Json:
-    return {
-        "pid": stack.pid,
-        "parent": stack.ppid,
-        "name": name,
-        "role": stack.role,
-        "state": stack.state,
-        "waits_in": stack.waits_in,
-        "stack": stack.stack,
-    }
-
-
-class _Reader:
-    """Reads what was appended to a journal since the last time."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "journal"
-        self._at = 0
-        self.started: list[dict[str, Any]] = []
-
-    def new(self) -> list[dict[str, Any]]:
-        """Give the new events; a line that is not whole yet is left for the next time."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._at)
-                text = file.read()
-        except OSError:
-            return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._at += len(whole)
-        events = [ast.literal_eval(line.decode("utf-8", "replace")) for line in whole.splitlines()]
-        self.started += [event for event in events if event["event"] == "started"]
-        return events

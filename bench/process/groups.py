@@ -1,0 +1,89 @@
+"""The group of processes that the bench starts for one stress or exploration: started, listened to, and ended."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.process import journal, stacks, tree
+from bench.values import Json
+
+_TRACKER_S = 2.0
+"""How long resource trackers may take to clean up once all others are gone."""
+
+
+def start(module: Path, orders: Mapping[str, Any], folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start a group's main process in a session of its own, its output in files.
+
+    Args:
+        module: the main module, which is run by its path.
+        orders: for it; given as one Python literal.
+        folder: of the group, where its output goes.
+        env: its environment.
+    """
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        safe_path = ["-P"] if sys.version_info >= (3, 11) else []
+        return subprocess.Popen(
+            [sys.executable, *safe_path, str(module), repr(dict(orders))],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=env,
+        )  # fmt: skip
+
+
+def end(main: subprocess.Popen[bytes], folder: Path) -> None:
+    """End all processes of a group; the resource trackers last, once they have cleaned up."""
+
+    def members() -> list[tree.Proc]:
+        return tree.find(f"{journal.VARIABLE}={folder}", main.pid)
+
+    def workers() -> list[tree.Proc]:
+        return [proc for proc in members() if proc.role != "resource tracker"]
+
+    tree.kill_all(workers)
+    main.kill()
+    main.wait()
+    deadline = time.monotonic() + _TRACKER_S
+    while members() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    if left := tree.kill_all(members):
+        sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
+
+
+def told(stack: stacks.Stack, name: str | None) -> Json:
+    """Give a process's stack as it stands in records."""
+    return {
+        "pid": stack.pid,
+        "parent": stack.ppid,
+        "name": name,
+        "role": stack.role,
+        "state": stack.state,
+        "waits_in": stack.waits_in,
+        "stack": stack.stack,
+    }
+
+
+class Reader:
+    """Reads what was appended to a journal since the last time; `started` keeps who was."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "journal"
+        self._at = 0
+        self.started: list[dict[str, Any]] = []
+
+    def new(self) -> list[dict[str, Any]]:
+        """Give the new events; a line that is not whole yet is left for the next time."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._at)
+                text = file.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._at += len(whole)
+        events = [ast.literal_eval(line.decode("utf-8", "replace")) for line in whole.splitlines()]
+        self.started += [event for event in events if event["event"] == "started"]
+        return events
