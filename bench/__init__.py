@@ -59,10 +59,22 @@ __version__ = "0.1.0"
 
 _HOMES = {
     **dict.fromkeys(
-        ("acceptable", "crashes", "deadlocks", "deterministic", "forbidden", "hangs", "interesting", "leaks", "racy",
-         "raises"), "bench.outcomes"),
+        (
+            "acceptable",
+            "crashes",
+            "deadlocks",
+            "deterministic",
+            "forbidden",
+            "hangs",
+            "interesting",
+            "leaks",
+            "racy",
+            "raises",
+        ),
+        "bench.outcomes",
+    ),
     **dict.fromkeys(("actor", "program", "scenario"), "bench.declared"),
-}  # fmt: skip
+}
 
 __all__ = [
     "acceptable",

@@ -185,9 +185,15 @@ def _program_of(
         raise UsageError(f"{place}: {function.__qualname__} takes no context; write def {function.__name__}(mp)")
     summary = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
     return Program(
-        function.__module__, function.__qualname__, code.co_filename, code.co_firstlineno, summary, expectations,
-        samples, deadline_s,
-    )  # fmt: skip
+        function.__module__,
+        function.__qualname__,
+        code.co_filename,
+        code.co_firstlineno,
+        summary,
+        expectations,
+        samples,
+        deadline_s,
+    )
 
 
 def _scenario_of(
@@ -209,9 +215,7 @@ def _scenario_of(
         raise UsageError(f"{place} has {has}; two or more methods need @actor, since one alone races with nobody")
     _check_methods(kind, place)
     summary = " ".join((inspect.cleandoc(kind.__doc__ or "")).partition("\n\n")[0].split())
-    return Scenario(
-        kind.__module__, kind.__qualname__, file, line, summary, expectations, samples, deadline_s, actors
-    )  # fmt: skip
+    return Scenario(kind.__module__, kind.__qualname__, file, line, summary, expectations, samples, deadline_s, actors)
 
 
 def _actors_of(kind: type) -> tuple[str, ...]:

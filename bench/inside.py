@@ -87,9 +87,14 @@ def parse(argv: Sequence[str]) -> Orders:
         if (value := getattr(found, name)) is not None:
             passed_on += [f"--bench-{name}", value]
     return Orders(
-        parse_cell(found.cell), found.seed, found.engine, _ids(found.pin), tuple(passed_on), tuple(found.targets),
+        parse_cell(found.cell),
+        found.seed,
+        found.engine,
+        _ids(found.pin),
+        tuple(passed_on),
+        tuple(found.targets),
         tuple(command),
-    )  # fmt: skip
+    )
 
 
 def _ids(text: str) -> tuple[int, ...]:
@@ -133,11 +138,21 @@ def _state_facts(orders: Orders, records: int) -> bool:
 def plugin_options(orders: Orders, records: int) -> list[str]:
     """Give the options that have pytest write its records to an open descriptor."""
     return [
-        "-p", _plugin_name(), "-p", "no:cacheprovider", "--start-method", orders.cell.method,
-        "--bench-records", str(records), "--bench-cell", orders.cell.name, "--bench-seed", str(orders.seed),
+        "-p",
+        _plugin_name(),
+        "-p",
+        "no:cacheprovider",
+        "--start-method",
+        orders.cell.method,
+        "--bench-records",
+        str(records),
+        "--bench-cell",
+        orders.cell.name,
+        "--bench-seed",
+        str(orders.seed),
         *(word for mode, most_s in CELL_SECONDS.items() for word in ("--bench-budget", f"{mode}={most_s:g}")),
         *orders.passed_on,
-    ]  # fmt: skip
+    ]
 
 
 def _plugin_name() -> str:

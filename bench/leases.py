@@ -92,9 +92,7 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_GUARD.acquire, after_in_parent=_GUARD.release, after_in_child=_after_fork_in_child
-    )
+    os.register_at_fork(before=_GUARD.acquire, after_in_parent=_GUARD.release, after_in_child=_after_fork_in_child)
 
 
 @contextmanager

@@ -356,6 +356,23 @@ def racy(x: object, why: str = "the race went well") -> tuple[Expectation, ...]:
 
 
 __all__ = [
-    "LEAKS", "METHODS", "Conditions", "Expectation", "Grade", "Kind", "Matcher", "Outcome", "acceptable", "crashes",
-    "deadlocks", "deterministic", "forbidden", "hangs", "interesting", "leaks", "racy", "raises", "value",
-]  # fmt: skip
+    "LEAKS",
+    "METHODS",
+    "Conditions",
+    "Expectation",
+    "Grade",
+    "Kind",
+    "Matcher",
+    "Outcome",
+    "acceptable",
+    "crashes",
+    "deadlocks",
+    "deterministic",
+    "forbidden",
+    "hangs",
+    "interesting",
+    "leaks",
+    "racy",
+    "raises",
+    "value",
+]

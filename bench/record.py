@@ -117,13 +117,22 @@ def to_json(line: Line) -> dict[str, Json]:
             body = _judged_to_json(line)
         case Test():
             body = {
-                "type": "test", "cell": line.cell, "id": line.id, "status": line.status, "seconds": line.seconds,
-                "signature": line.signature, "detail": line.detail,
-            }  # fmt: skip
+                "type": "test",
+                "cell": line.cell,
+                "id": line.id,
+                "status": line.status,
+                "seconds": line.seconds,
+                "signature": line.signature,
+                "detail": line.detail,
+            }
         case End():
             body = {
-                "type": "end", "cell": line.cell, "status": line.status, "why": line.why, "seconds": line.seconds,
-            }  # fmt: skip
+                "type": "end",
+                "cell": line.cell,
+                "status": line.status,
+                "why": line.why,
+                "seconds": line.seconds,
+            }
     return {"v": VERSION, **body}
 
 
@@ -170,9 +179,20 @@ def _facts_from_json(data: Mapping[str, Any]) -> Facts:
     cpus, method = data["cpus"], data["method"]
     more = {name: item for name, item in data.items() if name not in _FACTS_FIELDS}
     return Facts(
-        data["cell"], data["python"], data["implementation"], method["asked"], method["granted"], cpus["asked"],
-        tuple(cpus["affinity"]), cpus["os"], cpus["process"], cpus["usable"], data["engine"], data["seed"], more,
-    )  # fmt: skip
+        data["cell"],
+        data["python"],
+        data["implementation"],
+        method["asked"],
+        method["granted"],
+        cpus["asked"],
+        tuple(cpus["affinity"]),
+        cpus["os"],
+        cpus["process"],
+        cpus["usable"],
+        data["engine"],
+        data["seed"],
+        more,
+    )
 
 
 def _judged_to_json(line: Judged) -> dict[str, Json]:
@@ -212,18 +232,35 @@ def _tally_to_json(one: Tally, grade: Grade | None, why: str) -> dict[str, Json]
 
 
 _OBSERVATION_FIELDS = {
-    "v", "type", "cell", "target", "mode", "method", "samples", "seconds", "outcomes", "verdict", "why", "warnings",
+    "v",
+    "type",
+    "cell",
+    "target",
+    "mode",
+    "method",
+    "samples",
+    "seconds",
+    "outcomes",
+    "verdict",
+    "why",
+    "warnings",
     "limits",
-}  # fmt: skip
+}
 
 
 def _judged_from_json(data: Mapping[str, Any]) -> Judged:
     outcomes = data["outcomes"]
     observation = Observation(
-        data["target"], cast("Mode", data["mode"]), data["cell"], data["samples"], data["seconds"],
-        tuple(map(_tally_from_json, outcomes)), tuple(data.get("warnings", ())), tuple(data.get("limits", ())),
+        data["target"],
+        cast("Mode", data["mode"]),
+        data["cell"],
+        data["samples"],
+        data["seconds"],
+        tuple(map(_tally_from_json, outcomes)),
+        tuple(data.get("warnings", ())),
+        tuple(data.get("limits", ())),
         {name: item for name, item in data.items() if name not in _OBSERVATION_FIELDS},
-    )  # fmt: skip
+    )
     grades = tuple((one["grade"], one.get("why", "")) for one in outcomes if one.get("grade"))
     return Judged(observation, data["verdict"], data.get("why", ""), grades, data.get("method"))
 
@@ -237,9 +274,7 @@ def _tally_from_json(data: Mapping[str, Any]) -> Tally:
 
 
 def _test_from_json(data: Mapping[str, Any]) -> Test:
-    return Test(
-        data["cell"], data["id"], data["status"], data["seconds"], data.get("signature"), data.get("detail")
-    )
+    return Test(data["cell"], data["id"], data["status"], data["seconds"], data.get("signature"), data.get("detail"))
 
 
 def _end_from_json(data: Mapping[str, Any]) -> End:

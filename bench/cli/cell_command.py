@@ -58,9 +58,17 @@ def command(
     cell = parse_cell(name)
     config = load_config(Path.cwd())
     chosen = settings(
-        config, targets=targets or (() if user_command else config.targets), command=user_command, engine=engine,
-        modes=modes, seconds=seconds, samples=samples, deadline_s=deadline_s, seed=seed, timeout_s=timeout_s,
-    )  # fmt: skip
+        config,
+        targets=targets or (() if user_command else config.targets),
+        command=user_command,
+        engine=engine,
+        modes=modes,
+        seconds=seconds,
+        samples=samples,
+        deadline_s=deadline_s,
+        seed=seed,
+        timeout_s=timeout_s,
+    )
     where = engine_of(chosen.engine)
     run = run_name()
     plan = make_plan([cell], run=run, host_cpus=len(where.cpus()), settings=chosen)

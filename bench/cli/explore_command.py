@@ -22,9 +22,12 @@ STRATEGIES = ("portfolio", "dpor", "dfs", "pct", "random")
 @click.command("explore")
 @targets_argument
 @click.option(
-    "--strategy", type=click.Choice(STRATEGIES), default="portfolio", show_default=True,
+    "--strategy",
+    type=click.Choice(STRATEGIES),
+    default="portfolio",
+    show_default=True,
     help="dpor: all that differ; dfs: all; pct, random: by chance; portfolio: what fits, in turn.",
-)  # fmt: skip
+)
 @click.option("--preemptions", type=click.IntRange(0), metavar="N", help="Only interleavings with at most N.")
 @click.option("--schedules", type=click.IntRange(1), metavar="N", help="Schedules of each target at most.")
 @click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target at most.")
@@ -52,9 +55,13 @@ def command(
     The JSON output is the record lines, one object a line.
     """
     asked = {
-        "strategy": strategy, "preemptions": preemptions, "schedules": schedules, "seconds": seconds, "kills": kills,
+        "strategy": strategy,
+        "preemptions": preemptions,
+        "schedules": schedules,
+        "seconds": seconds,
+        "kills": kills,
         "deadline_s": deadline_s,
-    }  # fmt: skip
+    }
     found = programs(targets) if targets else _scenarios(programs(targets))
     return carry_out(found, targets, mode="explore", methods=methods, seed=seed, out=out, json_to=json_to, asked=asked)
 

@@ -33,9 +33,15 @@ def command(targets: tuple[str, ...], json_to: str | None) -> None:
 def _object(found: Found) -> dict[str, object]:
     one = found.program
     return {
-        "target": one.target, "summary": one.summary, "file": one.file, "line": one.line, "racy": one.races,
-        "samples": one.samples, "deadline_s": one.deadline_s, "actors": list(actors_of(one)),
-    }  # fmt: skip
+        "target": one.target,
+        "summary": one.summary,
+        "file": one.file,
+        "line": one.line,
+        "racy": one.races,
+        "samples": one.samples,
+        "deadline_s": one.deadline_s,
+        "actors": list(actors_of(one)),
+    }
 
 
 def _lines(found: tuple[Found, ...], columns: int | None) -> list[Line]:

@@ -60,9 +60,7 @@ def growing(target: Target, method: str, mode: Mode = "stress") -> Iterator[Call
 
 def lines(target: Target, method: str, progress: Told, width: int, mode: Mode = "stress") -> list[Line]:
     """Draw how far it is: nothing is judged before the end, but each outcome has its grade already."""
-    seen = Observation(
-        target.target, mode, "local", progress.samples, progress.seconds, progress.outcomes
-    )  # fmt: skip
+    seen = Observation(target.target, mode, "local", progress.samples, progress.seconds, progress.outcomes)
     conditions = Conditions(method, platform.python_version())
     try:
         graded = [grade(one.outcome, target.expectations, conditions) for one in progress.outcomes]
@@ -70,8 +68,12 @@ def lines(target: Target, method: str, progress: Told, width: int, mode: Mode = 
         graded = []
     grades = tuple((one.grade, one.why) for one in graded)
     drawn = histogram(Judged(seen, "unknown", "", grades, method), width=width, top=_TOP)
-    head = line(Span(f"{'running':<8}", "dim"), Span(target.target, "bold"), f"  [{mode}, {method}]  ",
-                f"{_so_far(progress, mode)} in {duration(progress.seconds)}, {_speed(progress)}")  # fmt: skip
+    head = line(
+        Span(f"{'running':<8}", "dim"),
+        Span(target.target, "bold"),
+        f"  [{mode}, {method}]  ",
+        f"{_so_far(progress, mode)} in {duration(progress.seconds)}, {_speed(progress)}",
+    )
     return [head, *drawn[1:]]
 
 

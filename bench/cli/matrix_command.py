@@ -85,9 +85,18 @@ def command(
     )
     given = targets or (() if user_command else config.targets)
     chosen = settings(
-        config, targets=given, command=user_command, engine=engine, modes=modes, seconds=seconds, samples=samples,
-        deadline_s=deadline_s, seed=seed, jobs=jobs, timeout_s=timeout_s,
-    )  # fmt: skip
+        config,
+        targets=given,
+        command=user_command,
+        engine=engine,
+        modes=modes,
+        seconds=seconds,
+        samples=samples,
+        deadline_s=deadline_s,
+        seed=seed,
+        jobs=jobs,
+        timeout_s=timeout_s,
+    )
     return _run(axes, selection, chosen, config, out=out or config.out, dry_run=dry_run)
 
 
@@ -103,10 +112,15 @@ def settings(
     command = given.get("command")
     asked = parse_modes(modes, "--mode") or config.modes or (CELL_MODES if targets or not command else ())
     configured: Mapping[str, object] = {
-        "samples": config.samples, "seconds": config.seconds, "deadline_s": config.deadline, "jobs": config.jobs,
-        "timeout_s": config.timeout or TIMEOUT_S, "memory_bytes": config.memory, "pids": config.pids,
+        "samples": config.samples,
+        "seconds": config.seconds,
+        "deadline_s": config.deadline,
+        "jobs": config.jobs,
+        "timeout_s": config.timeout or TIMEOUT_S,
+        "memory_bytes": config.memory,
+        "pids": config.pids,
         "shm_bytes": config.shm,
-    }  # fmt: skip
+    }
     merged = {**configured, **{name: item for name, item in given.items() if item is not None}}
     checked = checked_targets(targets, config, asked) if targets or not command else ()
     return Settings(targets=checked, modes=asked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time

@@ -48,13 +48,19 @@ methods_option = click.option(
     "--method", "methods", multiple=True, metavar="M", help="Start method; again for more. All by default."
 )
 modes_option = click.option(
-    "--mode", "modes", multiple=True, metavar="L",
+    "--mode",
+    "modes",
+    multiple=True,
+    metavar="L",
     help=f"How targets are observed, of {', '.join(OBSERVED)}.  [default: all that a target has]",
-)  # fmt: skip
+)
 mode_option = click.option(
-    "--mode", type=click.Choice(OBSERVED), default="repeat", show_default=True,
+    "--mode",
+    type=click.Choice(OBSERVED),
+    default="repeat",
+    show_default=True,
     help="repeat: fresh interpreters; stress: resident actors, explore: every interleaving, both for scenarios.",
-)  # fmt: skip
+)
 
 
 def sampling_options(function: F) -> F:

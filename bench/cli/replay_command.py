@@ -94,8 +94,15 @@ def _hand_on(folders: tuple[str, ...]) -> None:
 
 def _head(schedule: Schedule, method: str, times: int) -> list[Line]:
     under = f" under {method}" + (f" (found under {schedule.method})" if method != schedule.method else "")
-    return [line("replaying ", Span(schedule.target, "bold"), under, f", {counted(times, 'time')}: ",
-                 one_line(schedule.outcome["text"]))]  # fmt: skip
+    return [
+        line(
+            "replaying ",
+            Span(schedule.target, "bold"),
+            under,
+            f", {counted(times, 'time')}: ",
+            one_line(schedule.outcome["text"]),
+        )
+    ]
 
 
 def _lines(came: Replayed) -> list[Line]:

@@ -149,9 +149,16 @@ class _Recorder:
         from bench.process.facts import gather
 
         self._run = {
-            "run": run_name(), "targets": list(targets), "command": [], "modes": [mode], "seed": seed, "engine": CELL,
-            "started": _now(), "ended": None, "cells": [{"cell": CELL, "decision": "run", "why": ""}],
-        }  # fmt: skip
+            "run": run_name(),
+            "targets": list(targets),
+            "command": [],
+            "modes": [mode],
+            "seed": seed,
+            "engine": CELL,
+            "started": _now(),
+            "ended": None,
+            "cells": [{"cell": CELL, "decision": "run", "why": ""}],
+        }
         if self.folder is not None:
             write_run(self.folder, self._run)
         self.facts = gather(CELL, method_asked=None, cpus_asked=None, engine=CELL, seed=seed)

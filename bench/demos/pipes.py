@@ -146,8 +146,9 @@ def two_at_once(mp: DefaultContext) -> list[object]:
     """
     receiver, sender = mp.Pipe(duplex=False)
     with receiver:
-        children = [mp.Process(target=_say, args=(sender, items), name=f"Sender of {items[0]}")
-                    for items in (LETTERS, NUMBERS)]  # fmt: skip
+        children = [
+            mp.Process(target=_say, args=(sender, items), name=f"Sender of {items[0]}") for items in (LETTERS, NUMBERS)
+        ]
         for child in children:
             child.start()
         sender.close()

@@ -28,12 +28,14 @@ class Reporter(multiprocessing.Process):
     def run(self) -> None:
         creator = multiprocessing.parent_process()
         with self.end:
-            self.end.send({
-                "pid": os.getpid(),
-                "pid by name": self.pid,
-                "creator": creator.pid if creator else None,
-                "parent": os.getppid(),
-            })  # fmt: skip
+            self.end.send(
+                {
+                    "pid": os.getpid(),
+                    "pid by name": self.pid,
+                    "creator": creator.pid if creator else None,
+                    "parent": os.getppid(),
+                }
+            )
 
 
 def _named(pid: int) -> str:

@@ -158,9 +158,14 @@ class _Tree:
         pin = ("--pin", ",".join(map(str, job.cpus)))
         self._main = subprocess.Popen(
             [ready.where, *main_arguments(replace(job, arguments=(*pin, *job.arguments)))],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-            cwd=ready.cwd, env=environment(job, ready, folder, self._id, os.environ), bufsize=0,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd=ready.cwd,
+            env=environment(job, ready, folder, self._id, os.environ),
+            bufsize=0,
+        )
 
     def __enter__(self) -> _Tree:
         return self
@@ -183,9 +188,7 @@ class _Tree:
             log(b"\nbench: the last record was torn: " + lines.torn + b"\n")
         return ended
 
-    def _watch(
-        self, selector: selectors.BaseSelector, stream: IO[bytes] | None, sink: Callable[[bytes], None]
-    ) -> None:
+    def _watch(self, selector: selectors.BaseSelector, stream: IO[bytes] | None, sink: Callable[[bytes], None]) -> None:
         assert stream is not None
         os.set_blocking(stream.fileno(), False)
         selector.register(stream, selectors.EVENT_READ, sink)

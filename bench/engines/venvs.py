@@ -126,9 +126,14 @@ def _borrow(site: Path) -> str:
 def _run(command: list[str], project: Project | None = None) -> str:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_BUILD_S, stdin=subprocess.DEVNULL, check=False,
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_BUILD_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
             cwd=project.root if project is not None else None,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired:
         raise Trouble(f"{Path(command[0]).name} took more than {_BUILD_S:g} s") from None
     if done.returncode:

@@ -83,9 +83,28 @@ class Runtime:
     """
 
     __slots__ = (
-        "_after", "_ask", "_feeds", "_looked", "_read_at", "_semaphore", "_slot", "_until", "abandoning", "bit",
-        "board", "detail", "holding", "lane", "names", "numbers", "places", "plan", "reap", "schedule", "tell",
-    )  # fmt: skip
+        "_after",
+        "_ask",
+        "_feeds",
+        "_looked",
+        "_read_at",
+        "_semaphore",
+        "_slot",
+        "_until",
+        "abandoning",
+        "bit",
+        "board",
+        "detail",
+        "holding",
+        "lane",
+        "names",
+        "numbers",
+        "places",
+        "plan",
+        "reap",
+        "schedule",
+        "tell",
+    )
 
     def __init__(self, board: at.Board, lane: int) -> None:
         self.board, self.lane, self.bit = board, lane, 1 << lane

@@ -217,9 +217,12 @@ def op_of(packed: int, wants: int) -> Op:
     kind = packed >> _KIND_AT & 31
     number = packed >> _OBJECT_AT & _ANY
     return Op(
-        "kill" if kind == KILLED else KINDS[kind], ANYTHING if number == _ANY else number,
-        (packed >> _PART_AT) - 1, packed >> _PLACE_AT & 2047, wants,
-    )  # fmt: skip
+        "kill" if kind == KILLED else KINDS[kind],
+        ANYTHING if number == _ANY else number,
+        (packed >> _PART_AT) - 1,
+        packed >> _PLACE_AT & 2047,
+        wants,
+    )
 
 
 def semaphore_name(path: str, lane: int) -> str:

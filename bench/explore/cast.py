@@ -207,11 +207,20 @@ def _label_item(name: str, item: Any, found: dict[int, str], deep: int, sizes: d
         _label_parts(name, item, found, deep, sizes)
 
 
-_OWN = {"_obj": "{}", "_lock": "the lock of {}", "_flag": "{}", "_cond": "the condition of {}",
-        "_wait_semaphore": "a wake-up by {}", "_woken_count": "the woken of {}",
-        "_sleeping_count": "the sleepers of {}", "_reader": "{}", "_rlock": "the lock on getting from {}",
-        "_wlock": "the lock on putting into {}", "_sem": "the room in {}",
-        "_unfinished_tasks": "the tasks of {}"}  # fmt: skip
+_OWN = {
+    "_obj": "{}",
+    "_lock": "the lock of {}",
+    "_flag": "{}",
+    "_cond": "the condition of {}",
+    "_wait_semaphore": "a wake-up by {}",
+    "_woken_count": "the woken of {}",
+    "_sleeping_count": "the sleepers of {}",
+    "_reader": "{}",
+    "_rlock": "the lock on getting from {}",
+    "_wlock": "the lock on putting into {}",
+    "_sem": "the room in {}",
+    "_unfinished_tasks": "the tasks of {}",
+}
 
 
 def _label_parts(name: str, item: Any, found: dict[int, str], deep: int, sizes: dict[int, int]) -> None:

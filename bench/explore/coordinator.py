@@ -145,9 +145,13 @@ class Exploration:
         """Run what the strategy wants run, and tell of it."""
         orders, begun = self.orders, time.monotonic()
         strategy = make(
-            orders["strategy"], preemptions=orders["preemptions"], schedules=orders["schedules"], seed=orders["seed"],
-            lanes=len(self.actors), kills=orders["kills"],
-        )  # fmt: skip
+            orders["strategy"],
+            preemptions=orders["preemptions"],
+            schedules=orders["schedules"],
+            seed=orders["seed"],
+            lanes=len(self.actors),
+            kills=orders["kills"],
+        )
         deadline = begun + orders["seconds"] if orders["seconds"] is not None else float("inf")
         while time.monotonic() < deadline and (plan := strategy.next()) is not None:
             strategy.learn(self.play(plan))
@@ -159,11 +163,19 @@ class Exploration:
         self.tell_witnesses()
         but = self.but()
         self.tell(
-            "explored", **figures, strategy=strategy.name, complete=strategy.complete and not but,
-            claim="; ".join((strategy.claim(), *but)), points=self.machine.different, rebuilt=self.rebuilt,
-            why_rebuilt=self.why_rebuilt or self.spoiled_by, uncontrolled=self.board.uncontrolled(),
-            differed=self.machine.differed, asleep=self.asleep, limits=self.limits(),
-        )  # fmt: skip
+            "explored",
+            **figures,
+            strategy=strategy.name,
+            complete=strategy.complete and not but,
+            claim="; ".join((strategy.claim(), *but)),
+            points=self.machine.different,
+            rebuilt=self.rebuilt,
+            why_rebuilt=self.why_rebuilt or self.spoiled_by,
+            uncontrolled=self.board.uncontrolled(),
+            differed=self.machine.differed,
+            asleep=self.asleep,
+            limits=self.limits(),
+        )
 
     def replay(self, wanted: Mapping[str, Any]) -> None:
         """Follow a schedule that was found elsewhere, and tell what became of it."""
@@ -173,8 +185,12 @@ class Exploration:
         self.tell_counts()
         trace = self.play_in_detail(tuple(told["lanes"]))
         self.tell(
-            "replayed", **told, outcome=trace[0].outcome, witness=trace[1], uncontrolled=self.board.uncontrolled(),
-        )  # fmt: skip
+            "replayed",
+            **told,
+            outcome=trace[0].outcome,
+            witness=trace[1],
+            uncontrolled=self.board.uncontrolled(),
+        )
 
     def but(self) -> list[str]:
         """Say what keeps a strategy's claim from holding as it is."""
@@ -226,9 +242,12 @@ class Exploration:
         if not one.count:
             one.lanes = trace.lanes
             self.tell(
-                "outcome", number=one.number, kind=one.outcome.kind, value=one.outcome.value,
+                "outcome",
+                number=one.number,
+                kind=one.outcome.kind,
+                value=one.outcome.value,
                 detail=dict(one.outcome.detail),
-            )  # fmt: skip
+            )
         one.count += self.counting or not one.count
 
     def _outcome(self, cast: Cast, end: End) -> tuple[str, bool, str]:
@@ -322,9 +341,12 @@ class Exploration:
         holder = self.machine.holder(op.wants)
         labels = self.labels
         return {
-            "lane": labels.lane(lane), "op": op.kind, "object": labels.object(op.wants or op.object),
-            "at": labels.place(op.place), "holder": labels.lane(holder) if holder >= 0 else "",
-        }  # fmt: skip
+            "lane": labels.lane(lane),
+            "op": op.kind,
+            "object": labels.object(op.wants or op.object),
+            "at": labels.place(op.place),
+            "holder": labels.lane(holder) if holder >= 0 else "",
+        }
 
     def _stacks(self, cast: Cast) -> list[dict[str, Any]]:
         lanes = [lane for lane in self._present() if lane < len(self.actors)]
@@ -332,10 +354,14 @@ class Exploration:
             self.machine.tell(lane)
         cast.hear()
         return [
-            {"name": self.board.name(lane), "pid": cast.processes[lane].pid, "role": "process",
-             "stack": cast.stacks.pop(lane, "")}
+            {
+                "name": self.board.name(lane),
+                "pid": cast.processes[lane].pid,
+                "role": "process",
+                "stack": cast.stacks.pop(lane, ""),
+            }
             for lane in lanes
-        ]  # fmt: skip
+        ]
 
     def died(self) -> bool:
         """Tell whether a process ended that nobody killed by plan."""

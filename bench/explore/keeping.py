@@ -41,9 +41,12 @@ def named(judged: Judged, found: Found, *, python: str, pythonpath: Sequence[str
         return judged
     root, module = found.place.root, found.place.module
     origin: dict[str, Json] = {
-        "module": module, "root": root, "file": _file(root, module, found.program.file), "python": python,
+        "module": module,
+        "root": root,
+        "file": _file(root, module, found.program.file),
+        "python": python,
         "pythonpath": list(pythonpath),
-    }  # fmt: skip
+    }
     judged = _with(judged, judged.observation.outcomes, {**figures, "found": origin})
     findings = [one for index, one in enumerate(judged.observation.outcomes) if _grade(judged, index) != "acceptable"]
     outcomes, first = [], None
@@ -93,11 +96,22 @@ def schedule_of(judged: Judged, one: Tally) -> Schedule | None:
     root = None if root is None else str(root)
     said = {"key": one.outcome.key, "kind": one.outcome.kind, "text": one.outcome.text()}
     return Schedule(
-        seen.target, str(origin.get("module")), root, str(origin.get("file")), judged.method or "",
-        str(origin.get("python")), said, tuple(anchor._replace(at=below(root, anchor.at)) for anchor in anchors),
-        tuple(map(str, path)) if isinstance(path, list) else (), str(figures.get("strategy") or ""),
-        _number(figures, "seed"), _number(told, "preemptions"), _number(told, "depth"), seen.cell, bench.__version__,
-    )  # fmt: skip
+        seen.target,
+        str(origin.get("module")),
+        root,
+        str(origin.get("file")),
+        judged.method or "",
+        str(origin.get("python")),
+        said,
+        tuple(anchor._replace(at=below(root, anchor.at)) for anchor in anchors),
+        tuple(map(str, path)) if isinstance(path, list) else (),
+        str(figures.get("strategy") or ""),
+        _number(figures, "seed"),
+        _number(told, "preemptions"),
+        _number(told, "depth"),
+        seen.cell,
+        bench.__version__,
+    )
 
 
 def _number(told: Mapping[str, Json], name: str) -> int:

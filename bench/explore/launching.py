@@ -70,10 +70,22 @@ def orders(found: Found, *, method: str, seed: int = 0, **others: Any) -> dict[s
     place, target = found.place, found.program
     actors = actors_of(target)
     return {
-        "root": place.root or "", "module": place.module, "name": target.name, "method": method, "seed": seed,
-        "actors": actors, "strategy": "portfolio", "preemptions": None, "schedules": None, "seconds": None, "kills": 0,
-        "limit": STEPS if actors else MOST_STEPS - 1, "deadline_s": 2.0, "replay": None, **others,
-    }  # fmt: skip
+        "root": place.root or "",
+        "module": place.module,
+        "name": target.name,
+        "method": method,
+        "seed": seed,
+        "actors": actors,
+        "strategy": "portfolio",
+        "preemptions": None,
+        "schedules": None,
+        "seconds": None,
+        "kills": 0,
+        "limit": STEPS if actors else MOST_STEPS - 1,
+        "deadline_s": 2.0,
+        "replay": None,
+        **others,
+    }
 
 
 def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[Explored], None]) -> Explored:
@@ -110,9 +122,13 @@ def _events(orders: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 class _Watcher:
     def __init__(
-        self, found: Found, orders: Mapping[str, Any], folder: Path, main: subprocess.Popen[bytes],
+        self,
+        found: Found,
+        orders: Mapping[str, Any],
+        folder: Path,
+        main: subprocess.Popen[bytes],
         told: Callable[[Explored], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.found, self.orders, self.folder, self.main, self.told = found, orders, folder, main, told
         self.seen = Explored()
         self.keys: dict[int, str] = {}
@@ -201,8 +217,9 @@ class _Watcher:
 
     def stuck(self) -> None:
         """Say where everybody is when nothing moves: in the result, which is a hang, or where nobody sees it."""
-        members = [proc for proc in tree.find(f"{journal.VARIABLE}={self.folder}", self.main.pid)
-                   if proc.role == "process"]  # fmt: skip
+        members = [
+            proc for proc in tree.find(f"{journal.VARIABLE}={self.folder}", self.main.pid) if proc.role == "process"
+        ]
         self.read_names()
         asked = stacks.ask(members)
         for event in self.reader.new():
@@ -215,8 +232,11 @@ class _Watcher:
             told: list[Json] = [groups.told(one, self.names.get(one.pid)) for one in asked]
             summary = f"after {deadline_s:g} s result {waits_at(main.stack)}"
             detail: dict[str, Json] = {
-                "phase": "program", "deadline_s": deadline_s, "summary": summary, "processes": told,
-            }  # fmt: skip
+                "phase": "program",
+                "deadline_s": deadline_s,
+                "summary": summary,
+                "processes": told,
+            }
             self.add(Outcome("hang", detail=detail))
         else:
             busy = [one for one in asked if not _at_a_point(one.stack) and one.pid != self.main.pid]

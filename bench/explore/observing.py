@@ -85,10 +85,16 @@ def observe(
             on_progress(Progress(time.monotonic() - begun, samples, _tallied(so_far), steps))
 
     orders = launching.orders(
-        found, method=method, seed=seed, strategy=strategy, preemptions=preemptions, schedules=schedules, kills=kills,
+        found,
+        method=method,
+        seed=seed,
+        strategy=strategy,
+        preemptions=preemptions,
+        schedules=schedules,
+        kills=kills,
         seconds=seconds or (DEFAULT_SECONDS if schedules is None else None),
         deadline_s=deadline_s or default_deadline_s(target),
-    )  # fmt: skip
+    )
     seen = run_group(found, orders, told)
     return _observation(seen, target, method, cell, preemptions, seed)
 
@@ -99,19 +105,35 @@ def _observation(
     figures = seen.figures
     schedules, steps, took_s = figures.get("schedules", 0), figures.get("steps", 0), figures.get("seconds", 0.0)
     explore: dict[str, Json] = {
-        "strategy": figures.get("strategy"), "schedules": schedules, "steps": steps,
-        "complete": figures.get("complete", False), "bound": preemptions, "claim": figures.get("claim"),
-        "points": figures.get("points", 0), "preemptions": preemptions, "seed": seed, "actors": list(actors_of(target)),
+        "strategy": figures.get("strategy"),
+        "schedules": schedules,
+        "steps": steps,
+        "complete": figures.get("complete", False),
+        "bound": preemptions,
+        "claim": figures.get("claim"),
+        "points": figures.get("points", 0),
+        "preemptions": preemptions,
+        "seed": seed,
+        "actors": list(actors_of(target)),
         "steps_per_second": round(steps / took_s, 1) if took_s else None,
         "schedules_per_second": round(schedules / took_s, 1) if took_s else None,
-        "rebuilt": figures.get("rebuilt", 0), "why_rebuilt": figures.get("why_rebuilt") or None,
-        "asleep": figures.get("asleep", 0), "schedule": None,
-    }  # fmt: skip
+        "rebuilt": figures.get("rebuilt", 0),
+        "why_rebuilt": figures.get("why_rebuilt") or None,
+        "asleep": figures.get("asleep", 0),
+        "schedule": None,
+    }
     samples = max(schedules, sum(seen.counts.values()))
     return Observation(
-        target.target, "explore", cell, samples, round(seen.seconds, 6), _tallied(seen), (), _limits(seen),
+        target.target,
+        "explore",
+        cell,
+        samples,
+        round(seen.seconds, 6),
+        _tallied(seen),
+        (),
+        _limits(seen),
         {"method": method, "explore": explore},
-    )  # fmt: skip
+    )
 
 
 def _tallied(seen: Explored) -> tuple[Tally, ...]:

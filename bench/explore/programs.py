@@ -53,10 +53,15 @@ SHORTENING_S = 10.0
 """About how long making all schedules of a program shorter may take."""
 
 _PRELOADED = (
-    "multiprocessing.queues", "multiprocessing.sharedctypes", "bench.process.instrument", "bench.explore.orphans",
-    *(f"bench.explore.points.{name}"
-      for name in ("clock", "files", "locks", "pipes", "queues", "shared", "threads", "values")),
-)  # fmt: skip
+    "multiprocessing.queues",
+    "multiprocessing.sharedctypes",
+    "bench.process.instrument",
+    "bench.explore.orphans",
+    *(
+        f"bench.explore.points.{name}"
+        for name in ("clock", "files", "locks", "pipes", "queues", "shared", "threads", "values")
+    ),
+)
 """What each child imports, so that a forkserver, which has it, need not have each import it anew: that takes 100 ms.
 
 All but `points.processes`, which has to be imported when `instrument` is installed, in the child.
@@ -169,10 +174,14 @@ class ProgramExploration(Exploration):
         events = journal.read(self.events)
         present = [(kind, name) for kind, name in _named(events) if os.path.exists(_path_of(kind, name))]
         return Evidence(
-            status if status is not None else 0, events, self.main, (), (),
+            status if status is not None else 0,
+            events,
+            self.main,
+            (),
+            (),
             [name for kind, name in present if kind == "shared_memory"],
             [name for kind, name in present if kind == "semaphore"],
-        )  # fmt: skip
+        )
 
     def _await_main(self) -> None:
         _, status = os.waitpid(self.main, 0)
@@ -192,10 +201,14 @@ class ProgramExploration(Exploration):
             self.machine.tell(lane)
         told = {event["lane"]: event["stack"] for event in journal.read(self.events) if event["event"] == "stack"}
         return [
-            {"name": self.board.name(lane), "pid": self.board.numbers[PIDS + lane], "role": "process",
-             "stack": told.get(lane, "")}
+            {
+                "name": self.board.name(lane),
+                "pid": self.board.numbers[PIDS + lane],
+                "role": "process",
+                "stack": told.get(lane, ""),
+            }
             for lane in lanes
-        ]  # fmt: skip
+        ]
 
     def _is_feeder(self, lane: int) -> bool:
         return bool(self.board.numbers[FEEDERS] >> lane & 1)

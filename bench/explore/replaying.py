@@ -104,9 +104,10 @@ def replay(
     wanted = {**packed(schedule.steps), "times": times}
     deadline_s = deadline_s or default_deadline_s(found.program)
     seen = run_group(
-        found, orders(found, method=method, seed=schedule.seed, kills=kills, deadline_s=deadline_s, replay=wanted),
+        found,
+        orders(found, method=method, seed=schedule.seed, kills=kills, deadline_s=deadline_s, replay=wanted),
         lambda _: None,
-    )  # fmt: skip
+    )
     if (told := seen.replayed) is None:
         said = [seen.stuck, *(one.text() for one in seen.outcomes.values())]
         why = f"at all: {next(filter(None, said), 'it ended without a word')}"
@@ -115,9 +116,14 @@ def replay(
     counts = {outcomes[key].text() if key in outcomes else "nothing": count for key, count in told["counts"].items()}
     notes = [*told["notes"], *(f"not controlled: {what}" for what in told["uncontrolled"])]
     return Replayed(
-        times, told["counts"].get(schedule.outcome["key"], 0), counts, outcomes.get(told["outcome"]), told["witness"],
-        tuple(notes), told["divergence"],
-    )  # fmt: skip
+        times,
+        told["counts"].get(schedule.outcome["key"], 0),
+        counts,
+        outcomes.get(told["outcome"]),
+        told["witness"],
+        tuple(notes),
+        told["divergence"],
+    )
 
 
 def packed(steps: Sequence[Anchor]) -> dict[str, Any]:

@@ -98,18 +98,24 @@ def witness(trace: Trace, names: Names, saw: Sequence[str] = ()) -> dict[str, Js
     last = max([*lanes, *trace.pending], default=-1)
     return {
         "lane_names": [names.lane(number) for number in range(last + 1)],
-        "lanes": list(trace.lanes), "steps": steps, "pending": waits,
-        "preempted": list(interrupted(trace.steps)), "preemptions": preemptions(trace.steps), "depth": depth(trace),
-    }  # fmt: skip
+        "lanes": list(trace.lanes),
+        "steps": steps,
+        "pending": waits,
+        "preempted": list(interrupted(trace.steps)),
+        "preemptions": preemptions(trace.steps),
+        "depth": depth(trace),
+    }
 
 
 def anchors_of(told: Mapping[str, Any]) -> tuple[Anchor, ...]:
     """Give the anchors of a witness; empty where it has no steps."""
     names = told.get("lane_names") or ()
-    return numbered([
-        Anchor(str(names[lane]), str(op), str(label), int(part), str(at), saw=str(saw))
-        for lane, op, label, part, at, saw in told.get("steps") or ()
-    ])  # fmt: skip
+    return numbered(
+        [
+            Anchor(str(names[lane]), str(op), str(label), int(part), str(at), saw=str(saw))
+            for lane, op, label, part, at, saw in told.get("steps") or ()
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -162,12 +168,24 @@ def dump(schedule: Schedule) -> str:
     import json
 
     head = {
-        "v": VERSION, "type": "schedule", "target": schedule.target, "file": schedule.file, "root": schedule.root,
-        "module": schedule.module, "pythonpath": list(schedule.pythonpath), "method": schedule.method,
-        "python": schedule.python, "outcome": dict(schedule.outcome), "strategy": schedule.strategy,
-        "seed": schedule.seed, "preemptions": schedule.preemptions, "depth": schedule.depth,
-        "cell": schedule.cell, "steps": len(schedule.steps), "bench": schedule.bench,
-    }  # fmt: skip
+        "v": VERSION,
+        "type": "schedule",
+        "target": schedule.target,
+        "file": schedule.file,
+        "root": schedule.root,
+        "module": schedule.module,
+        "pythonpath": list(schedule.pythonpath),
+        "method": schedule.method,
+        "python": schedule.python,
+        "outcome": dict(schedule.outcome),
+        "strategy": schedule.strategy,
+        "seed": schedule.seed,
+        "preemptions": schedule.preemptions,
+        "depth": schedule.depth,
+        "cell": schedule.cell,
+        "steps": len(schedule.steps),
+        "bench": schedule.bench,
+    }
     lines = [head, *(one._asdict() for one in schedule.steps)]
     return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in lines)
 
@@ -237,19 +255,33 @@ def _object(row: str, otherwise: str) -> dict[str, Any]:
 def _anchor(row: str, where: str) -> Anchor:
     found = _object(row, f"{where}: not a step; the file is torn or was edited: explore again")
     return Anchor(
-        str(found["lane"]), str(found["op"]), str(found.get("object", "")), int(found.get("part", -1)),
-        str(found.get("at", "")), int(found.get("nth", 1)), str(found.get("saw", "")),
-    )  # fmt: skip
+        str(found["lane"]),
+        str(found["op"]),
+        str(found.get("object", "")),
+        int(found.get("part", -1)),
+        str(found.get("at", "")),
+        int(found.get("nth", 1)),
+        str(found.get("saw", "")),
+    )
 
 
 def _schedule(head: Mapping[str, Any], anchors: tuple[Anchor, ...]) -> Schedule:
     outcome = head["outcome"]
     root = head.get("root")
     return Schedule(
-        str(head["target"]), str(head["module"]), None if root is None else str(root), str(head["file"]),
-        str(head["method"]), str(head["python"]),
-        {name: str(outcome[name]) for name in ("key", "kind", "text")}, anchors,
-        tuple(map(str, head.get("pythonpath") or ())), str(head.get("strategy", "")), int(head.get("seed", 0)),
-        int(head.get("preemptions", 0)), int(head.get("depth", 0)), str(head.get("cell", "local")),
+        str(head["target"]),
+        str(head["module"]),
+        None if root is None else str(root),
+        str(head["file"]),
+        str(head["method"]),
+        str(head["python"]),
+        {name: str(outcome[name]) for name in ("key", "kind", "text")},
+        anchors,
+        tuple(map(str, head.get("pythonpath") or ())),
+        str(head.get("strategy", "")),
+        int(head.get("seed", 0)),
+        int(head.get("preemptions", 0)),
+        int(head.get("depth", 0)),
+        str(head.get("cell", "local")),
         str(head.get("bench", "")),
-    )  # fmt: skip
+    )

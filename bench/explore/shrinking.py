@@ -82,9 +82,10 @@ def interrupted(steps: Sequence[Step]) -> list[int]:
     """Give the steps, from 0, before which the lane that ran could have gone on and did not; a kill is no such step."""
     ran = [(number, step) for number, step in enumerate(steps) if step.lane >= 0]
     return [
-        number for (_, before), (number, step) in pairwise(ran)
+        number
+        for (_, before), (number, step) in pairwise(ran)
         if before.lane != step.lane and step.enabled >> before.lane & 1
-    ]  # fmt: skip
+    ]
 
 
 def _kills(trace: Trace) -> int:

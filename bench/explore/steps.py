@@ -24,9 +24,31 @@ NOTHING = 0
 """The object of an operation that touches nothing shared, such as a sleep."""
 
 KINDS = (
-    "read", "write", "acquire", "try", "release", "send", "receive", "poll", "close", "put", "feed", "begin", "start",
-    "join", "exit", "kill", "alive", "sleep", "look", "change", "lock", "unlock", "line", "time",
-)  # fmt: skip
+    "read",
+    "write",
+    "acquire",
+    "try",
+    "release",
+    "send",
+    "receive",
+    "poll",
+    "close",
+    "put",
+    "feed",
+    "begin",
+    "start",
+    "join",
+    "exit",
+    "kill",
+    "alive",
+    "sleep",
+    "look",
+    "change",
+    "lock",
+    "unlock",
+    "line",
+    "time",
+)
 """The kinds of operations, by number in shared memory. `try` is an acquire that does not block; `look` and `change` are
 those on files; `lock` and `unlock` are locks on files; `line` is a step of code that no object guards."""
 
@@ -150,7 +172,4 @@ def _decides(one: Op, other: Op) -> bool:
 def preemptions(steps: tuple[Step, ...]) -> int:
     """Count the switches away from a lane that could have gone on; a kill is none."""
     ran = [step for step in steps if step.lane >= 0]
-    return sum(
-        1 for before, after in pairwise(ran)
-        if before.lane != after.lane and after.enabled >> before.lane & 1
-    )  # fmt: skip
+    return sum(1 for before, after in pairwise(ran) if before.lane != after.lane and after.enabled >> before.lane & 1)

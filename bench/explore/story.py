@@ -297,9 +297,14 @@ class _Columns:
 
 class _Teller:
     def __init__(
-        self, steps: Sequence[Told], names: Sequence[str], acting: Sequence[int], witness: Mapping[str, Any],
-        ending: Ending, drawing: _Drawing,
-    ) -> None:  # fmt: skip
+        self,
+        steps: Sequence[Told],
+        names: Sequence[str],
+        acting: Sequence[int],
+        witness: Mapping[str, Any],
+        ending: Ending,
+        drawing: _Drawing,
+    ) -> None:
         self.steps, self.acting, self.end, self.drawing = steps, acting, ending, drawing
         known = {lane: names[lane] if lane < len(names) else f"lane {lane}" for lane in acting}
         self.names = {lane: drawing.fit(name, 24) for lane, name in known.items()}
@@ -316,9 +321,11 @@ class _Teller:
             return None
         number = len(str(len(self.steps))) + 2
         widest = max(
-            *(len(step.deed) for step in self.steps), *(len(self.waits(lane)) for lane in self.acting),
-            *map(len, self.names.values()), _LEAST - 1,
-        )  # fmt: skip
+            *(len(step.deed) for step in self.steps),
+            *(len(self.waits(lane)) for lane in self.acting),
+            *map(len, self.names.values()),
+            _LEAST - 1,
+        )
         for short in (False, True):
             places = max(len(self.drawing.place(step.place, short=short)) for step in self.steps)
             each = (self.drawing.width - number - min(places, 40) - 4) // len(self.acting) - 2
@@ -475,8 +482,10 @@ class _Teller:
                 after = waits.get(after, ("", None))[1]
             if after == first:
                 round_ = zip(path, [*path[1:], first], strict=True)
-                return [f"{self.names[one]} waits for {waits[one][0]}, which {self.names[other]} holds"
-                        for one, other in round_]  # fmt: skip
+                return [
+                    f"{self.names[one]} waits for {waits[one][0]}, which {self.names[other]} holds"
+                    for one, other in round_
+                ]
         return []
 
     def stack(self, process: Mapping[str, Any]) -> Iterator[Line]:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 UNHEARD = "the notification came between the look and the wait, and there is no second"
 
 
-@scenario(acceptable(1, "it waited before it was notified, or saw that it need not"), interesting(hangs(), UNHEARD),
-          interesting(deadlocks(), UNHEARD))  # fmt: skip
+@scenario(
+    acceptable(1, "it waited before it was notified, or saw that it need not"),
+    interesting(hangs(), UNHEARD),
+    interesting(deadlocks(), UNHEARD),
+)
 class LostWakeup:
     """A process looks whether it must wait before it holds the condition, and sleeps through its only notification.
 
@@ -123,8 +126,11 @@ class IfForWhileFixed(IfForWhile):
 WRONG_ONE = "a consumer was woken where the producer should have been, and all wait"
 
 
-@scenario(acceptable([1, 2], "each notification woke one whom it concerned"), interesting(hangs(), WRONG_ONE),
-          interesting(deadlocks(), WRONG_ONE))  # fmt: skip
+@scenario(
+    acceptable([1, 2], "each notification woke one whom it concerned"),
+    interesting(hangs(), WRONG_ONE),
+    interesting(deadlocks(), WRONG_ONE),
+)
 class OneConditionForTwo:
     """A producer and two consumers of one slot wait on one condition, and `notify` wakes one whom it does not concern.
 

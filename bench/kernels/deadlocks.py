@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 CROSSED = "each holds the lock that the other waits for"
 
 
-@scenario(acceptable(2, "one was through before the other began"), interesting(hangs(), CROSSED),
-          interesting(deadlocks(), CROSSED))  # fmt: skip
+@scenario(
+    acceptable(2, "one was through before the other began"),
+    interesting(hangs(), CROSSED),
+    interesting(deadlocks(), CROSSED),
+)
 class CrossedLocks:
     """One process takes lock a and then b, the other b and then a, and each waits for ever for the second.
 
@@ -59,8 +62,9 @@ SEATS = 3
 ROUND = "each holds a fork and waits for the next"
 
 
-@scenario(acceptable([1] * SEATS, "somebody found both forks"), interesting(hangs(), ROUND),
-          interesting(deadlocks(), ROUND))  # fmt: skip
+@scenario(
+    acceptable([1] * SEATS, "somebody found both forks"), interesting(hangs(), ROUND), interesting(deadlocks(), ROUND)
+)
 class Philosophers:
     """Three philosophers each take their left fork and wait for ever for the right one.
 

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 TAKEN = "both saw the item, one took it, and the other waits for one that never comes"
 
 
-@scenario(acceptable(1, "the second saw that it was empty"), interesting(hangs(), TAKEN),
-          interesting(deadlocks(), TAKEN))  # fmt: skip
+@scenario(
+    acceptable(1, "the second saw that it was empty"), interesting(hangs(), TAKEN), interesting(deadlocks(), TAKEN)
+)
 class EmptyThenGet:
     """Two consumers find a queue not empty, and the one that is late waits for ever for the only item.
 

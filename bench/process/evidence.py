@@ -208,9 +208,13 @@ def _count(kind: str, names: Sequence[Json]) -> str:
 
 
 _SINGULAR = {
-    "processes": "process", "segments": "segment", "semaphores": "semaphore", "descriptors": "descriptor",
-    "locks": "lock still held", "items": "queue or pipe with items",
-}  # fmt: skip
+    "processes": "process",
+    "segments": "segment",
+    "semaphores": "semaphore",
+    "descriptors": "descriptor",
+    "locks": "lock still held",
+    "items": "queue or pipe with items",
+}
 
 
 def warnings_of(evidence: Evidence, method: str) -> list[str]:

@@ -30,8 +30,12 @@ def start(module: Path, orders: Mapping[str, Any], folder: Path, env: Mapping[st
         safe_path = ["-P"] if sys.version_info >= (3, 11) else []
         return subprocess.Popen(
             [sys.executable, *safe_path, str(module), repr(dict(orders))],
-            stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=env,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            env=env,
+        )
 
 
 def end(main: subprocess.Popen[bytes], folder: Path) -> None:

@@ -21,6 +21,7 @@ from bench.process.tree import Proc, catches, environment, processes, send, wait
 ANSWER_S = 0.25
 """How long a process has to write its stack; one that is stopped, or deep in the kernel, never does."""
 
+
 @dataclass(frozen=True)
 class Stack:
     """One process at the time of asking; `stack` is empty if it did not answer."""
@@ -42,9 +43,7 @@ class Stack:
 
 def ask(procs: Iterable[Proc]) -> list[Stack]:
     """Ask each process for its stack, one after the other, since dumps at the same time would mix."""
-    return [
-        Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p)) for p in procs
-    ]
+    return [Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p)) for p in procs]
 
 
 def _ask_one(proc: Proc) -> str:

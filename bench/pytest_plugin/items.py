@@ -191,9 +191,13 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
 
     with _path_handed_on():
         observation = observer(mode)(
-            found, method=method, cell=asked.cell, deadline_s=asked.deadline_s, seed=asked.seed,
+            found,
+            method=method,
+            cell=asked.cell,
+            deadline_s=asked.deadline_s,
+            seed=asked.seed,
             **_bounds(mode, asked),
-        )  # fmt: skip
+        )
     verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), _cpus()))
     grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
     judged = Judged(observation, verdict.status, verdict.why, grades, method)

@@ -119,10 +119,16 @@ def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
     command: list[Json] = ["pytest", *map(str, arguments)]
     now = _now()
     return {
-        "run": now, "targets": [], "command": command, "modes": list(settings.modes), "seed": settings.seed,
-        "engine": "local", "started": now, "ended": None,
+        "run": now,
+        "targets": [],
+        "command": command,
+        "modes": list(settings.modes),
+        "seed": settings.seed,
+        "engine": "local",
+        "started": now,
+        "ended": None,
         "cells": [{"cell": settings.cell, "decision": "run", "why": ""}],
-    }  # fmt: skip
+    }
 
 
 def _now() -> str:

@@ -46,23 +46,37 @@ def add_options(parser: pytest.Parser) -> None:
     """Add the options; they are read as text, and checked when pytest is configured."""
     group = parser.getgroup("forkbench", "multi-process programs (forkbench)")
     group.addoption(
-        "--start-method", action="append", default=None, metavar="M", dest="bench_methods",
+        "--start-method",
+        action="append",
+        default=None,
+        metavar="M",
+        dest="bench_methods",
         help="run programs under this start method; again for more (default: all that the platform has)",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--bench-mode", action="append", default=None, metavar="MODE", dest="bench_modes",
+        "--bench-mode",
+        action="append",
+        default=None,
+        metavar="MODE",
+        dest="bench_modes",
         help="repeat (the default): fresh interpreters; of scenarios alone, stress: resident actors, explore: every "
         "interleaving; again for more",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--bench-lease", action="store_true", default=False,
+        "--bench-lease",
+        action="store_true",
+        default=False,
         help="hold CPUs exclusively and pin every test to them, also in suites without programs (Linux); under "
         "pytest-xdist programs have that without asking",
-    )  # fmt: skip
+    )
     group.addoption(
-        "--bench-budget", action="append", default=None, metavar="MODE=S", dest="bench_budgets",
+        "--bench-budget",
+        action="append",
+        default=None,
+        metavar="MODE=S",
+        dest="bench_budgets",
         help="--bench-seconds of one mode, where that is not given; again for another (default: stress=5, explore=20)",
-    )  # fmt: skip
+    )
     for name, metavar, text in _OPTIONS:
         group.addoption(name, metavar=metavar, default=None, help=text)
 

@@ -30,8 +30,11 @@ def account(judged: Judged, again: str) -> str:
     """Tell of an observation that did not pass: why, the histogram, what led to the outcomes, how to see it again."""
     seen = judged.observation
     explored = seen.mode == "explore"  # there the story of an outcome is its evidence
-    told = [one for one, (grade, _) in zip(seen.outcomes, judged.grades, strict=False)
-            if grade == "forbidden" and not (explored and one.witness.get("steps"))]  # fmt: skip
+    told = [
+        one
+        for one, (grade, _) in zip(seen.outcomes, judged.grades, strict=False)
+        if grade == "forbidden" and not (explored and one.witness.get("steps"))
+    ]
     return "\n".join(
         [
             judged.why,
@@ -106,9 +109,14 @@ def show(terminal: pytest.TerminalReporter, judged: Sequence[Judged], settings: 
 
 
 _MARKUP: Mapping[Style, dict[str, bool]] = {
-    "": {}, "bold": {"bold": True}, "dim": {"light": True}, "good": {"green": True}, "bad": {"red": True},
-    "odd": {"yellow": True}, "trouble": {"purple": True},
-}  # fmt: skip
+    "": {},
+    "bold": {"bold": True},
+    "dim": {"light": True},
+    "good": {"green": True},
+    "bad": {"red": True},
+    "odd": {"yellow": True},
+    "trouble": {"purple": True},
+}
 
 
 def summary(judged: Sequence[Judged], *, seed: int, quiet: bool = False, width: int = _WIDTH) -> list[Line]:

@@ -58,9 +58,15 @@ def _observation(found: Found, method: str, cell: str, taken: list[Sample], seco
     seen = [Seen(one.outcome, _witness(one)) for one in taken]
     warned = tuple(dict.fromkeys(warning for one in taken for warning in one.warnings))
     return Observation(
-        found.program.target, "repeat", cell, len(taken), round(seconds, 6), tally([seen]), warned,
+        found.program.target,
+        "repeat",
+        cell,
+        len(taken),
+        round(seconds, 6),
+        tally([seen]),
+        warned,
         extra={"method": method},
-    )  # fmt: skip
+    )
 
 
 def _witness(sample: Sample) -> dict[str, Json]:

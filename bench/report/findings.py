@@ -214,9 +214,7 @@ def warnings(run: RunRecords) -> tuple[Note, ...]:
             texts.setdefault(key, text)
             places.setdefault(key, set()).add(seen.place)
             targets.setdefault(key, {})[seen.judged.observation.target] = None
-    return tuple(
-        Note("warning", texts[key], frozenset(places[key]), everywhere, tuple(targets[key])) for key in texts
-    )  # fmt: skip
+    return tuple(Note("warning", texts[key], frozenset(places[key]), everywhere, tuple(targets[key])) for key in texts)
 
 
 def without_numbers(text: str) -> str:

@@ -175,9 +175,7 @@ def _freed(box: Box, universe: Collection[Place]) -> Box:
     """Leave out the axes without which the box holds the same places."""
     held = box.among(universe)
     for axes in sorted(itertools.product((True, False), repeat=3), key=sum):
-        tried = Box(
-            box.pythons if axes[0] else None, box.methods if axes[1] else None, box.sizes if axes[2] else None
-        )  # fmt: skip
+        tried = Box(box.pythons if axes[0] else None, box.methods if axes[1] else None, box.sizes if axes[2] else None)
         if tried.among(universe) == held:
             return tried
     return box

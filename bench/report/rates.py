@@ -88,9 +88,10 @@ class Stressed:
         if not rates:
             return None
         return Rate(
-            statistics.median(one.median for one in rates), min(one.least for one in rates),
+            statistics.median(one.median for one in rates),
+            min(one.least for one in rates),
             max(one.greatest for one in rates),
-        )  # fmt: skip
+        )
 
     def figure(self, key: str, places: Collection[Place]) -> str:
         """Give that in percent; of what never came, the rate that it has at most."""
@@ -153,9 +154,12 @@ def _still(one: Stressed, width: int) -> Line:
     (column,) = one.columns()
     text = one_line(column.text, max(width - len(one.target) - 40, 30))
     return line(
-        "  ", Span(one.target, "bold"), "  always ", Span(text, STYLES[column.grade]),
+        "  ",
+        Span(one.target, "bold"),
+        "  always ",
+        Span(text, STYLES[column.grade]),
         f" {where(places, places)}, {counted(one.samples, 'sample')}",
-    )  # fmt: skip
+    )
 
 
 def _table(one: Stressed, width: int, *, by_python: bool) -> Iterator[Line]:

@@ -40,9 +40,11 @@ def host_facts() -> dict[str, Json]:
         except PackageNotFoundError:
             continue
     return {
-        "python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
         "versions": versions,
-    }  # fmt: skip
+    }
 
 
 class Log:

@@ -263,9 +263,12 @@ class _Loop:
         try:
             with Log(self._log_of(job.cell)) as log:
                 ended = self._engine.run(
-                    job, ready, records=lambda data: self._inbox.put(_Raw(job.cell, data)), log=log.write,
+                    job,
+                    ready,
+                    records=lambda data: self._inbox.put(_Raw(job.cell, data)),
+                    log=log.write,
                     stop=self._stop,
-                )  # fmt: skip
+                )
         except Exception as error:  # noqa: BLE001  # whatever an engine raises is its trouble, and not the cell's
             ended = Ended(error=f"{type(error).__name__}: {error}")
         self._inbox.put(_Done(job.cell, ended))
@@ -310,9 +313,13 @@ class _Loop:
             for python, one in self._pythons.items()
         }
         facts: dict[str, Json] = {
-            "engine": self._engine.name, "started": self._started_at, "ended": ended, "host": host_facts(),
-            "host_cpus": list(self._cpus), "pythons": pythons,
-        }  # fmt: skip
+            "engine": self._engine.name,
+            "started": self._started_at,
+            "ended": ended,
+            "host": host_facts(),
+            "host_cpus": list(self._cpus),
+            "pythons": pythons,
+        }
         if ended is not None:
             result = self._result()
             facts |= {"makespan_s": result.makespan_s, "lower_bound_s": result.lower_bound_s}

@@ -124,9 +124,14 @@ class Group:
         running_ns, self.running_s = int(self.running_s * 1e9), 0.0
         figures = {"rebuilt": self.rebuilt, "stamped": self.stamped, "overlapped": self.overlapped, "lost": lost}
         self.tell(
-            "counts", **self.counts.take(), **figures, running_ns=running_ns, why_rebuilt=self.why_rebuilt,
-            size=self.size, stalled=stalled,
-        )  # fmt: skip
+            "counts",
+            **self.counts.take(),
+            **figures,
+            running_ns=running_ns,
+            why_rebuilt=self.why_rebuilt,
+            size=self.size,
+            stalled=stalled,
+        )
         self.rebuilt = self.stamped = self.overlapped = 0
         self.told = time.monotonic()
 
@@ -356,9 +361,7 @@ class Generation:
         states = [self.states[index] for index in self.live[positions.start : positions.stop]]
         return results(states, self.group.kind.result)
 
-    def _count(
-        self, positions: range, found: Results, raised: Mapping[int, Any], left: Mapping[int, Left]
-    ) -> None:  # fmt: skip
+    def _count(self, positions: range, found: Results, raised: Mapping[int, Any], left: Mapping[int, Left]) -> None:
         """Count what the live states at some positions gave: what their actors raised first of all."""
         counts, live = self.group.counts, self.live[positions.start : positions.stop]
         values, failed = found

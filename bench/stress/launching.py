@@ -82,9 +82,13 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[GroupSeen
 
 class _Watcher:
     def __init__(
-        self, found: Found, orders: Mapping[str, Any], folder: Path, main: subprocess.Popen[bytes],
+        self,
+        found: Found,
+        orders: Mapping[str, Any],
+        folder: Path,
+        main: subprocess.Popen[bytes],
         told: Callable[[GroupSeen], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.found, self.orders, self.folder, self.main, self.told = found, orders, folder, main, told
         self.seen = GroupSeen()
         self.reader = groups.Reader(folder)

@@ -90,9 +90,7 @@ class _Run:
         self.first: dict[str, Seen] = {}
         self.begun = time.monotonic()
 
-    def go_on(
-        self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None
-    ) -> None:
+    def go_on(self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None) -> None:
         def told(running: GroupSeen) -> None:
             if on_progress is not None:
                 on_progress(self._progress(running))
@@ -119,11 +117,18 @@ class _Run:
     def _orders(self, seconds: float, samples: int | None) -> dict[str, Any]:
         place, scenario = self.found.place, self.found.program
         return {
-            "root": place.root or "", "module": place.module, "name": scenario.name, "method": self.method,
-            "actors": getattr(scenario, "actors", ()), "cpus": self.cpus, "seconds": seconds, "samples": samples,
-            "deadline_s": self.deadline_s, "seed": self.seed + _GROUP_SEED * len(self.groups),
+            "root": place.root or "",
+            "module": place.module,
+            "name": scenario.name,
+            "method": self.method,
+            "actors": getattr(scenario, "actors", ()),
+            "cpus": self.cpus,
+            "seconds": seconds,
+            "samples": samples,
+            "deadline_s": self.deadline_s,
+            "seed": self.seed + _GROUP_SEED * len(self.groups),
             "size": max(1, self.groups[-1].size // 4) if self.groups else 1,
-        }  # fmt: skip
+        }
 
     def _samples(self) -> int:
         return sum(group.samples for group in self.groups)
@@ -139,7 +144,10 @@ class _Run:
         outcomes = tally_counts([group.counts for group in self.groups], self.first)
         figures = {name: sum(group.figures[name] for group in self.groups) for name in self.groups[0].figures}
         stress: dict[str, Json] = {
-            "seed": self.seed, "groups": len(self.groups), "cpus": self.cpus, "actors": list(scenario.actors),
+            "seed": self.seed,
+            "groups": len(self.groups),
+            "cpus": self.cpus,
+            "actors": list(scenario.actors),
             "waiting": "spin" if len(scenario.actors) <= self.cpus else "yield",
             "samples_per_second": round(samples / seconds, 1),
             "samples_per_second_running": round(samples / (figures["running_ns"] / 1e9 or seconds), 1),
@@ -150,14 +158,20 @@ class _Run:
             "why_rebuilt": next((group.why_rebuilt for group in self.groups if group.why_rebuilt), None),
             "never_seen": list(_never_seen(scenario.expectations, outcomes, samples)),
             **_cut_short(self.groups),
-        }  # fmt: skip
+        }
         conditions = Conditions(self.method, platform.python_version(), self.cpus)
         limits = () if _finding(scenario.expectations, outcomes, conditions) else _limits(figures)
         return Observation(
-            scenario.target, "stress", cell, samples, round(seconds, 6), outcomes,
-            (*_warnings(scenario, self.cpus), *_rarely(figures), *_said_of_ends(self.groups)), limits,
+            scenario.target,
+            "stress",
+            cell,
+            samples,
+            round(seconds, 6),
+            outcomes,
+            (*_warnings(scenario, self.cpus), *_rarely(figures), *_said_of_ends(self.groups)),
+            limits,
             {"method": self.method, "stress": stress},
-        )  # fmt: skip
+        )
 
 
 def _never_seen(

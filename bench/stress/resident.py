@@ -104,9 +104,14 @@ class _Resident:
         return returned
 
     def contain(
-        self, error: BaseException, through: Callable[[Any], bool], part: Sequence[Any], start: int,
-        times: list[int] | None, going: Any,
-    ) -> bool:  # fmt: skip
+        self,
+        error: BaseException,
+        through: Callable[[Any], bool],
+        part: Sequence[Any],
+        start: int,
+        times: list[int] | None,
+        going: Any,
+    ) -> bool:
         """Keep what was raised as the outcome of its sample, and go on with the next ones; give what `through` does."""
         self.splitter.end()
         note_raised(self.places, self.seat.me)

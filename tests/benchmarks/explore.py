@@ -68,16 +68,19 @@ def main() -> None:
     """Print a line for each case and start method: medians of the rounds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdecimal() else 3
     print(f"{sys.implementation.name} {sys.version.split()[0]}, medians of {rounds}, per second")
-    print(f"{'scenario':<20}{'strategy':<10}{'method':<12}{'steps':>10}{'schedules':>11}{'hand-offs':>11}"
-          f"{'of floor':>10}")  # fmt: skip
+    print(
+        f"{'scenario':<20}{'strategy':<10}{'method':<12}{'steps':>10}{'schedules':>11}{'hand-offs':>11}{'of floor':>10}"
+    )
     for name, target, strategy, schedules in CASES:
         (found,) = find([target])
         for method in METHODS:
             told = [(*once(found, method, strategy, schedules), floor()) for _ in range(rounds)]
             steps, per_s, hand_offs = (statistics.median(column) for column in zip(*told, strict=True))
             ratio = statistics.median(one[0] / one[2] for one in told)
-            print(f"{name:<20}{strategy:<10}{method:<12}{steps:>10,.0f}{per_s:>11,.0f}{hand_offs:>11,.0f}{ratio:>10.2f}",
-                  flush=True)  # fmt: skip
+            print(
+                f"{name:<20}{strategy:<10}{method:<12}{steps:>10,.0f}{per_s:>11,.0f}{hand_offs:>11,.0f}{ratio:>10.2f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -139,8 +139,9 @@ def main(method: str, most: int, names: list[str]) -> int:
         print(
             f"{name:28} {count:>9}  dpor {ways.classes.samples:>6,}{through} ({asleep} asleep)  "
             f"{len(keys(ways.classes))} outcomes  {'; '.join(wrongs) or 'ok'}  "
-            f"[{ways.every.seconds + ways.classes.seconds:.1f} s]", flush=True,
-        )  # fmt: skip
+            f"[{ways.every.seconds + ways.classes.seconds:.1f} s]",
+            flush=True,
+        )
     return failed > 0
 
 

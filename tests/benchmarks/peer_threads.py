@@ -42,9 +42,14 @@ def main() -> None:
     def explore(invariant: Any, *, first: bool) -> tuple[float, int]:
         begun = time.perf_counter()
         result = frontrun.explore(
-            setup=Account, workers=[deposit, withdraw], invariant=invariant, stop_on_first=first,
-            preemption_bound=None, reproduce_on_failure=0, max_executions=MOST,
-        )  # fmt: skip
+            setup=Account,
+            workers=[deposit, withdraw],
+            invariant=invariant,
+            stop_on_first=first,
+            preemption_bound=None,
+            reproduce_on_failure=0,
+            max_executions=MOST,
+        )
         return time.perf_counter() - begun, int(result.num_explored)
 
     seconds, schedules = explore(note, first=False)

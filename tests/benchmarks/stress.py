@@ -94,8 +94,10 @@ def here(seconds: float, names: list[str]) -> None:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     version = f"{platform.python_implementation()} {platform.python_version()}"
     print(f"{version} on {cpus} CPUs, {seconds:g} s of stress each, load {os.getloadavg()[0]:.1f}: samples a second")
-    print(f"{'scenario':<19}{'method':<11}{'stress':>12}{'running':>12}{'alone':>12}{'of alone':>10}{'of fork':>10}"
-          f"{'naive':>9}{'of naive':>10}{'overlap':>9}")  # fmt: skip
+    print(
+        f"{'scenario':<19}{'method':<11}{'stress':>12}{'running':>12}{'alone':>12}{'of alone':>10}{'of fork':>10}"
+        f"{'naive':>9}{'of naive':>10}{'overlap':>9}"
+    )
     for name in names:
         rounds = measured(name, seconds)
         for method, of in rounds.items():

@@ -66,14 +66,20 @@ class Place:
         chosen = cell or self.cell()
         run = f"test-{self.folder.name}"
         plan = make_plan(
-            [chosen], run=run, host_cpus=len(self.engine.cpus()),
+            [chosen],
+            run=run,
+            host_cpus=len(self.engine.cpus()),
             settings=Settings(command=command, **{"timeout_s": 60.0, **settings}),  # type: ignore[arg-type]  # the settings vary
-        )  # fmt: skip
+        )
         folder = self.folder / "run"
         result = run_matrix(
-            plan, Prepared(self.engine, self.ready), folder, on_event=on_event, stop=stop or threading.Event(),
+            plan,
+            Prepared(self.engine, self.ready),
+            folder,
+            on_event=on_event,
+            stop=stop or threading.Event(),
             leases=self.leases,
-        )  # fmt: skip
+        )
         log = folder / "logs" / f"{chosen.name}.log"
         return Case(
             result.ends[chosen],

@@ -134,9 +134,13 @@ def test_what_a_dead_run_left_is_found_and_removed(place: Place) -> None:
     import bench
 
     arguments = [
-        str(Path(bench.__file__).parent.parent), place.name, place.cell().name, f"test-{place.folder.name}",
-        place.ready.where, place.ready.cwd or "",
-    ]  # fmt: skip
+        str(Path(bench.__file__).parent.parent),
+        place.name,
+        place.cell().name,
+        f"test-{place.folder.name}",
+        place.ready.where,
+        place.ready.cwd or "",
+    ]
     with subprocess.Popen([sys.executable, "-c", ABANDONED, *arguments], stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"started\n"

@@ -77,9 +77,17 @@ class Images:
 
     def output(self, image: str, *command: str, **environment: str) -> str:
         raw = self.client.containers.run(
-            image, list(command), environment=environment, remove=True, network_mode="none", read_only=True,
-            tmpfs={"/tmp": "exec"}, cap_drop=["ALL"], security_opt=["no-new-privileges"], user="1000:1000",
-        )  # fmt: skip
+            image,
+            list(command),
+            environment=environment,
+            remove=True,
+            network_mode="none",
+            read_only=True,
+            tmpfs={"/tmp": "exec"},
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            user="1000:1000",
+        )
         return str(raw.decode()).strip()
 
 

@@ -190,11 +190,16 @@ def stopped(kernel: Kernel, kind: Callable[..., Any], most: int = TRIES) -> Iter
 
 def main(name: str) -> None:
     (kernel,) = [kernel for kernel in KERNELS if kernel.name == name]
-    print(json.dumps({
-        "unpreempted": list(without_preemption(kernel.buggy, kernel.processes)) if kernel.preemptions else [],
-        "shown": next((one for one in stopped(kernel, kernel.buggy) if shows(kernel, one)), None),
-        "fixed": [*without_preemption(kernel.fixed, kernel.processes), *stopped(kernel, kernel.fixed, 6)],
-    }), flush=True)  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "unpreempted": list(without_preemption(kernel.buggy, kernel.processes)) if kernel.preemptions else [],
+                "shown": next((one for one in stopped(kernel, kernel.buggy) if shows(kernel, one)), None),
+                "fixed": [*without_preemption(kernel.fixed, kernel.processes), *stopped(kernel, kernel.fixed, 6)],
+            }
+        ),
+        flush=True,
+    )
     os._exit(0)  # whoever waits for ever
 
 

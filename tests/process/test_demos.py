@@ -65,10 +65,19 @@ def test_the_stacks_of_the_hang_show_the_join_and_the_feeder_that_it_waits_for(m
 @pytest.mark.parametrize(
     "name",
     [
-        "reporter_dies", "appender_dies", "squarer_dies", "child_dies_before_it_sends", "partner_dies", "workers_die",
-        "producer_dies", "consumer_dies", "both_senders_die", "number_writer_dies", "connection_writer_dies",
+        "reporter_dies",
+        "appender_dies",
+        "squarer_dies",
+        "child_dies_before_it_sends",
+        "partner_dies",
+        "workers_die",
+        "producer_dies",
+        "consumer_dies",
+        "both_senders_die",
+        "number_writer_dies",
+        "connection_writer_dies",
     ],
-)  # fmt: skip
+)
 def test_a_child_that_dies_ends_a_demo_at_once_rather_than_leave_it_waiting(name: str, method: str) -> None:
     outcome = outcome_of(broken(name), method)
     told = [outcome.text(), *cast(list[str], outcome.detail.get("also", []))]
@@ -127,8 +136,12 @@ def test_sizes_and_pauses_are_options(method: str) -> None:
 def test_a_module_is_a_script_that_prints_what_its_programs_return(module: str, method: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", module, method],
-        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     names = [found.program.name for found in FOUND if found.program.module == module]
     assert done.returncode == 0
     assert [line.partition(":")[0] for line in done.stdout.splitlines()] == names
@@ -139,6 +152,10 @@ def test_a_module_is_a_script_that_prints_what_its_programs_return(module: str, 
 def test_a_script_runs_the_programs_that_are_named() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bench.demos.account", "spawn", "with_lock"],
-        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert (done.stdout, done.stderr) == ("with_lock: 200\n", "")

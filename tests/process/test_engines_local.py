@@ -37,9 +37,7 @@ def run(
     cell = parse_cell("py314-spawn-quota0.5") if quota else CELL_HERE
     log, records = bytearray(), list[bytes]()
     job = Job("unit", cell, tuple(FIRST), (script,), Limits(timeout_s=timeout_s))
-    ended = LocalEngine().run(
-        job, ready, records=records.append, log=log.extend, stop=stop or threading.Event()
-    )
+    ended = LocalEngine().run(job, ready, records=records.append, log=log.extend, stop=stop or threading.Event())
     return ended, bytes(log), records
 
 

@@ -99,9 +99,15 @@ def _is_ours(proc: tree.Proc) -> bool:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("name", "actors", "steps"),
-    [("TwoOfOne", 2, 1), ("TwoOfTwo", 2, 2), ("TwoOfThree", 2, 3), ("TwoOfFour", 2, 4),
-     ("ThreeOfOne", 3, 1), ("ThreeOfTwo", 3, 2)],
-)  # fmt: skip
+    [
+        ("TwoOfOne", 2, 1),
+        ("TwoOfTwo", 2, 2),
+        ("TwoOfThree", 2, 3),
+        ("TwoOfFour", 2, 4),
+        ("ThreeOfOne", 3, 1),
+        ("ThreeOfTwo", 3, 2),
+    ],
+)
 def test_depth_first_search_goes_through_as_many_interleavings_as_there_are(
     name: str, actors: int, steps: int, method: str
 ) -> None:
@@ -184,9 +190,11 @@ def test_a_witness_is_short_and_tells_each_step() -> None:
     told = [(lane, op, label, saw) for lane, op, label, _, _, saw in witness["steps"]]
     assert len(told) == 4
     assert sorted(told) == [
-        (0, "read", "balance", "200"), (0, "write", "balance", "201"),
-        (1, "read", "balance", "200"), (1, "write", "balance", "199"),
-    ]  # fmt: skip
+        (0, "read", "balance", "200"),
+        (0, "write", "balance", "201"),
+        (1, "read", "balance", "200"),
+        (1, "write", "balance", "199"),
+    ]
     assert told[-1] == (0, "write", "balance", "201")
     assert all(at.startswith("bench/demos/account.py:") or ":" in at for _, _, _, _, at, _ in witness["steps"])
 
@@ -244,9 +252,15 @@ def test_a_process_that_ends_without_a_word_is_a_crash(name: str, text: str, met
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("Raises", "raised"), ("LockHeld", "leak"), ("SetsAttributes", "value"), ("ResultRaises", "raised"),
-     ("StateRaises", "raised"), ("ResultHangs", "hang")],
-)  # fmt: skip
+    [
+        ("Raises", "raised"),
+        ("LockHeld", "leak"),
+        ("SetsAttributes", "value"),
+        ("ResultRaises", "raised"),
+        ("StateRaises", "raised"),
+        ("ResultHangs", "hang"),
+    ],
+)
 def test_each_kind_of_outcome_is_what_it_is_under_stress(name: str, kind: str) -> None:
     seen = explored(name, file="scenarios")
     assert kind in kinds(seen)
@@ -271,16 +285,21 @@ def test_each_access_to_a_part_is_a_step() -> None:
     witness: Any = explored("AllKindsOfValues").outcomes[0].witness
     steps = [(op, label, saw) for _, op, label, _, _, saw in witness["steps"]]
     assert steps[:4] == [
-        ("read", "point", "1"), ("write", "point", "2"), ("read", "point", "2"), ("write", "point", "2"),
-    ]  # fmt: skip
+        ("read", "point", "1"),
+        ("write", "point", "2"),
+        ("read", "point", "2"),
+        ("write", "point", "2"),
+    ]
     assert ("write", "text", "b'abc'") in steps
     assert ("write", "raw_text", "b'xyz'") in steps
     assert ("write", "points", "9") in steps
     assert ("read", "numbers", "[1, 2, 8]") in steps
     assert steps[-6:-2] == [
-        ("acquire", "the lock of condition", "taken"), ("read", "with_condition", "4"),
-        ("write", "with_condition", "5"), ("release", "the lock of condition", ""),
-    ]  # fmt: skip
+        ("acquire", "the lock of condition", "taken"),
+        ("read", "with_condition", "4"),
+        ("write", "with_condition", "5"),
+        ("release", "the lock of condition", ""),
+    ]
 
 
 def test_parts_of_an_array_do_not_depend_on_each_other() -> None:

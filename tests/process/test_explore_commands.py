@@ -228,8 +228,11 @@ def test_pytest_explores_and_its_failure_tells_the_story(ran: Ran, tmp_path: Pat
     repeated = ran(*shlex.split(line.partition("again: ")[2]), "-p", "no:cacheprovider", *plugin)
     assert "1 failed" in repeated.stdout, repeated.stdout + repeated.stderr
     assert ran(*words, "--times", "2").returncode == 1
-    (record,) = [one for one in map(json.loads, (tmp_path / "out/cells/local.jsonl").read_text().splitlines())
-                 if one["type"] == "observation" and one["target"] == "explored:Wrong"]  # fmt: skip
+    (record,) = [
+        one
+        for one in map(json.loads, (tmp_path / "out/cells/local.jsonl").read_text().splitlines())
+        if one["type"] == "observation" and one["target"] == "explored:Wrong"
+    ]
     assert record["explore"]["schedule"].startswith("schedules/explored.Wrong-fork-")
 
 

@@ -197,9 +197,7 @@ def test_a_flag_that_is_never_set_is_a_livelock_and_ends() -> None:
     assert verdict("WaitsForEver", observation) == "fail"
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("RaisesIfFirst", "raised"), ("EndsIfFirst", "crash")]
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "kind"), [("RaisesIfFirst", "raised"), ("EndsIfFirst", "crash")])
 def test_an_actor_that_fails_in_one_order_is_seen_to(name: str, kind: str) -> None:
     observation = explored(name, "dpor")
     assert {one.kind for one in seen(observation)} == {"value", kind}

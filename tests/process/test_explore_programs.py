@@ -203,8 +203,11 @@ def test_children_of_children_are_lanes_with_names_of_their_own(method: str) -> 
     (one,) = explored("nested", method).outcomes
     assert one.outcome.value == 3
     assert one.witness["lane_names"] == [
-        "main", "Process-1", "Process-1: Process-1", "Process-1: Process-1: Process-1",
-    ]  # fmt: skip
+        "main",
+        "Process-1",
+        "Process-1: Process-1",
+        "Process-1: Process-1: Process-1",
+    ]
 
 
 def test_a_child_that_never_comes_to_a_point_is_named() -> None:
@@ -235,9 +238,16 @@ def test_a_schedule_is_followed_again_under_any_method(other: str) -> None:
     found = named("unlocked")
     said = {"key": lost.outcome.key, "kind": lost.outcome.kind, "text": lost.outcome.text()}
     schedule = Schedule(
-        found.program.target, found.place.module, found.place.root, found.program.file, "fork", VERSION, said,
-        anchors_of(lost.witness), seed=1,
-    )  # fmt: skip
+        found.program.target,
+        found.place.module,
+        found.place.root,
+        found.program.file,
+        "fork",
+        VERSION,
+        said,
+        anchors_of(lost.witness),
+        seed=1,
+    )
     replayed = replay(schedule, found, method=other, times=3)
     assert (replayed.happened, replayed.times) == (3, 3)
     assert not replayed.divergence

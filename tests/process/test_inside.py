@@ -25,11 +25,26 @@ def run(
     *arguments: str, cell: str = f"{TAG}-spawn-cpu1", pin: str = str(PINNED), **environment: str
 ) -> tuple[int, list[dict[str, Any]], str]:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.inside", "--cell", cell, "--seed", "3", "--engine", "local", "--pin", pin,
-         *arguments],
-        capture_output=True, text=True, timeout=60, check=False,
+        [
+            sys.executable,
+            "-m",
+            "bench.inside",
+            "--cell",
+            cell,
+            "--seed",
+            "3",
+            "--engine",
+            "local",
+            "--pin",
+            pin,
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(Path(inside.__file__).parent.parent), **environment},
-    )  # fmt: skip
+    )
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
@@ -89,8 +104,15 @@ def test_options_of_the_plugin_are_passed_on() -> None:
     words = ["--mode", "repeat", "--mode", "stress", "--samples", "5", "--deadline", "2.5", "--pin", "0,1", "a.py"]
     orders = inside.parse(["--cell", "py314-fork-cpu2", *words])
     assert orders.passed_on == (
-        "--bench-mode", "repeat", "--bench-mode", "stress", "--bench-samples", "5", "--bench-deadline", "2.5"
-    )  # fmt: skip
+        "--bench-mode",
+        "repeat",
+        "--bench-mode",
+        "stress",
+        "--bench-samples",
+        "5",
+        "--bench-deadline",
+        "2.5",
+    )
     assert orders.pin == (0, 1)
     assert orders.targets == ("a.py",)
     assert inside.plugin_options(orders, 9)[4:8] == ["--start-method", "fork", "--bench-records", "9"]

@@ -35,8 +35,12 @@ stops_at_operations = pytest.mark.skipif(
 def by_hand(name: str) -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-m", "tests.process.by_hand", name],
-        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return cast(dict[str, object], json.loads(done.stdout))
 
@@ -95,9 +99,13 @@ needs_two_cpus = pytest.mark.skipif(
 
 
 def outcomes(
-    declared: Callable[..., object], *, seconds: float | None = None, samples: int | None = None, seed: int = 0,
+    declared: Callable[..., object],
+    *,
+    seconds: float | None = None,
+    samples: int | None = None,
+    seed: int = 0,
     method: str = "fork",
-) -> list[Outcome]:  # fmt: skip
+) -> list[Outcome]:
     scenario = vars(declared)[ATTRIBUTE]
     (found,) = find([scenario.target])
     seen = observe(found, method=method, seconds=seconds, samples=samples, deadline_s=0.5, seed=seed)

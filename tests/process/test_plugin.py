@@ -157,9 +157,15 @@ def test_each_verdict_is_its_own_result(suite: pytest.Pytester, method: str) -> 
     result.assert_outcomes(passed=3, failed=4, errors=1, skipped=1)
     verdicts = {target.partition(":")[2]: one.verdict for target, one in observed(suite).items()}
     assert verdicts == {
-        "passing": "pass", "racing": "pass", "hanging_as_declared": "pass", "failing": "fail", "raising": "fail",
-        "crashing": "fail", "hanging": "fail", "undecided": "unknown",
-    }  # fmt: skip
+        "passing": "pass",
+        "racing": "pass",
+        "hanging_as_declared": "pass",
+        "failing": "fail",
+        "raising": "fail",
+        "crashing": "fail",
+        "hanging": "fail",
+        "undecided": "unknown",
+    }
     kinds = {
         target.partition(":")[2]: one.observation.outcomes[0].outcome.kind for target, one in observed(suite).items()
     }
@@ -203,9 +209,16 @@ def test_xpasses(): pass
         test_broken="import no_such_module",
     )
     result = suite.runpytest_subprocess(
-        "--bench-out", "out", "--bench-cell", "here", "--start-method", "spawn", "--bench-seed", "9",
+        "--bench-out",
+        "out",
+        "--bench-cell",
+        "here",
+        "--start-method",
+        "spawn",
+        "--bench-seed",
+        "9",
         "--continue-on-collection-errors",
-    )  # fmt: skip
+    )
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     lines = lines_of(suite, "here")
     first, last = lines[0], lines[-1]
@@ -219,9 +232,15 @@ def test_xpasses(): pass
     ]
     tests = {line.id.removeprefix("test_mixed.py::test_"): line for line in lines if isinstance(line, Test)}
     assert {name: test.status for name, test in tests.items()} == {
-        "test_broken.py": "error", "passes": "passed", "fails": "failed", "fails_alike": "failed", "errs": "error",
-        "is_skipped": "skipped", "xfails": "xfailed", "xpasses": "xpassed",
-    }  # fmt: skip
+        "test_broken.py": "error",
+        "passes": "passed",
+        "fails": "failed",
+        "fails_alike": "failed",
+        "errs": "error",
+        "is_skipped": "skipped",
+        "xfails": "xfailed",
+        "xpasses": "xpassed",
+    }
     assert tests["fails"].signature == tests["fails_alike"].signature == "KeyError: 'at 0x…' in test_mixed.py:helper"
     assert "no_such_module" in str(tests["test_broken.py"].signature)
     run = read_run(suite.path / "out")
@@ -259,8 +278,10 @@ def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytest
     result.assert_outcomes(passed=3)
     seen = {one.observation.target.partition(":")[2]: one.observation for one in lines_of(suite) if type(one) is Judged}
     assert {name: (one.mode, one.samples > 3) for name, one in seen.items()} == {
-        "first": ("repeat", False), "second": ("repeat", False), "Lost": ("stress", True),
-    }  # fmt: skip
+        "first": ("repeat", False),
+        "second": ("repeat", False),
+        "Lost": ("stress", True),
+    }
     assert 0.2 <= seen["Lost"].seconds < 2
     assert read_run(suite.path / "out")["modes"] == ["repeat", "stress"]
     result.stdout.fnmatch_lines_random(
@@ -482,8 +503,11 @@ def test_nothing_of_the_bench_is_imported_for_nothing():
     assert not [name for name in sys.modules if name.startswith("bench.") and name not in {allowed}]
 """
 ALLOWED = {
-    "bench.errors", "bench.pytest_plugin", "bench.pytest_plugin.settings", "bench.pytest_plugin.listening",
-}  # fmt: skip
+    "bench.errors",
+    "bench.pytest_plugin",
+    "bench.pytest_plugin.settings",
+    "bench.pytest_plugin.listening",
+}
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["alone", "xdist"])

@@ -54,9 +54,25 @@ def _is_ours(proc: tree.Proc) -> bool:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "name",
-    ["right", "race", "raises_in_main", "starts_a_lambda", "segfault", "exit_status", "main_leaves", "hang",
-     "deaf_to_sigterm", "orphan", "thread", "segment", "descriptor", "pool", "daemon", "unpicklable_in_queue"],
-)  # fmt: skip
+    [
+        "right",
+        "race",
+        "raises_in_main",
+        "starts_a_lambda",
+        "segfault",
+        "exit_status",
+        "main_leaves",
+        "hang",
+        "deaf_to_sigterm",
+        "orphan",
+        "thread",
+        "segment",
+        "descriptor",
+        "pool",
+        "daemon",
+        "unpicklable_in_queue",
+    ],
+)
 def test_each_program_gives_what_its_expectations_say(name: str, method: str) -> None:
     found = named(name)
     observation = observe(found, method=method, samples=1, seed=1)

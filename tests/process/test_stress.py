@@ -90,9 +90,16 @@ def test_a_deadlock_is_a_hang_with_each_actors_stack_within_its_deadline(method:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("Raises", "raised"), ("Dies", "crash"), ("LockHeld", "leak"), ("ItemLeft", "leak"), ("Feeders", "value"),
-     ("Files", "value"), ("SetsAttributes", "value")],
-)  # fmt: skip
+    [
+        ("Raises", "raised"),
+        ("Dies", "crash"),
+        ("LockHeld", "leak"),
+        ("ItemLeft", "leak"),
+        ("Feeders", "value"),
+        ("Files", "value"),
+        ("SetsAttributes", "value"),
+    ],
+)
 def test_each_scenario_gives_what_it_is_for_and_nothing_unexpected(name: str, kind: str, method: str) -> None:
     seen = stressed(name, method, 0.3)
     assert kind in kinds(seen)

@@ -133,13 +133,18 @@ def takes(first: int, second: int, line: int) -> Callable[[State], Lane]:
 
 def account(times: int = 1) -> Machine:
     return Machine(
-        {"deposit": adds("deposit", 1, times, 10), "withdraw": adds("withdraw", -1, times, 20)}, {"x": 200},
-        lambda state: state["x"], {X: "balance"}, {10: "account.py:10", 20: "account.py:20"},
-    )  # fmt: skip
+        {"deposit": adds("deposit", 1, times, 10), "withdraw": adds("withdraw", -1, times, 20)},
+        {"x": 200},
+        lambda state: state["x"],
+        {X: "balance"},
+        {10: "account.py:10", 20: "account.py:20"},
+    )
 
 
 def crossed() -> Machine:
     return Machine(
-        {"forth": takes(LOCK, OTHER, 10), "back": takes(OTHER, LOCK, 20)}, {"x": 0}, lambda state: state["x"],
+        {"forth": takes(LOCK, OTHER, 10), "back": takes(OTHER, LOCK, 20)},
+        {"x": 0},
+        lambda state: state["x"],
         {LOCK: "a", OTHER: "b"},
-    )  # fmt: skip
+    )

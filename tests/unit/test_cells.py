@@ -60,11 +60,23 @@ def test_cpus_that_cannot_be_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "", "py314", "py314-spawn", "py314-spawn-2", "py314-spawn-cpu", "py314-spawn-cpu0", "py39-spawn-cpu1",
-        "py314-thread-cpu1", "py314-spawn-cpu2-x", "py314-fork-quota", "py314-fork-quota0", "py314-fork-quota-1",
-        "py314-fork-quota9999", "PY314-fork-cpu1", "py314-fork-cpu2\n",
+        "",
+        "py314",
+        "py314-spawn",
+        "py314-spawn-2",
+        "py314-spawn-cpu",
+        "py314-spawn-cpu0",
+        "py39-spawn-cpu1",
+        "py314-thread-cpu1",
+        "py314-spawn-cpu2-x",
+        "py314-fork-quota",
+        "py314-fork-quota0",
+        "py314-fork-quota-1",
+        "py314-fork-quota9999",
+        "PY314-fork-cpu1",
+        "py314-fork-cpu2\n",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_cell_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
         parse_cell(name)

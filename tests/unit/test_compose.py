@@ -67,8 +67,23 @@ def test_a_service_is_shut_in_as_a_container_of_the_engine_is(services: dict[str
 
 def test_a_service_shares_nothing_with_the_host(services: dict[str, Any]) -> None:
     known = {
-        "build", "cap_drop", "command", "cpuset", "entrypoint", "environment", "image", "init", "mem_limit",
-        "memswap_limit", "network_mode", "pids_limit", "read_only", "security_opt", "shm_size", "tmpfs", "ulimits",
+        "build",
+        "cap_drop",
+        "command",
+        "cpuset",
+        "entrypoint",
+        "environment",
+        "image",
+        "init",
+        "mem_limit",
+        "memswap_limit",
+        "network_mode",
+        "pids_limit",
+        "read_only",
+        "security_opt",
+        "shm_size",
+        "tmpfs",
+        "ulimits",
         "user",
-    }  # fmt: skip
+    }
     assert {name for service in services.values() for name in service} == known, "no volumes, devices, ports, secrets"

@@ -83,15 +83,18 @@ def test_what_is_no_scenario_is_refused_with_what_to_do(tmp_path: Path, body: st
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (f"def f():\n    @scenario()\n    class S:\n        x = 1\n{'' }        def __init__(self, mp): ...\n"
-         "        @actor\n        def a(self): ...\n        @actor\n        def b(self): ...\n"
-         "        def result(self): ...\nf()\n", "nested in a function"),
+        (
+            f"def f():\n    @scenario()\n    class S:\n        x = 1\n{''}        def __init__(self, mp): ...\n"
+            "        @actor\n        def a(self): ...\n        @actor\n        def b(self): ...\n"
+            "        def result(self): ...\nf()\n",
+            "nested in a function",
+        ),
         ("@scenario()\ndef f(mp): ...\n", "decorates a class"),
         ("@scenario\nclass S: ...\n", "is no expectation"),
         ("@scenario(200)\nclass S: ...\n", r"write for example @scenario\(deterministic\(200\)\)"),
         ("@scenario(deadline_s=0)\nclass S: ...\n", "time in seconds"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_in_a_declaration_are_named(tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         find([write(tmp_path, body)])

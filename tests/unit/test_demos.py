@@ -142,8 +142,10 @@ def test_a_demo_that_races_has_a_scenario_of_two_actors_of_which_the_same_is_exp
     assert isinstance(declared, Scenario)
     assert len(declared.actors) == 2
     assert declared.races == named(program).program.races
-    grades = [[(one.grade, one.matcher.text(), one.why) for one in named(name).program.expectations]
-              for name in (program, scenario)]  # fmt: skip
+    grades = [
+        [(one.grade, one.matcher.text(), one.why) for one in named(name).program.expectations]
+        for name in (program, scenario)
+    ]
     assert grades[0] == grades[1]
 
 

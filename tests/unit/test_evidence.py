@@ -20,8 +20,17 @@ def reaped(child: int, code: int) -> dict[str, Any]:
 
 
 def raised(pid: int, kind: str = "ValueError", **more: Any) -> dict[str, Any]:
-    return {"event": "raised", "pid": pid, "name": "P-1", "type": kind, "bases": [kind], "message": "no",
-            "where": "p.py:3 in f", "traceback": "...", **more}  # fmt: skip
+    return {
+        "event": "raised",
+        "pid": pid,
+        "name": "P-1",
+        "type": kind,
+        "bases": [kind],
+        "message": "no",
+        "where": "p.py:3 in f",
+        "traceback": "...",
+        **more,
+    }
 
 
 def evidence(*events: dict[str, Any], status: int | None = 0, **more: Any) -> Evidence:

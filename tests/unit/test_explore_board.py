@@ -21,9 +21,12 @@ from bench.explore.steps import ANYTHING, KINDS, WHOLE, Op, dependent, killing
 numbers_of_objects = st.sampled_from([ANYTHING, 0, 1, 2, at.MOST_OBJECTS - 2])
 ops = st.builds(
     Op,
-    st.sampled_from(KINDS), numbers_of_objects, st.sampled_from([WHOLE, 0, 1, (1 << 30) - 2]),
-    st.integers(0, at.MOST_PLACES - 1), st.sampled_from([0, 1, 2]),
-)  # fmt: skip
+    st.sampled_from(KINDS),
+    numbers_of_objects,
+    st.sampled_from([WHOLE, 0, 1, (1 << 30) - 2]),
+    st.integers(0, at.MOST_PLACES - 1),
+    st.sampled_from([0, 1, 2]),
+)
 
 
 def packed(op: Op, lane: int = 0) -> int:
@@ -275,10 +278,12 @@ def test_the_short_way_logs_what_deciding_would_log(board: Board) -> None:
     board.plan[2] = at.DECIDED  # the long way
     runtime.point("write", number, 4, number)
     first, short, long = (
-        (op_of(numbers[at.LOG + 2 * step], numbers[at.LOG + 2 * step + 1] >> at.WANTED_AT),
-         numbers[at.LOG + 2 * step + 1] & 0xFFFFFFFF)
+        (
+            op_of(numbers[at.LOG + 2 * step], numbers[at.LOG + 2 * step + 1] >> at.WANTED_AT),
+            numbers[at.LOG + 2 * step + 1] & 0xFFFFFFFF,
+        )
         for step in range(3)
-    )  # fmt: skip
+    )
     assert first[0][:3] == ("acquire", number, WHOLE)
     assert short[0]._replace(place=0) == long[0]._replace(place=0) == Op("write", number, 4, 0, number)
     assert first[1] == short[1] == long[1] == 1
@@ -303,8 +308,13 @@ def test_counters_enable_who_waits_for_them(board: Board) -> None:
 
 @pytest.mark.parametrize(
     ("lanes", "before", "common"),
-    [((), (0, 1), 0), ((0, 1, 1), (0, 1, 0, 0), 2), ((0, 1), (0, 1, 0), 2), ((1, 0, 0), (0, 0, 0), 0),
-     ((0, 1, 1, 0), (0, 0, 1, 1), 1)],
-)  # fmt: skip
+    [
+        ((), (0, 1), 0),
+        ((0, 1, 1), (0, 1, 0, 0), 2),
+        ((0, 1), (0, 1, 0), 2),
+        ((1, 0, 0), (0, 0, 0), 0),
+        ((0, 1, 1, 0), (0, 0, 1, 1), 1),
+    ],
+)
 def test_what_two_schedules_have_in_common(lanes: tuple[int, ...], before: tuple[int, ...], common: int) -> None:
     assert _common(lanes, before) == common

@@ -20,11 +20,22 @@ from bench.explore.steps import Op, Plan, killing
 from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, crossed
 
 SCHEDULE = Schedule(
-    "account:Account", "account", "/p", "account.py", "fork", "3.14.8",
+    "account:Account",
+    "account",
+    "/p",
+    "account.py",
+    "fork",
+    "3.14.8",
     {"key": "value 1", "kind": "value", "text": "1"},
     numbered([Anchor("a", "read", "x", -1, "account.py:3", saw="1"), Anchor("b", "killed", "", -1, "")]),
-    ("/lib",), "dpor", 7, 1, 2, "local", "0.1",
-)  # fmt: skip
+    ("/lib",),
+    "dpor",
+    7,
+    1,
+    2,
+    "local",
+    "0.1",
+)
 
 
 def test_a_schedule_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -39,11 +50,21 @@ def test_a_schedule_comes_back_as_it_was_written(tmp_path: Path) -> None:
 texts = st.text(max_size=20)
 
 
-@given(st.builds(
-    Schedule, texts, texts, st.none() | texts, texts, texts, texts,
-    st.fixed_dictionaries({"key": texts, "kind": texts, "text": texts}),
-    st.lists(st.builds(Anchor, texts, texts, texts, st.integers(-1, 9), texts, st.integers(1, 9), texts)).map(tuple),
-))  # fmt: skip
+@given(
+    st.builds(
+        Schedule,
+        texts,
+        texts,
+        st.none() | texts,
+        texts,
+        texts,
+        texts,
+        st.fixed_dictionaries({"key": texts, "kind": texts, "text": texts}),
+        st.lists(st.builds(Anchor, texts, texts, texts, st.integers(-1, 9), texts, st.integers(1, 9), texts)).map(
+            tuple
+        ),
+    )
+)
 def test_any_schedule_round_trips(made: Schedule) -> None:
     assert parse(dump(made), "there") == made
 

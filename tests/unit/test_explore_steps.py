@@ -12,37 +12,44 @@ ACQUIRE, RELEASE, TRY = Op("acquire", LOCK, wants=LOCK), Op("release", LOCK), Op
 GUARDED_READ, GUARDED_WRITE = Op("read", VALUE, 0, wants=LOCK), Op("write", VALUE, 0, wants=LOCK)
 
 operations = st.builds(
-    Op, st.sampled_from(KINDS), st.sampled_from([ANYTHING, NOTHING, LOCK, VALUE]), st.sampled_from([WHOLE, 0, 1]),
-    st.just(0), st.sampled_from([NOTHING, LOCK]),
-)  # fmt: skip
+    Op,
+    st.sampled_from(KINDS),
+    st.sampled_from([ANYTHING, NOTHING, LOCK, VALUE]),
+    st.sampled_from([WHOLE, 0, 1]),
+    st.just(0),
+    st.sampled_from([NOTHING, LOCK]),
+)
 
 
-@pytest.mark.parametrize(("one", "other", "expected"), [
-    (READ, READ, False),
-    (READ, WRITE, True),
-    (WRITE, WRITE, True),
-    (READ, Op("write", OTHER, 0), False),
-    (READ, Op("write", VALUE, 1), False),
-    (READ, Op("write", VALUE), True),
-    (ACQUIRE, ACQUIRE, True),
-    (ACQUIRE, RELEASE, True),
-    (ACQUIRE, TRY, True),
-    (TRY, RELEASE, True),
-    (ACQUIRE, READ, False),
-    (GUARDED_READ, GUARDED_READ, False),
-    (GUARDED_READ, GUARDED_WRITE, True),
-    (GUARDED_READ, ACQUIRE, True),
-    (GUARDED_WRITE, RELEASE, True),
-    (GUARDED_WRITE, Op("write", VALUE, 1, wants=LOCK), False),
-    (Op("sleep", NOTHING), WRITE, False),
-    (Op("time", ANYTHING), WRITE, False),
-    (Op("line", ANYTHING), READ, True),
-    (Op("line", ANYTHING), Op("sleep", NOTHING), False),
-    (Op("start", OTHER), Op("begin", OTHER, wants=OTHER), True),
-    (Op("exit", OTHER), Op("join", OTHER, wants=OTHER), True),
-    (Op("join", OTHER, wants=OTHER), Op("join", OTHER, wants=OTHER), False),
-    (Op("feed", OTHER, 0), Op("receive", OTHER, 1, wants=OTHER), True),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (READ, READ, False),
+        (READ, WRITE, True),
+        (WRITE, WRITE, True),
+        (READ, Op("write", OTHER, 0), False),
+        (READ, Op("write", VALUE, 1), False),
+        (READ, Op("write", VALUE), True),
+        (ACQUIRE, ACQUIRE, True),
+        (ACQUIRE, RELEASE, True),
+        (ACQUIRE, TRY, True),
+        (TRY, RELEASE, True),
+        (ACQUIRE, READ, False),
+        (GUARDED_READ, GUARDED_READ, False),
+        (GUARDED_READ, GUARDED_WRITE, True),
+        (GUARDED_READ, ACQUIRE, True),
+        (GUARDED_WRITE, RELEASE, True),
+        (GUARDED_WRITE, Op("write", VALUE, 1, wants=LOCK), False),
+        (Op("sleep", NOTHING), WRITE, False),
+        (Op("time", ANYTHING), WRITE, False),
+        (Op("line", ANYTHING), READ, True),
+        (Op("line", ANYTHING), Op("sleep", NOTHING), False),
+        (Op("start", OTHER), Op("begin", OTHER, wants=OTHER), True),
+        (Op("exit", OTHER), Op("join", OTHER, wants=OTHER), True),
+        (Op("join", OTHER, wants=OTHER), Op("join", OTHER, wants=OTHER), False),
+        (Op("feed", OTHER, 0), Op("receive", OTHER, 1, wants=OTHER), True),
+    ],
+)
 def test_what_cannot_change_places(one: Op, other: Op, expected: bool) -> None:
     assert dependent(one, other) is expected
 

@@ -33,9 +33,14 @@ def judged(**grades: Grade) -> Judged:
         told = witness(machine.run(Plan(lanes)), machine)
         outcomes.append(Tally(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), told))
     figures: dict[str, Json] = {
-        "strategy": "dfs", "schedules": 6, "steps": 24, "claim": "all 6 interleavings", "seed": 3,
-        "steps_per_second": 1234.5, "schedule": None,
-    }  # fmt: skip
+        "strategy": "dfs",
+        "schedules": 6,
+        "steps": 24,
+        "claim": "all 6 interleavings",
+        "seed": 3,
+        "steps_per_second": 1234.5,
+        "schedule": None,
+    }
     seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(outcomes), extra={"explore": figures})
     graded = tuple((grades.get(f"v{value}", "acceptable"), "because") for value in ORDERS)
     verdict = "fail" if "forbidden" in grades.values() else "pass"

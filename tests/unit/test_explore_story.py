@@ -197,8 +197,12 @@ steps = st.tuples(st.integers(0, 3), st.sampled_from(KINDS), names, st.integers(
 def test_no_line_is_wider_than_asked_for_nor_moves_the_cursor(
     made: list[Any], width: int, unicode: bool, outcome: str
 ) -> None:
-    found = {"lane_names": ["a", "bb", "c" * 12, "d"], "steps": made, "preempted": [len(made) // 2],
-             "pending": [[1, "acquire", "lock", -1, "x.py:3"]]}  # fmt: skip
+    found = {
+        "lane_names": ["a", "bb", "c" * 12, "d"],
+        "steps": made,
+        "preempted": [len(made) // 2],
+        "pending": [[1, "acquire", "lock", -1, "x.py:3"]],
+    }
     for line in story(found, Ending(outcome, "value", "interesting", outcome), width=width, unicode=unicode):
         row = "".join(piece for piece, _ in line).rstrip()
         assert len(row) <= max(width, 60)

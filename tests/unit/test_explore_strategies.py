@@ -163,12 +163,15 @@ def test_two_lanes_of_two_steps_within_a_bound(bound: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("bound", [0, 1, 2, 3, 4])
-@pytest.mark.parametrize("lanes", [
-    (looking(3), looking(2), looking(2)),
-    (adding(1, times=2), adding(10, times=2)),
-    (adding(1, lock="L"), adding(10, lock="L"), adding(100)),
-    (philosopher(0, 2), philosopher(1, 2)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "lanes",
+    [
+        (looking(3), looking(2), looking(2)),
+        (adding(1, times=2), adding(10, times=2)),
+        (adding(1, lock="L"), adding(10, lock="L"), adding(100)),
+        (philosopher(0, 2), philosopher(1, 2)),
+    ],
+)
 def test_a_bound_leaves_exactly_those_with_no_more_preemptions(lanes: tuple[Actor, ...], bound: int) -> None:
     machine = Machine(program(*lanes))
     everything = explore(make("dfs", lanes=len(lanes)), machine)
@@ -384,20 +387,23 @@ def test_philosophers_are_found_waiting_for_each_other(count: int) -> None:
     assert len(traces) - strategy.redundant == 2**count - 1
 
 
-@pytest.mark.parametrize("lanes", [
-    (parent, child),
-    (data_then_flag, flag_waited_for),
-    (flag_then_data, flag_waited_for),
-    (flag_then_data, flag_waited_for, adding(1, name="data", guard="")),
-    (looking_first(1), looking_first(2)),
-    (looking_first(1), adding(2), adding(3, lock="L")),
-    (trying(1), trying(2)),
-    (trying(1), adding(2, lock="L"), trying(3)),
-    (under_own_lock, adding(2), looking(1)),
-    (keeping_the_guard, signalling_then_writing, looking_under_the_guard),
-    (waiting_then_looking, overwriting(1), raising_the_flag),
-    (waiting_then_looking, waiting_then_looking, raising_the_flag, overwriting(1)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "lanes",
+    [
+        (parent, child),
+        (data_then_flag, flag_waited_for),
+        (flag_then_data, flag_waited_for),
+        (flag_then_data, flag_waited_for, adding(1, name="data", guard="")),
+        (looking_first(1), looking_first(2)),
+        (looking_first(1), adding(2), adding(3, lock="L")),
+        (trying(1), trying(2)),
+        (trying(1), adding(2, lock="L"), trying(3)),
+        (under_own_lock, adding(2), looking(1)),
+        (keeping_the_guard, signalling_then_writing, looking_under_the_guard),
+        (waiting_then_looking, overwriting(1), raising_the_flag),
+        (waiting_then_looking, waiting_then_looking, raising_the_flag, overwriting(1)),
+    ],
+)
 def test_reduction_sees_what_exhaustive_search_sees(lanes: tuple[Actor, ...]) -> None:
     machine = Machine(program(*lanes))
     full, reduced = DepthFirst(), PartialOrder()
@@ -551,12 +557,15 @@ def guards_do_not_matter(one: Op, other: Op) -> bool:
     return dependent(one._replace(wants=0), other._replace(wants=0))
 
 
-@pytest.mark.parametrize(("broken", "lanes"), [
-    (reads_do_not_matter, (adding(1), adding(2))),
-    (writes_do_not_matter, (overwriting(1), overwriting(2))),
-    (locks_do_not_matter, (philosopher(0, 2), philosopher(1, 2))),
-    (guards_do_not_matter, (under_own_lock, looking_first(2), adding(4, name="other"))),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("broken", "lanes"),
+    [
+        (reads_do_not_matter, (adding(1), adding(2))),
+        (writes_do_not_matter, (overwriting(1), overwriting(2))),
+        (locks_do_not_matter, (philosopher(0, 2), philosopher(1, 2))),
+        (guards_do_not_matter, (under_own_lock, looking_first(2), adding(4, name="other"))),
+    ],
+)
 def test_a_wrong_idea_of_what_depends_on_what_is_noticed(
     broken: Callable[[Op, Op], bool], lanes: tuple[Actor, ...]
 ) -> None:
@@ -726,17 +735,20 @@ def test_going_round_up_to_the_limit_of_steps_ends_and_is_not_complete(name: str
 # Making them.
 
 
-@pytest.mark.parametrize(("asked", "told"), [
-    ({"name": "dprr"}, "no strategy 'dprr'; write one of dpor, dfs, pct, random, portfolio"),
-    ({"name": "dpor", "preemptions": 2}, "write --strategy dfs --preemptions 2"),
-    ({"name": "pct", "preemptions": 0}, "write --strategy dfs --preemptions 0"),
-    ({"name": "dpor", "kills": 1}, "write --strategy dfs --kills 1"),
-    ({"name": "dfs", "preemptions": -1}, "write 0 or more"),
-    ({"name": "dfs", "schedules": 0}, "write 1 or more"),
-    ({"name": "dfs", "kills": -1}, "write 0 or more"),
-    ({"name": "dfs", "lanes": 33}, "1 to 32 can"),
-    ({"name": "dfs", "lanes": 0}, "1 to 32 can"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"name": "dprr"}, "no strategy 'dprr'; write one of dpor, dfs, pct, random, portfolio"),
+        ({"name": "dpor", "preemptions": 2}, "write --strategy dfs --preemptions 2"),
+        ({"name": "pct", "preemptions": 0}, "write --strategy dfs --preemptions 0"),
+        ({"name": "dpor", "kills": 1}, "write --strategy dfs --kills 1"),
+        ({"name": "dfs", "preemptions": -1}, "write 0 or more"),
+        ({"name": "dfs", "schedules": 0}, "write 1 or more"),
+        ({"name": "dfs", "kills": -1}, "write 0 or more"),
+        ({"name": "dfs", "lanes": 33}, "1 to 32 can"),
+        ({"name": "dfs", "lanes": 0}, "1 to 32 can"),
+    ],
+)
 def test_what_cannot_be_asked_for_is_refused_with_what_to_write(asked: dict[str, object], told: str) -> None:
     with pytest.raises(UsageError) as refused:
         make(**{"lanes": 2, **asked})  # type: ignore[arg-type]  # arguments of several types, by name

@@ -108,8 +108,9 @@ def test_a_packed_interpreter_serves_until_the_host_has_another(
 ) -> None:
     monkeypatch.setattr("bench.images.bases.find", lambda _: object())
     monkeypatch.setattr("bench.images.packing.stamp", lambda _: "now")
-    labels = {f"org.forkbench.{name}": value for name, value in
-              {"image": "base", "python": "3.14", "stamp": stamp}.items()}  # fmt: skip
+    labels = {
+        f"org.forkbench.{name}": value for name, value in {"image": "base", "python": "3.14", "stamp": stamp}.items()
+    }
 
     found = known_base(Store((Image("sha256:2", ("forkbench-base:3.14-x",), labels, 1, 9),)), PY314)
 

@@ -19,13 +19,27 @@ from bench.targets import find
 from bench.verdict import grade
 
 WANTED = [
-    "lost update", "three increments each ending at 2", "check-then-act", "exists-then-create", "two-account transfer",
-    "AB/BA deadlock", "philosophers 3", "lost wakeup", "buffer with if for while",
-    "one condition for two kinds of waiter", "flag set before data", "lazy init without second check",
-    "test-then-set lock", "Peterson with its stores swapped", "turnstile barrier read outside its mutex",
-    "both break a stale lock file", "write skew", "torn pair", "empty() then get()",
+    "lost update",
+    "three increments each ending at 2",
+    "check-then-act",
+    "exists-then-create",
+    "two-account transfer",
+    "AB/BA deadlock",
+    "philosophers 3",
+    "lost wakeup",
+    "buffer with if for while",
+    "one condition for two kinds of waiter",
+    "flag set before data",
+    "lazy init without second check",
+    "test-then-set lock",
+    "Peterson with its stores swapped",
+    "turnstile barrier read outside its mutex",
+    "both break a stale lock file",
+    "write skew",
+    "torn pair",
+    "empty() then get()",
     "release in finally without having acquired",
-]  # fmt: skip
+]
 HANG = Outcome("hang", detail={"phase": "program"})
 DEADLOCK = Outcome("deadlock", detail={"cycle": "A waits for B, B waits for A"})
 RAISED = Outcome("raised", detail={"type": "ValueError", "bases": ["ValueError"], "message": "", "role": "child"})

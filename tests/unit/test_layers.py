@@ -41,9 +41,27 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 USERS = ("demos", "kernels", "__init__")
 """Written in the words that users have: `from bench import ...`."""
 
-IN_A_CELL = ("errors", "values", "causes", "outcomes", "declared", "targets", "observation", "record", "verdict",
-             "process", "repeat", "stress", "explore", "modes", "leases", "pytest_plugin", "inside", "demos",
-             "kernels")  # fmt: skip
+IN_A_CELL = (
+    "errors",
+    "values",
+    "causes",
+    "outcomes",
+    "declared",
+    "targets",
+    "observation",
+    "record",
+    "verdict",
+    "process",
+    "repeat",
+    "stress",
+    "explore",
+    "modes",
+    "leases",
+    "pytest_plugin",
+    "inside",
+    "demos",
+    "kernels",
+)
 """What runs inside a cell, where there is the standard library, pytest and what pytest brings."""
 
 

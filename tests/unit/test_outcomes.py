@@ -143,10 +143,14 @@ def test_outcomes_of_one_cause_have_one_key() -> None:
 
 
 def test_each_outcome_reads_as_one_line() -> None:
-    outcomes = [value([1]), raised("OSError", "gone"), Outcome("hang", detail={"phase": "exit"}),
-                Outcome("crash", detail={"signal": "SIGSEGV", "process": "P-1"}),
-                Outcome("leak", detail={"threads": ["t"]}),
-                Outcome("deadlock", detail={"cycle": "a, b"})]  # fmt: skip
+    outcomes = [
+        value([1]),
+        raised("OSError", "gone"),
+        Outcome("hang", detail={"phase": "exit"}),
+        Outcome("crash", detail={"signal": "SIGSEGV", "process": "P-1"}),
+        Outcome("leak", detail={"threads": ["t"]}),
+        Outcome("deadlock", detail={"cycle": "a, b"}),
+    ]
     assert [outcome.text() for outcome in outcomes] == [
         "[1]",
         "raised OSError: gone (in P-1)",

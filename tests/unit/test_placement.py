@@ -20,9 +20,7 @@ def entry(name: str, seconds: float = 1.0) -> Waiting:
 @st.composite
 def queues(draw: st.DrawFn, widest: int = 4) -> list[Waiting]:
     names = draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=len(NAMES)))
-    return [
-        entry(f"{name}-cpu{draw(st.integers(1, widest))}", draw(st.integers(1, 300)) / 10) for name in names
-    ]
+    return [entry(f"{name}-cpu{draw(st.integers(1, widest))}", draw(st.integers(1, 300)) / 10) for name in names]
 
 
 def simulate(queue: list[Waiting], cores: int) -> float:
@@ -118,9 +116,16 @@ def test_an_earlier_run_tells_how_long_a_cell_takes() -> None:
 
 
 def test_guesses_rank_as_the_costs_of_starting_processes_do() -> None:
-    seconds = {name: expected_s(parse_cell(name)) for name in (
-        "py314-fork-cpu2", "py314-forkserver-cpu2", "py314-spawn-cpu2", "pypy311-spawn-cpu2", "pypy311-spawn-cpu1"
-    )}  # fmt: skip
+    seconds = {
+        name: expected_s(parse_cell(name))
+        for name in (
+            "py314-fork-cpu2",
+            "py314-forkserver-cpu2",
+            "py314-spawn-cpu2",
+            "pypy311-spawn-cpu2",
+            "pypy311-spawn-cpu1",
+        )
+    }
     assert list(seconds.values()) == sorted(set(seconds.values()))
     assert expected_s(parse_cell("py314-fork-cpu1"), modes=("stress",)) == expected_s(
         parse_cell("pypy311-spawn-cpu2"), modes=("stress",)

@@ -78,9 +78,20 @@ def test_a_quota_alone_leaves_no_pinned_cells() -> None:
 
 @pytest.mark.parametrize(
     ("axis", "text"),
-    [("python", "3.9"), ("python", "cpython"), ("method", "thread"), ("cpus", "0"), ("cpus", "-1"), ("cpus", "abc"),
-     ("cpus", "4096"), ("cpus", "quota"), ("cpus", "quota0"), ("cpus", "quota-1"), ("cpus", "quota9999")],
-)  # fmt: skip
+    [
+        ("python", "3.9"),
+        ("python", "cpython"),
+        ("method", "thread"),
+        ("cpus", "0"),
+        ("cpus", "-1"),
+        ("cpus", "abc"),
+        ("cpus", "4096"),
+        ("cpus", "quota"),
+        ("cpus", "quota0"),
+        ("cpus", "quota-1"),
+        ("cpus", "quota9999"),
+    ],
+)
 def test_unknown_entries_of_an_axis_are_refused(axis: str, text: str) -> None:
     with pytest.raises(UsageError):
         parse_axes(**{axis: [text]})
@@ -183,10 +194,17 @@ def test_shards_that_cannot_be_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"samples": 0}, {"seconds": -1.0}, {"deadline_s": float("nan")}, {"timeout_s": float("inf")}, {"jobs": 0},
-        {"modes": ("fast",)}, {"targets": ("a",), "command": ("pytest",)}, {"pids": 0}, {"memory_bytes": -5},
+        {"samples": 0},
+        {"seconds": -1.0},
+        {"deadline_s": float("nan")},
+        {"timeout_s": float("inf")},
+        {"jobs": 0},
+        {"modes": ("fast",)},
+        {"targets": ("a",), "command": ("pytest",)},
+        {"pids": 0},
+        {"memory_bytes": -5},
     ],
-)  # fmt: skip
+)
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Settings(**wrong)

@@ -40,14 +40,16 @@ from bench.verdict import Status
 SCHEMA = json.loads((Path(bench.__file__).parent / "schema" / "record-v1.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
-NAMED: frozenset[str] = frozenset({
-    name
-    for form in (
-        *(SCHEMA["$defs"][name]["properties"] for name in ("facts", "observation", "outcome")),
-        *(SCHEMA["$defs"]["outcome"]["properties"][name]["properties"] for name in ("detail", "witness")),
-    )
-    for name in form
-})  # fmt: skip
+NAMED: frozenset[str] = frozenset(
+    {
+        name
+        for form in (
+            *(SCHEMA["$defs"][name]["properties"] for name in ("facts", "observation", "outcome")),
+            *(SCHEMA["$defs"]["outcome"]["properties"][name]["properties"] for name in ("detail", "witness")),
+        )
+        for name in form
+    }
+)
 """The fields that lines have themselves, or that the schema gives a form."""
 
 texts: st.SearchStrategy[str] = st.text(max_size=12)

@@ -93,12 +93,18 @@ def test_without_exploration_nothing_is_said() -> None:
 
 
 WITNESS: dict[str, Json] = {
-    "lane_names": ["deposit", "withdraw"], "lanes": [1, 0, 0, 1], "preempted": [1], "preemptions": 1, "depth": 2,
+    "lane_names": ["deposit", "withdraw"],
+    "lanes": [1, 0, 0, 1],
+    "preempted": [1],
+    "preemptions": 1,
+    "depth": 2,
     "steps": [
-        [1, "read", "balance", -1, "account.py:99", "200"], [0, "read", "balance", -1, "account.py:95", "200"],
-        [0, "write", "balance", -1, "account.py:95", "201"], [1, "write", "balance", -1, "account.py:99", "199"],
+        [1, "read", "balance", -1, "account.py:99", "200"],
+        [0, "read", "balance", -1, "account.py:95", "200"],
+        [0, "write", "balance", -1, "account.py:95", "201"],
+        [1, "write", "balance", -1, "account.py:99", "199"],
     ],
-}  # fmt: skip
+}
 
 
 def test_the_interleaving_is_told_where_a_person_would_follow_it() -> None:

@@ -68,7 +68,7 @@ def test_a_product_of_axes_is_one_box(pythons: set[str], methods: set[str]) -> N
             "only under fork on 3.14; and under spawn on 3.10 (4 of 36 cells)",
         ),
     ],
-)  # fmt: skip
+)
 def test_statements_in_words(chosen: object, text: str) -> None:
     assert callable(chosen)
     said = where([p for p in MATRIX if chosen(p)], MATRIX)

@@ -59,7 +59,7 @@ RACE = {
     "py312-fork-cpu2": [account("py312-fork-cpu2", {199: 10, 200: 80, 201: 10}, {200: 90, 201: 10})],
     "py314-fork-cpu1": [account("py314-fork-cpu1", {199: 1, 200: 99999}, collisions=0.001)],
     "py314-fork-cpu2": [account("py314-fork-cpu2", {199: 300, 200: 700})],
-}  # fmt: skip
+}
 
 
 def race() -> RunRecords:

@@ -74,7 +74,7 @@ def test_grid_has_a_row_for_each_python_and_method_and_every_status_reads_withou
         "3.10      fork         .     .     unavailable\n"
         "3.14      fork         FAIL  .     .\n"
         "          spawn        .     pass  .\n"
-    )  # fmt: skip
+    )
 
 
 def test_every_status_stands_in_the_grid_and_in_the_summary() -> None:
@@ -93,14 +93,29 @@ def test_a_whole_report() -> None:
     fork_warning = "DeprecationWarning: This process (pid={}) is multi-threaded, use of fork() may lead to deadlocks"
     cells = [
         cell(
-            f"py314-{method}-cpu2", "fail" if method == "spawn" else "pass",
+            f"py314-{method}-cpu2",
+            "fail" if method == "spawn" else "pass",
             race(f"py314-{method}-cpu2", *([199, 201, 198, 205, 219, 220] if method == "fork" else [199])),
-            judged(f"py314-{method}-cpu2", QUEUE, [(hang, 1, "interesting", "the sibling joins first")],
-                   warnings=(fork_warning.format(number),) if method == "fork" else ()),
-            *([judged(f"py314-{method}-cpu2", "bench.demos.account:with_lock", [(value(200), 9, "acceptable", ""),
-               (value(199), 1, "forbidden", "nobody listed it")])] if method == "spawn" else []),
-        ) for number, method in enumerate(("fork", "spawn"))
-    ]  # fmt: skip
+            judged(
+                f"py314-{method}-cpu2",
+                QUEUE,
+                [(hang, 1, "interesting", "the sibling joins first")],
+                warnings=(fork_warning.format(number),) if method == "fork" else (),
+            ),
+            *(
+                [
+                    judged(
+                        f"py314-{method}-cpu2",
+                        "bench.demos.account:with_lock",
+                        [(value(200), 9, "acceptable", ""), (value(199), 1, "forbidden", "nobody listed it")],
+                    )
+                ]
+                if method == "spawn"
+                else []
+            ),
+        )
+        for number, method in enumerate(("fork", "spawn"))
+    ]
     missing = CellRecords("py314-fork-cpu4", None, (), (), End("py314-fork-cpu4", "unavailable", "4 of 2 CPUs", 0))
     run = run_of(*cells, missing, started="2026-01-01T00:00:00+00:00", ended=1767225650.0, lower_bound_s=45.0)
     assert (
@@ -187,7 +202,7 @@ def test_failed_tests_are_grouped_by_signature() -> None:
     cells = [
         cell(name, "fail", Test(name, "tests/test_a.py::test_a", status, 0.1, "E: no"))
         for name, status in zip(names, statuses, strict=True)
-    ]  # fmt: skip
+    ]
     text = plain(findings_text(run_of(*cells[:2], cells[2], command=["pytest", "-k", "a b"], targets=[])))
     assert text.startswith(
         "Failed tests (1)\n"

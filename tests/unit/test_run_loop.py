@@ -24,9 +24,19 @@ from bench.run import CellEnded, CellLine, CellStarted, Event, Preparing, make_j
 def granted(job: Job) -> Facts:
     cell = job.cell
     return Facts(
-        cell.name, f"{cell.python.version}.1", cell.python.implementation, cell.method, cell.method, cell.cpus,
-        job.cpus, 2, None, len(job.cpus), "fake", 7,
-    )  # fmt: skip
+        cell.name,
+        f"{cell.python.version}.1",
+        cell.python.implementation,
+        cell.method,
+        cell.method,
+        cell.cpus,
+        job.cpus,
+        2,
+        None,
+        len(job.cpus),
+        "fake",
+        7,
+    )
 
 
 def passed(job: Job) -> Judged:
@@ -120,7 +130,10 @@ class Board:
 
 def plan_of(methods: str = "fork,spawn", cpus: str = "1,2", python: str = "3.14", **settings: object) -> Plan:
     return make_plan(
-        parse_axes([python], [methods], [cpus]), run="r1", host_cpus=2, settings=Settings(**settings)  # type: ignore[arg-type]  # the settings vary
+        parse_axes([python], [methods], [cpus]),
+        run="r1",
+        host_cpus=2,
+        settings=Settings(**settings),  # type: ignore[arg-type]  # the settings vary
     )
 
 
@@ -139,9 +152,13 @@ def test_every_planned_cell_has_an_end_and_the_wide_ones_run_first(tmp_path: Pat
         plan_of(cpus="1,2,4"), engine, tmp_path / "run", on_event=board, stop=threading.Event(), leases=leases
     )
     assert statuses(result.ends) == {
-        "py314-fork-cpu1": "pass", "py314-fork-cpu2": "pass", "py314-fork-cpu4": "unavailable",
-        "py314-spawn-cpu1": "pass", "py314-spawn-cpu2": "pass", "py314-spawn-cpu4": "unavailable",
-    }  # fmt: skip
+        "py314-fork-cpu1": "pass",
+        "py314-fork-cpu2": "pass",
+        "py314-fork-cpu4": "unavailable",
+        "py314-spawn-cpu1": "pass",
+        "py314-spawn-cpu2": "pass",
+        "py314-spawn-cpu4": "unavailable",
+    }
     assert [job.cell.cpus for job in engine.jobs] == [2, 2, 1, 1]
     assert not result.interrupted
     assert holders(leases) == []
@@ -259,9 +276,13 @@ def test_an_engine_that_raises_is_trouble_of_the_harness(tmp_path: Path, leases:
         raise RuntimeError("bad luck")
 
     result = run_matrix(
-        plan_of("fork", "1"), FakeEngine(breaks), tmp_path / "run", on_event=Board(), stop=threading.Event(),
+        plan_of("fork", "1"),
+        FakeEngine(breaks),
+        tmp_path / "run",
+        on_event=Board(),
+        stop=threading.Event(),
         leases=leases,
-    )  # fmt: skip
+    )
     (end,) = result.ends.values()
     assert (end.status, end.why) == ("error", "RuntimeError: bad luck")
 
@@ -269,9 +290,13 @@ def test_an_engine_that_raises_is_trouble_of_the_harness(tmp_path: Path, leases:
 def test_an_engine_that_cannot_prepare_ends_the_run(tmp_path: Path, leases: Path) -> None:
     with pytest.raises(Unavailable, match="gone"):
         run_matrix(
-            plan_of(), FakeEngine(fails=Unavailable("gone")), tmp_path / "run", on_event=Board(),
-            stop=threading.Event(), leases=leases,
-        )  # fmt: skip
+            plan_of(),
+            FakeEngine(fails=Unavailable("gone")),
+            tmp_path / "run",
+            on_event=Board(),
+            stop=threading.Event(),
+            leases=leases,
+        )
 
 
 def test_a_board_that_breaks_gives_the_cpus_back(tmp_path: Path, leases: Path) -> None:
@@ -281,9 +306,13 @@ def test_a_board_that_breaks_gives_the_cpus_back(tmp_path: Path, leases: Path) -
 
     with pytest.raises(ValueError, match="no terminal"):
         run_matrix(
-            plan_of(cpus="1"), FakeEngine(waits_for_stop), tmp_path / "run", on_event=breaks, stop=threading.Event(),
+            plan_of(cpus="1"),
+            FakeEngine(waits_for_stop),
+            tmp_path / "run",
+            on_event=breaks,
+            stop=threading.Event(),
             leases=leases,
-        )  # fmt: skip
+        )
     assert holders(leases) == []
 
 
@@ -308,9 +337,22 @@ def test_a_job_carries_the_plan() -> None:
     cell = plan.to_run[0]
     job = make_job(plan, cell, (1,), "docker")
     assert job.arguments == (
-        "--cell", cell.name, "--seed", "3", "--engine", "docker", "--mode", "repeat",
-        "--mode", "stress", "--samples", "5", "--deadline", "1.5", "a.py",
-    )  # fmt: skip
+        "--cell",
+        cell.name,
+        "--seed",
+        "3",
+        "--engine",
+        "docker",
+        "--mode",
+        "repeat",
+        "--mode",
+        "stress",
+        "--samples",
+        "5",
+        "--deadline",
+        "1.5",
+        "a.py",
+    )
     assert (job.limits.memory_bytes, job.limits.timeout_s, job.limits.pids) == (MIB, 9.0, 256)
 
 

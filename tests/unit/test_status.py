@@ -16,9 +16,7 @@ PYTEST = ("python3", "-m", "pytest")
 def facts(
     *, method: str = "spawn", affinity: tuple[int, ...] = (0,), python: str = "3.14.8", implementation: str = "cpython"
 ) -> Facts:
-    return Facts(
-        CELL.name, python, implementation, "spawn", method, 1, affinity, 2, 1, len(affinity), "docker", 7
-    )
+    return Facts(CELL.name, python, implementation, "spawn", method, 1, affinity, 2, 1, len(affinity), "docker", 7)
 
 
 def judged(verdict: Status, mode: Mode = "repeat", target: str = "bench.demos.account:with_lock") -> Judged:
@@ -73,7 +71,7 @@ test_of.__test__ = False  # type: ignore[attr-defined]  # so that pytest does no
         (Ended(0), [facts(implementation="pypy")], (), "mismatch", "pypy 3.14.8 where 3.14"),
         (Ended(interrupted=True), [facts(), judged("pass")], (), "interrupted", "stopped"),
     ],
-)  # fmt: skip
+)
 def test_each_end_has_its_own_status(
     ended: Ended, lines: list[Line], command: tuple[str, ...], status: CellStatus, why: str
 ) -> None:

@@ -71,8 +71,9 @@ def test_what_was_listed_and_never_came_has_a_bound() -> None:
     expectations = (acceptable(1), forbidden(2), interesting(raises(OSError)))
     bounds = list(observing._never_seen(expectations, seen, 600))
     assert [(one["outcome"], one["grade"], one["at_most"]) for one in bounds] == [
-        ("2", "forbidden", 0.005), ("raises OSError", "interesting", 0.005),
-    ]  # fmt: skip
+        ("2", "forbidden", 0.005),
+        ("raises OSError", "interesting", 0.005),
+    ]
 
 
 def test_actors_that_were_never_seen_to_overlap_leave_it_open() -> None:
@@ -88,11 +89,13 @@ EXPECTED = (acceptable(1), acceptable(hangs()), interesting(2), interesting(cras
 @pytest.mark.parametrize(
     ("outcome", "found"),
     [
-        (value(1), False), (Outcome("hang", detail={"phase": "program"}), False),
-        (value(2), True), (Outcome("crash", detail={"process": "a", "role": "child", "exit": 1}), True),
+        (value(1), False),
+        (Outcome("hang", detail={"phase": "program"}), False),
+        (value(2), True),
+        (Outcome("crash", detail={"process": "a", "role": "child", "exit": 1}), True),
         (value(3), True),
     ],
-)  # fmt: skip
+)
 def test_only_what_is_of_interest_or_forbidden_counts_without_an_overlap(outcome: Outcome, found: bool) -> None:
     seen = tally_counts([{value(1).key: 5, outcome.key: 5}], {value(1).key: Seen(value(1)), outcome.key: Seen(outcome)})
     assert observing._finding(EXPECTED, seen, CONDITIONS) is found
@@ -121,10 +124,15 @@ def test_of_what_groups_gave_only_the_first_is_kept() -> None:
 @pytest.mark.parametrize(
     ("size", "seconds", "started_s", "following"),
     [
-        (1, 0.001, 0.0, 4), (1, 0.04, 0.0, 2), (16, 0.06, 0.0, 16), (16, 0.2, 0.0, 8), (1, 5.0, 0.0, 1),
-        (16, 0.2, 0.5, 32), (4096, 0.001, 0.0, 4096),
+        (1, 0.001, 0.0, 4),
+        (1, 0.04, 0.0, 2),
+        (16, 0.06, 0.0, 16),
+        (16, 0.2, 0.0, 8),
+        (1, 5.0, 0.0, 1),
+        (16, 0.2, 0.5, 32),
+        (4096, 0.001, 0.0, 4096),
     ],
-)  # fmt: skip
+)
 def test_batches_take_a_twentieth_of_a_second_or_as_long_as_to_start(
     size: int, seconds: float, started_s: float, following: int
 ) -> None:

@@ -156,7 +156,7 @@ def test_what_cannot_be_shown_of_folders(temporary: Path, folder: Path, tmp_path
         (lambda top: (top / "out").symlink_to("/etc"), "out in it leads elsewhere"),
         (name_twice, "neither"),
     ],
-)  # fmt: skip
+)
 def test_what_is_large_or_strange_is_not_kept(temporary: Path, make: Callable[[Path], object], match: str) -> None:
     (temporary / "mine").mkdir()
     make(temporary / "mine")

@@ -31,8 +31,10 @@ def test_a_plan_is_the_same_on_every_version_of_python() -> None:
 
 
 GOLDEN = [
-    (0, 54, (0, 0), False, False), (54, 116, (32, 0), False, False), (116, 150, (0, 46), True, False),
-]  # fmt: skip
+    (0, 54, (0, 0), False, False),
+    (54, 116, (32, 0), False, False),
+    (116, 150, (0, 46), True, False),
+]
 
 
 def test_other_seeds_and_batches_give_other_plans() -> None:

@@ -34,14 +34,34 @@ _listdir, _scandir = os.listdir, os.scandir
 _LOOKS = ("stat", "access", "readlink", "getxattr", "listxattr", "statvfs")
 _LOOKS_AT_LINK = ("lstat",)
 _CHANGES = (
-    "unlink", "remove", "rmdir", "mkdir", "mkfifo", "mknod", "chmod", "lchmod", "chown", "lchown", "utime", "truncate",
-    "setxattr", "removexattr",
-)  # fmt: skip
+    "unlink",
+    "remove",
+    "rmdir",
+    "mkdir",
+    "mkfifo",
+    "mknod",
+    "chmod",
+    "lchmod",
+    "chown",
+    "lchown",
+    "utime",
+    "truncate",
+    "setxattr",
+    "removexattr",
+)
 _TWO_NAMES = ("rename", "replace", "link")
 _OF_DESCRIPTOR = {
-    "fstat": "look", "pread": "look", "preadv": "look", "readv": "look", "ftruncate": "change", "pwrite": "change",
-    "pwritev": "change", "writev": "change", "fchmod": "change", "posix_fallocate": "change",
-}  # fmt: skip
+    "fstat": "look",
+    "pread": "look",
+    "preadv": "look",
+    "readv": "look",
+    "ftruncate": "change",
+    "pwrite": "change",
+    "pwritev": "change",
+    "writev": "change",
+    "fchmod": "change",
+    "posix_fallocate": "change",
+}
 _OF_TWO_DESCRIPTORS = ("sendfile", "copy_file_range", "splice")
 
 _INTERNAL = ("bench.explore", "bench.process", "importlib", "linecache", "multiprocessing", "tokenize", "traceback")
@@ -69,8 +89,14 @@ def install() -> None:
     for name in _OF_TWO_DESCRIPTORS:
         _replace(name, _of_anything(getattr(os, name, None)))
     _replace("symlink", _linking(getattr(os, "symlink", None)))
-    for name, function in (("open", open_descriptor), ("close", close), ("read", read), ("write", write),
-                           ("listdir", listdir), ("scandir", scandir)):  # fmt: skip
+    for name, function in (
+        ("open", open_descriptor),
+        ("close", close),
+        ("read", read),
+        ("write", write),
+        ("listdir", listdir),
+        ("scandir", scandir),
+    ):
         _replace(name, function)
     builtins.open = io.open = open_file
     filelocks.install()
@@ -347,9 +373,15 @@ class _File(io.FileIO):
 
 
 def open_file(
-    file: Any, mode: str = "r", buffering: int = -1, encoding: str | None = None, errors: str | None = None,
-    newline: str | None = None, closefd: bool = True, opener: Any = None,
-) -> Any:  # fmt: skip
+    file: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
+) -> Any:
     """Open a file as `open` does; opening is a step, and so is each read and write that reaches the file."""
     runtime = _controlled()
     letters = set(mode) if isinstance(mode, str) else set()
@@ -382,9 +414,14 @@ def _usual(file: Any, letters: set[str], mode: str, buffering: int) -> bool:
 
 
 def _layered(
-    raw: _File, letters: set[str], mode: str, buffering: int, encoding: str | None, errors: str | None,
+    raw: _File,
+    letters: set[str],
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
     newline: str | None,
-) -> Any:  # fmt: skip
+) -> Any:
     """Put buffers on a raw file, as `open` does (`_pyio.open` in the standard library says how)."""
     binary = "b" in letters
     if binary and (encoding, errors, newline) != (None, None, None):

@@ -60,9 +60,19 @@ _IF_PRESENT = frozenset({"subprocess", "multiprocessing.connection", "socket"})
 """Modules that are not imported for this; where one is imported later, what it calls is named."""
 
 _OF_MAPS = (
-    "__getitem__", "__setitem__", "read", "read_byte", "readline", "write", "write_byte", "find", "rfind", "move",
-    "resize", "__buffer__",
-)  # fmt: skip
+    "__getitem__",
+    "__setitem__",
+    "read",
+    "read_byte",
+    "readline",
+    "write",
+    "write_byte",
+    "find",
+    "rfind",
+    "move",
+    "resize",
+    "__buffer__",
+)
 _BY_ADDRESS = ("addressof", "byref", "cast", "memmove", "memset", "pointer", "string_at")
 """Functions of ctypes that reach memory past its attributes, if what they are given is shared."""
 

@@ -243,8 +243,9 @@ class PartialOrder:
         operations = self._operations.list
         return any(
             operations[op].kind == "acquire" and operations[op].object == number
-            for lane, op in node.pending.items() if not node.enabled >> lane & 1
-        )  # fmt: skip
+            for lane, op in node.pending.items()
+            if not node.enabled >> lane & 1
+        )
 
     def _back(self, index: int, lane: int, until: int, clock: list[int]) -> None:
         """Have a lane run instead of the step at `index` that leads to the race the other way round, unless one does.
