@@ -7,7 +7,7 @@ One way through it::
 
 A module imports only from those before it; `tests/unit/test_layers.py` holds this::
 
-    errors < values, causes < outcomes, declared, targets < observation, record < verdict < process
+    called, errors < values, causes < outcomes, declared, targets < observation, record < verdict < process
            < repeat, stress, explore < cells, plan, leases, images, engines, run < report < pytest plugin, cli
 
 What runs inside a cell (up to explore, and the pytest plugin) needs the standard library and pytest alone.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 import bench
+from bench.called import called_as, command_name
 from bench.errors import BenchError, Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -83,15 +84,20 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line and give its exit status.
+    """Run a command line and return its exit status.
 
     Args:
         arguments: those after the command's name; `None` takes the process's own.
     """
+    with called_as(sys.argv[0] if sys.argv else ""):
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
     try:
         with _sigterm_interrupts():
-            status = cli.main(arguments, prog_name="bench", standalone_mode=False)
+            status = cli.main(arguments, prog_name=command_name(), standalone_mode=False)
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
     except BrokenPipeError:  # whoever reads has read enough, as `| head` does
@@ -107,16 +113,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explained(error: BaseException) -> tuple[str, int]:
     match error:
         case BenchError():
-            return f"bench: {error}", error.exit_status
+            return f"{command_name()}: {error}", error.exit_status
         case click.exceptions.NoArgsIsHelpError():
             return error.format_message(), UsageError.exit_status
         case click.UsageError():
             hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-            return f"bench: {_sentence(error.format_message())}{hint}", UsageError.exit_status
+            return f"{command_name()}: {_sentence(error.format_message())}{hint}", UsageError.exit_status
         case click.ClickException():
-            return f"bench: {error.format_message()}", UsageError.exit_status
+            return f"{command_name()}: {error.format_message()}", UsageError.exit_status
         case _:
-            return "bench: interrupted", Interrupted.exit_status
+            return f"{command_name()}: interrupted", Interrupted.exit_status
 
 
 def _sentence(message: str) -> str:

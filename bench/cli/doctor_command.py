@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 
 import click
 
+from bench.called import command_name
 from bench.cells import PYTHONS, parse_python
 from bench.cli.inputs import platform_methods
 from bench.cli.output import show
@@ -158,7 +159,7 @@ def images_found() -> Iterator[Found]:
         if row.why:
             yield Found("image", "warn", f"{row.python}: not to be had: {row.why}")
         else:
-            built = "built" if row.image_id else "not built yet; bench images --build does"
+            built = "built" if row.image_id else f"not built yet; {command_name()} images --build does"
             yield Found("image", "ok", f"{row.python}: base {row.base} ({row.base_origin}), {built}")
 
 

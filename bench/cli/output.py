@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bench.called import command_name
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def shows_unicode(*, err: bool = False) -> bool:
 
 def say(text: str) -> None:
     """Tell a person something beside the output: one line on standard error."""
-    click.echo(f"bench: {text}", err=True)
+    click.echo(f"{command_name()}: {text}", err=True)
 
 
 def write_text(to: str, text: str) -> None:

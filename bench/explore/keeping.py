@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.called import command_name
 from bench.explore.schedule import Schedule, anchors_of, below, write
 from bench.observation import Tally
 from bench.record import Judged
@@ -147,4 +148,4 @@ def _shared_folders() -> list[Path]:
 def replay_command(path: Path) -> str:
     """Give the command that replays a schedule, from the current folder."""
     inside = path.resolve().is_relative_to(Path.cwd())
-    return shlex.join(["bench", "replay", os.path.relpath(path) if inside else str(path.resolve())])
+    return shlex.join([command_name(), "replay", os.path.relpath(path) if inside else str(path.resolve())])

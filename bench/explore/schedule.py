@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.called import command_name
 from bench.errors import UsageError
 from bench.explore.shrinking import depth, interrupted
 from bench.explore.steps import killing, preemptions
@@ -214,7 +215,7 @@ def read(path: Path) -> Schedule:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}; give the file of a schedule") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no schedule; give a file that bench explore wrote") from None
+        raise UsageError(f"{path} is no schedule; give a file that {command_name()} explore wrote") from None
     return parse(text, str(path))
 
 
@@ -225,9 +226,9 @@ def parse(text: str, where: str) -> Schedule:
         UsageError: as `read` does.
     """
     rows = text.split("\n")
-    head = _object(rows[0], f"{where} is no schedule; give a file that bench explore wrote")
+    head = _object(rows[0], f"{where} is no schedule; give a file that {command_name()} explore wrote")
     if head.get("type") != "schedule":
-        raise UsageError(f"{where} is no schedule; give a file that bench explore wrote")
+        raise UsageError(f"{where} is no schedule; give a file that {command_name()} explore wrote")
     version = head.get("v")
     if type(version) is not int or version > VERSION:
         raise UsageError(f"{where}: a schedule of version {version!r}; this forkbench reads up to {VERSION}: upgrade")

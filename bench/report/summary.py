@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from bench.called import command_name
 from bench.modes import TIMED
 from bench.report import findings as found
 from bench.report.explored import explored
@@ -186,10 +187,10 @@ def reproduce(place: Place, target: str | None, run: RunRecords, seed: int | Non
     seeded = [] if seed is None else ["--seed", str(seed)]
     moded = ["--mode", mode] if mode in TIMED or (mode and run.run.get("modes") == [mode] and not command) else []
     if place.size == HOST:
-        return shlex.join(["bench", "run", *targets, *moded, "--method", place.method, *seeded])
+        return shlex.join([command_name(), "run", *targets, *moded, "--method", place.method, *seeded])
     if command:
-        return shlex.join(["bench", "cell", place.cell, *engine, *seeded, "--", *command])
-    return shlex.join(["bench", "cell", place.cell, *targets, *moded, *engine, *seeded])
+        return shlex.join([command_name(), "cell", place.cell, *engine, *seeded, "--", *command])
+    return shlex.join([command_name(), "cell", place.cell, *targets, *moded, *engine, *seeded])
 
 
 def _arguments(target: str | None, given: Sequence[str]) -> list[str]:

@@ -70,6 +70,18 @@ def test_a_race_is_found_told_and_replayed(method: str, ran: Ran) -> None:
     assert "overwrites what step 3 wrote" in again.stdout
 
 
+def test_a_finding_of_forkbench_is_replayed_by_the_line_that_it_prints(tmp_path: Path, ran: Ran) -> None:
+    (tmp_path / "forkbench.py").write_text("import sys\nfrom bench.cli import main\nsys.exit(main())\n")
+    done = ran("forkbench", "explore", "explored.py::Wrong", "--method", "fork")
+    assert done.returncode == 1, done.stderr
+    (line,) = [row for row in done.stdout.splitlines() if "again: " in row]
+    words = shlex.split(line.partition("again: ")[2])
+    assert words[:2] == ["forkbench", "replay"]
+    again = ran(*words, "--times", "1")
+    assert again.returncode == 1, again.stderr
+    assert "still happens, 1 of 1" in again.stdout
+
+
 def test_one_found_under_fork_replays_under_each_method(ran: Ran) -> None:
     done = ran("bench", "explore", "explored.py::Wrong", "--method", "fork")
     for method in METHODS[1:]:

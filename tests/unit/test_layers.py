@@ -14,7 +14,7 @@ import bench
 PACKAGE = Path(bench.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("called", "errors"),
     ("values", "causes"),
     ("outcomes",),
     ("declared",),
@@ -42,6 +42,7 @@ USERS = ("demos", "kernels", "__init__")
 """Written in the words that users have: `from bench import ...`."""
 
 IN_A_CELL = (
+    "called",
     "errors",
     "values",
     "causes",
