@@ -94,9 +94,9 @@ def parse_config(table: object, path: Path) -> Config:
     if not isinstance(table, Mapping):
         raise UsageError(f"{path}: tool.bench is {_shown(table)}; make it a table, [tool.bench]")
     for key in table:
-        if key not in _READERS:
-            near = difflib.get_close_matches(key, _READERS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(_READERS)}"
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
             raise UsageError(f"{path}: unknown key {key!r} in [tool.bench]; {hint}")
     found = {key: _read(key, item, path) for key, item in table.items()}
     return Config(**found, path=path)
@@ -108,7 +108,7 @@ class _Wrong(Exception):
 
 def _read(key: str, item: object, path: Path) -> Any:
     try:
-        return _READERS[key](item)
+        return KEYS[key].read(item)
     except _Wrong as wanted:
         raise UsageError(f"{path}: {key} in [tool.bench] is {_shown(item)}; give {wanted}") from None
 
@@ -200,25 +200,45 @@ def parse_bytes(text: str) -> int:
     return size
 
 
-_READERS: Mapping[str, Callable[[object], Any]] = {
-    "python": _versions,
-    "method": _entries,
-    "cpus": _sizes,
-    "select": _patterns,
-    "skip": _patterns,
-    "targets": _texts,
-    "modes": _modes,
-    "samples": _whole,
-    "seconds": _seconds,
-    "deadline": _seconds,
-    "timeout": _seconds,
-    "jobs": _whole,
-    "engine": _engine,
-    "memory": _bytes,
-    "pids": _whole,
-    "shm": _bytes,
-    "out": _text,
-    "requirements": _texts,
-    "include": _texts,
-    "exclude": _texts,
+@dataclass(frozen=True)
+class Key:
+    """A key of `[tool.bench]`: what reads its value, and one line on what it is for."""
+
+    read: Callable[[object], Any]
+    meaning: str
+
+    @property
+    def accepts(self) -> str:
+        """The values that it takes, as the message about a wrong one names them."""
+        try:
+            self.read(object())
+        except _Wrong as wanted:
+            return str(wanted)
+        raise AssertionError("a reader that takes any object")
+
+
+KEYS: Mapping[str, Key] = {
+    "python": Key(_versions, "The Pythons of the matrix. Default: 3.10 to 3.15; `pypy3.11` is there on demand."),
+    "method": Key(_entries, "The start methods. Default: fork, spawn, forkserver."),
+    "cpus": Key(_sizes, "The numbers of CPUs. Default: 1, 2, 4; a cell that the host cannot grant is `unavailable`."),
+    "select": Key(_patterns, "Only cells whose names match one of these patterns."),
+    "skip": Key(_patterns, "Leave out the cells whose names match one of these patterns."),
+    "targets": Key(_texts, "The targets of `bench matrix` and `bench cell` where the command line names none."),
+    "modes": Key(_modes, "How targets are observed. Default: in every mode that a target has."),
+    "samples": Key(_whole, "Samples of each target in mode repeat. Default: the target's own number, or 2."),
+    "seconds": Key(_seconds, "Seconds of each target in each mode. Default: 0.7 for stress, at most 5 for explore."),
+    "deadline": Key(_seconds, "Seconds after which a sample counts as a hang. Default: the target's own, or 20."),
+    "timeout": Key(_seconds, "Seconds that a cell may take. Default: 600."),
+    "jobs": Key(_whole, "How many cells run at once. Default: as many as fit on the CPUs."),
+    "engine": Key(_engine, "Where cells run. Default: auto, which is docker where an engine answers."),
+    "memory": Key(_bytes, "The memory of each cell. Default: 2 GiB."),
+    "pids": Key(_whole, "How many processes and threads each cell may have. Default: 256."),
+    "shm": Key(_bytes, "The size of `/dev/shm` in each cell. Default: 64 MiB."),
+    "out": Key(_text, "The folder that records are written to. Default: `bench-runs/TIME-ID`."),
+    "requirements": Key(_texts, "What pip installs into the images of the project."),
+    "include": Key(
+        _texts, "Patterns of the files that are copied into the images. Default: all that git would not ignore."
+    ),
+    "exclude": Key(_texts, "Patterns of the files that are not copied into the images."),
 }
+"""Each key of `[tool.bench]`; the reference in the documents is made from these."""

@@ -95,7 +95,7 @@ def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -
     root = project_root(targets, config)
     # A folder that nothing marks as a project may be anything, a home folder too: of that only the Python files.
     include = config.include or (("*.py",) if config.root is None and not command else ())
-    return Project(root, include, config.requirements)
+    return Project(root, include, config.requirements, config.exclude)
 
 
 def project_root(targets: Sequence[str], config: Config) -> Path:

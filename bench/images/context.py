@@ -7,7 +7,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -33,12 +33,14 @@ class Project:
     """A user's project to copy into images at /project.
 
     `include` are patterns of paths below `root`, such as `src` or `tests/*.py`; without any, all that git would not
-    ignore. `requirements` are lines as in a requirements file; `-r FILE` is read, `.` installs the project.
+    ignore. What matches a pattern of `exclude` is left out. `requirements` are lines as in a requirements file;
+    `-r FILE` is read, `.` installs the project.
     """
 
     root: Path
     include: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def files(self) -> list[Path]:
         """List the project's files below its root, sorted.
@@ -78,10 +80,13 @@ class Project:
         return [line for given in self.requirements for line in _expanded(given, self.root)]
 
     def _includes(self, name: str) -> bool:
-        patterns = [pattern.removeprefix("./").rstrip("/") for pattern in self.include]
-        return not patterns or any(
-            pattern == "." or fnmatch(name, pattern) or fnmatch(name, f"{pattern}/*") for pattern in patterns
-        )
+        return (not self.include or _matches(name, self.include)) and not _matches(name, self.exclude)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a file, or a folder that it is in, matches one of the patterns."""
+    plain = [pattern.removeprefix("./").rstrip("/") for pattern in patterns]
+    return any(one == "." or fnmatch(name, one) or fnmatch(name, f"{one}/*") for one in plain)
 
 
 @dataclass

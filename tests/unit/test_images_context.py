@@ -60,6 +60,11 @@ def test_patterns_narrow_a_project(root: Path, include: tuple[str, ...], expecte
     assert names(Project(root, include)) == expected
 
 
+def test_what_is_excluded_stays_out_even_where_it_is_included(root: Path) -> None:
+    assert names(Project(root, exclude=("tests", "*.log"))) == ["link", "run.sh", "src/pkg/__init__.py"]
+    assert names(Project(root, ("src", "tests"), exclude=("tests/*",))) == ["src/pkg/__init__.py"]
+
+
 def test_a_project_with_nothing_in_it_or_no_folder_is_the_users_mistake(root: Path) -> None:
     with pytest.raises(UsageError, match="no file to copy"):
         Project(root, ("nothing",)).files()
