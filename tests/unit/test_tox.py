@@ -34,7 +34,7 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> configparser.Confi
 
 def test_every_default_cell_has_its_environment(environments: configparser.ConfigParser) -> None:
     found = {name.removeprefix("testenv:") for name in environments.sections()}
-    assert found == {*CELLS, *TESTS, "lint", "types", "alone", "containers", "demos"}
+    assert found == {*CELLS, *TESTS, "lint", "types", "alone", "containers", "demos", "docs"}
 
 
 def test_a_cell_runs_itself_on_the_python_that_tox_has(environments: configparser.ConfigParser) -> None:

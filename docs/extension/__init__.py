@@ -1,0 +1,61 @@
+"""A Sphinx extension: puts what is made from the code where a page has a comment `<!-- generated: NAME -->`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from docs.extension import commands, configuration, exit_statuses, public, pytest_options, records
+
+SECTIONS: Mapping[str, Callable[[], str]] = {
+    "commands": commands.section,
+    "configuration": configuration.section,
+    "exit statuses": exit_statuses.section,
+    "pytest options": pytest_options.section,
+    "public names": public.section,
+    "cell records": records.cell_records,
+    "run file": records.run_file,
+    "schedule file": records.schedule_file,
+}
+"""Each name with the function that returns its Markdown."""
+
+_FOLDER = Path(__file__).parent.parent
+_MARK = re.compile(r"^<!-- generated: (?P<name>.+?) -->$", re.MULTILINE)
+
+
+class Application(Protocol):
+    """The part of Sphinx's application that the extension uses."""
+
+    def connect(self, event: str, callback: Callable[..., None]) -> object:
+        """Call `callback` at every `event`."""
+
+
+def fill(text: str) -> str:
+    """Return a page's text with each mark replaced by its section.
+
+    Raises:
+        KeyError: if a mark names no section.
+    """
+    return _MARK.sub(lambda mark: SECTIONS[mark["name"]](), text)
+
+
+PENDING = ("faq", "lessons/index", "glossary", "compare", "contributing")
+"""Pages that are being written: listed from the day on which they are there."""
+
+
+def without_pending(text: str) -> str:
+    """Return a page's text without the entries of its lists that are pending and not there yet."""
+    missing = {page for page in PENDING if not (_FOLDER / f"{page}.md").exists()}
+    return "\n".join(line for line in text.split("\n") if line not in missing)
+
+
+def _on_source_read(_app: object, _page: str, source: list[str]) -> None:
+    source[0] = without_pending(fill(source[0]))
+
+
+def setup(app: Application) -> dict[str, bool]:
+    """Register the extension with Sphinx."""
+    app.connect("source-read", _on_source_read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
