@@ -97,10 +97,16 @@ GRADED_HERE = True
 """Whether this process may grade; the processes of a sample never do, and there the words mean nothing."""
 
 
-def __getattr__(name: str) -> object:
-    # Every Python of a cell imports this package at its start; only those that use its words pay for them.
-    if (home := _HOMES.get(name)) is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
+if not TYPE_CHECKING:  # a checker that saw it would take any name for one of this package's
 
-    return getattr(importlib.import_module(home if GRADED_HERE else "bench.process.words"), name)
+    def __getattr__(name: str) -> object:
+        # Every Python of a cell imports this package at its start; only those that use its words pay for them.
+        if (home := _HOMES.get(name)) is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        return getattr(importlib.import_module(home if GRADED_HERE else "bench.process.words"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # those not yet imported too, for a shell's completion and for documentation

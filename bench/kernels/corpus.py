@@ -21,6 +21,8 @@ from bench.kernels import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+__all__ = ["KERNELS", "Kernel"]
+
 Shows = Literal["value", "hang", "raised"]
 
 
