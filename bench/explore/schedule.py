@@ -150,12 +150,17 @@ class Schedule:
 
     @property
     def file_name(self) -> str:
-        """A name for its file: the same for the same finding, so that finding it again replaces the file."""
+        """A name for its file: the same for the same finding, so that finding it again replaces the file.
+
+        It is made of a record, which code in a container may have written as it likes: no character of it leads out of
+        the folder.
+        """
         import hashlib
+        import re
 
         ours = "\n".join([self.root or "", self.target, self.cell, self.method, self.outcome["key"]])
         where = self.method if self.cell == "local" else self.cell
-        short = f"{self.module.rpartition('.')[2]}.{self.name}-{where}"
+        short = re.sub(r"[^\w.+-]", "_", f"{self.module.rpartition('.')[2]}.{self.name}-{where}")
         return f"{short}-{hashlib.sha256(ours.encode('utf-8', 'replace')).hexdigest()[:8]}.jsonl"
 
 

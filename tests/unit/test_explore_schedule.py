@@ -78,6 +78,22 @@ def test_the_file_of_a_finding_is_named_by_what_it_is_a_finding_of() -> None:
     assert len({one.file_name for one in [SCHEDULE, *others]}) == 6
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        replace(SCHEDULE, module="", target=":/../../x"),
+        replace(SCHEDULE, target="m:../../../x\0"),
+        replace(SCHEDULE, module="a./../x"),
+        replace(SCHEDULE, cell="../../x"),
+        replace(SCHEDULE, method="/tmp/x"),
+    ],
+)
+def test_what_a_record_says_leads_to_no_file_outside_of_the_folder(hostile: Schedule, tmp_path: Path) -> None:
+    folder = tmp_path / "run" / "schedules"
+    assert write_schedule(hostile, folder).parent == folder
+    assert [path.resolve().parent for path in tmp_path.rglob("*.jsonl")] == [folder]
+
+
 HEAD, FIRST, SECOND = dump(SCHEDULE).splitlines()
 
 
