@@ -83,7 +83,7 @@ def _blocks(page: Path, lines: Sequence[str]) -> Iterator[Block]:
             continue
         end = next(n for n in range(at + 1, len(lines)) if lines[n].strip() == start["fence"])
         inner = [line.removeprefix(start["indent"]) for line in lines[at + 1 : end]]
-        yield Block(page, at + 1, start["info"].strip(), "\n".join(inner) + "\n", mark)
+        yield Block(page, at + 1, start["info"].strip().partition(" ")[0], "\n".join(inner) + "\n", mark)
         mark, at = "", end + 1
 
 
