@@ -26,6 +26,7 @@ from bench.explore.board import ANYBODY, CHANGED, COUNTERS, ENABLED, LOG, ODD, O
 from bench.explore.deciding import ASK, OVER, decide
 from bench.explore.naming import Names
 from bench.explore.spinning import snapshot
+from bench.process.ended import wait_for_end
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -302,8 +303,6 @@ class Runtime:
         host = self.numbers[at.HOSTS + lane]
         if host == self.lane:
             return True
-        from bench.explore.points.processes import wait_for_end  # which needs this module itself
-
         os.kill(self.numbers[at.PIDS + host], signal.SIGKILL)
         with _Raw():
             wait_for_end(self.numbers[at.PIDS + host])

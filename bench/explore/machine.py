@@ -10,8 +10,8 @@ import time
 
 from bench.explore import board as at
 from bench.explore.board import COMMAND, COORDINATOR, COUNTERS, LANE, LANES, LOG, STEPS, WANTED_AT, Board
-from bench.explore.points.processes import wait_for_end
 from bench.explore.steps import Step, Trace
+from bench.process.ended import wait_for_end
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 

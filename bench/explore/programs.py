@@ -31,6 +31,7 @@ from bench.explore.performing import perform
 from bench.explore.points import processes
 from bench.outcomes import Outcome
 from bench.process import journal
+from bench.process.ended import has_ended, wait_for_end
 from bench.process.evidence import Evidence, decide, failures
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a program imports this
@@ -242,7 +243,7 @@ class ProgramExploration(Exploration):
         for lane in range(1, MOST_LANES):
             if numbers[PRESENT] >> lane & 1 and (lane == last or numbers[LANES + lane * LANE + COMMAND]):
                 pid = numbers[PIDS + lane]
-                if pid and not self._is_feeder(lane) and processes.has_ended(pid):
+                if pid and not self._is_feeder(lane) and has_ended(pid):
                     return lane
         return None
 
@@ -278,7 +279,7 @@ class ProgramExploration(Exploration):
         for pid in filter(None, present):  # a forkserver's children are in its own group
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            processes.wait_for_end(pid)
+            wait_for_end(pid)
         with suppress(ChildProcessError):
             while True:
                 os.waitpid(-main, 0)

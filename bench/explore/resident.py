@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
 from typing import NamedTuple
 
-from bench.explore import baton, naming
+from bench.explore import baton
 from bench.explore.baton import Runtime
 from bench.explore.board import LANE, LANES, RAISED, VARIABLE, Board
 from bench.explore.orphans import die_with_parent
 from bench.explore.points import ending, locks
+from bench.explore.stack import stack
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -105,16 +105,3 @@ def _described(error: BaseException, name: str) -> tuple[str, dict[str, Any]]:
     from bench.process.instrument import describe
 
     return "raised", {**describe(error), **who}
-
-
-def stack() -> str:
-    """Give where this process is, as far as the code is the user's."""
-    import traceback
-
-    from bench.process.instrument import is_users
-
-    found = list(traceback.walk_stack(sys._getframe()))
-    own = next((index for index, (frame, _) in enumerate(found) if frame.f_code in naming.outermost), len(found))
-    summary = traceback.StackSummary.extract(iter(found[:own]))
-    frames = [f for f in reversed(summary) if is_users(f.filename)]
-    return "".join(traceback.format_list(frames)).rstrip()

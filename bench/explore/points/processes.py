@@ -11,17 +11,17 @@ import functools
 import gc
 import itertools
 import os
-import select
 import signal
 import sys
-import time
 from multiprocessing import process, util
 
 from bench.explore import baton, naming
 from bench.explore import board as at
 from bench.explore.deciding import gone
 from bench.explore.points import pipes, threads
+from bench.explore.stack import stack
 from bench.process import journal
+from bench.process.ended import wait_for_end
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _start, _init, _bootstrap = (getattr(process.BaseProcess, name) for name in ("start", "__init__", "_bootstrap"))
-_real_exit, _poller = os._exit, select.poll
-
-_POLL_S = 0.001
+_real_exit = os._exit
 
 _KINDS = frozenset({"ForkProcess", "SpawnProcess", "ForkServerProcess"})
 """The classes that contexts have in the place of `Process`."""
@@ -127,34 +125,6 @@ def _reap(runtime: Any, lane: int) -> None:
 def _ended(runtime: Any, number: int) -> None:
     runtime.set_counter(number, 1)
     runtime.dirty(None)  # whatever it had open is closed
-
-
-def wait_for_end(pid: int) -> None:
-    """Wait until a process has ended, whoever's child it is; nobody has asked for its exit code yet."""
-    if hasattr(os, "pidfd_open"):
-        try:
-            descriptor = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        except OSError:  # a kernel that knows of no such thing
-            pass
-        else:
-            poll = _poller()
-            poll.register(descriptor, select.POLLIN)
-            poll.poll()
-            os.close(descriptor)
-            return
-    while not has_ended(pid):
-        time.sleep(_POLL_S)
-
-
-def has_ended(pid: int) -> bool:
-    """Tell whether a process has ended, whoever's child it is; on Linux only."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
-    except OSError:
-        return True
 
 
 # What it asks of the other one afterwards, through the `Popen` classes, which all ways there have in common.
@@ -297,8 +267,6 @@ def _finish() -> None:
 def tell_stack(runtime: Any) -> None:
     """Journal where this process is, as far as the code is the user's, if it is one of a program."""
     if folder := os.environ.get(at.EVENTS):
-        from bench.explore.resident import stack
-
         journal.append(folder, "stack", lane=runtime.lane, stack=stack())
 
 
