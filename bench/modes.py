@@ -101,6 +101,6 @@ def observer(mode: Mode) -> Callable[..., Observation]:
 
 def _explored(found: Found, *, samples: int | None = None, schedules: int | None = None, **asked: Any) -> Observation:
     """Explore; samples are schedules there."""
-    from bench.explore.observing import observe
+    from bench.explore.observe import observe
 
     return observe(found, schedules=schedules or samples, **asked)

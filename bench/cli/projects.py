@@ -73,7 +73,7 @@ def keeper(targets: Sequence[str], config: Config, folder: Path | None) -> Calla
         found = {one.program.target: one for one in _imported([f"{root}/{t}" if is_path(t) else t for t in targets])}
 
     def keep(judged: Judged) -> Judged:
-        from bench.explore.keeping import kept, named
+        from bench.explore.findings.files import kept, named
 
         if (one := found.get(judged.observation.target)) is not None:
             judged = named(judged, one, python=_version(judged))  # its place on this host, in place of the cell's

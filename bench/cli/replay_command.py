@@ -14,8 +14,8 @@ from bench.cli.inputs import platform_methods, programs
 from bench.cli.options import SECONDS
 from bench.cli.output import show, shows_unicode, terminal_width
 from bench.errors import FAILED, PASSED, Inconclusive, UsageError
-from bench.explore.replaying import Replayed, replay
-from bench.explore.schedule import Schedule, read
+from bench.explore.findings.schedule import Schedule, read
+from bench.explore.replay import Replayed, replay
 from bench.explore.story import Ending, ending_of
 from bench.report.lines import Line, Span, counted, line, one_line
 from bench.report.stories import story_of

@@ -211,7 +211,7 @@ def _kept(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
     """Keep the schedules of findings, if there are any."""
     if judged.observation.mode != "explore":
         return judged
-    from bench.explore.keeping import kept, named
+    from bench.explore.findings.files import kept, named
 
     return kept(named(judged, one, python=recorder.facts.python), recorder.folder)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.explore.schedule import KILLED
+from bench.explore.findings.schedule import KILLED
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 

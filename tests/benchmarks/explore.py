@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.explore.observing import observe
+from bench.explore.observe import observe
 from bench.outcomes import METHODS
 from bench.targets import Found, find
 

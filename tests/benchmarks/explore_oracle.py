@@ -11,8 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from bench.explore.observing import observe
-from bench.explore.schedule import Schedule, anchors_of
+from bench.explore.findings.schedule import Schedule, anchors_of
+from bench.explore.observe import observe
 from bench.kernels.corpus import KERNELS, Kernel
 from bench.observation import Observation
 from bench.outcomes import Outcome

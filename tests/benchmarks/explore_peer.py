@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.explore.observing import observe
+from bench.explore.observe import observe
 from bench.targets import find
 
 HERE = Path(__file__).parent

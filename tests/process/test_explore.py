@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.explore.observing import Progress, observe
+from bench.explore.observe import Progress, observe
 from bench.observation import Observation
 from bench.outcomes import METHODS, Conditions
 from bench.process import tree
@@ -352,7 +352,7 @@ def test_nothing_is_left_of_an_exploration_whose_starter_is_interrupted_or_kille
     number: int, method: str, folder: Path
 ) -> None:
     code = (
-        "from bench.explore.observing import observe\nfrom bench.targets import find\n"
+        "from bench.explore.observe import observe\nfrom bench.targets import find\n"
         f"(found,) = find(['{FIXTURES}/interleavings.py::Endless'])\n"
         "going = lambda _: print('going', flush=True)\n"
         f"observe(found, method={method!r}, strategy='dfs', seconds=60, on_progress=going)"
@@ -379,7 +379,7 @@ def test_nothing_is_left_of_an_exploration_whose_starter_is_interrupted_or_kille
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_is_left_of_an_exploration_whose_main_process_is_killed(method: str) -> None:
     def kill(_: Progress) -> None:
-        mains = [p for p in tree.processes() if "explore/group.py" in p.command and p.ppid == os.getpid()]
+        mains = [p for p in tree.processes() if "explore/driver/main.py" in p.command and p.ppid == os.getpid()]
         for main in mains:
             tree.send(main, signal.SIGKILL)
 

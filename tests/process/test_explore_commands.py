@@ -16,8 +16,8 @@ import jsonschema
 import pytest
 
 import bench
-from bench.explore.replaying import replay
-from bench.explore.schedule import read
+from bench.explore.findings.schedule import read
+from bench.explore.replay import replay
 from bench.outcomes import METHODS
 from bench.process import tree
 from bench.record import Judged, from_json

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.explore.observing import observe
+from bench.explore.observe import observe
 from bench.kernels.corpus import KERNELS, Kernel
 from bench.observation import Observation
 from bench.outcomes import METHODS, Conditions

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.explore.observing import observe
+from bench.explore.observe import observe
 from bench.observation import Observation
 from bench.outcomes import METHODS
 from bench.targets import find

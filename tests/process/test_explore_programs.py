@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bench.errors import UsageError
-from bench.explore.observing import observe
-from bench.explore.replaying import replay
-from bench.explore.schedule import Schedule, anchors_of
+from bench.explore.findings.schedule import Schedule, anchors_of
+from bench.explore.observe import observe
+from bench.explore.replay import replay
 from bench.observation import Observation
 from bench.outcomes import METHODS, Conditions
 from bench.process import tree

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bench.explore.replaying import replay
-from bench.explore.schedule import Schedule, anchors_of, dump, parse
+from bench.explore.findings.schedule import Schedule, anchors_of, dump, parse
+from bench.explore.replay import replay
 from bench.kernels.corpus import KERNELS, Kernel
 from bench.outcomes import METHODS
 from bench.targets import Found

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import bench
-from bench.explore.keeping import kept, named
+from bench.explore.findings.files import kept, named
 from bench.modes import observer
 from bench.observation import Mode
 from bench.outcomes import Conditions

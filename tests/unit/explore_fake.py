@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.explore.steps import Op, Plan, Step, Trace, killing
+from bench.explore.model import Op, Plan, Step, Trace, killing
 
 State = dict[str, Any]
 Lane = Generator[Op, None, None]

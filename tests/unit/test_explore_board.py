@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.explore import board as at
-from bench.explore.baton import Runtime
-from bench.explore.board import Board, op_of, placed, word, words_dependent
-from bench.explore.deciding import ASK, OVER, decide
-from bench.explore.machine import _common
-from bench.explore.naming import Names
-from bench.explore.steps import ANYTHING, KINDS, WHOLE, Op, dependent, killing
+from bench.explore.driver.executor import _common
+from bench.explore.model import ANYTHING, KINDS, WHOLE, Op, dependent, killing
+from bench.explore.runtime import board as at
+from bench.explore.runtime.board import Board, op_of, placed, word, words_dependent
+from bench.explore.runtime.lane import Runtime
+from bench.explore.runtime.registry import Names
+from bench.explore.runtime.scheduler import ASK, OVER, decide
 
 numbers_of_objects = st.sampled_from([ANYTHING, 0, 1, 2, at.MOST_OBJECTS - 2])
 ops = st.builds(

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from bench.explore.shrinking import Unstable, depth, interrupted, shrink
-from bench.explore.steps import Op, Plan, Trace, killing, preemptions
+from bench.explore.model import Op, Plan, Trace, killing, preemptions
+from bench.explore.search.shrinking import Unstable, depth, interrupted, shrink
 from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, adds, crossed
 
 

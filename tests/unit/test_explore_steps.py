@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.explore.steps import ANYTHING, KINDS, NOTHING, WHOLE, Op, Step, Trace, dependent, killing, preemptions
+from bench.explore.model import ANYTHING, KINDS, NOTHING, WHOLE, Op, Step, Trace, dependent, killing, preemptions
 
 LOCK, VALUE, OTHER = 1, 2, 3
 READ, WRITE = Op("read", VALUE, 0), Op("write", VALUE, 0)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from bench.declared import Scenario
-from bench.explore.keeping import MOST, kept, named
-from bench.explore.schedule import read, witness
-from bench.explore.steps import Plan
+from bench.explore.findings.files import MOST, kept, named
+from bench.explore.findings.schedule import read, witness
+from bench.explore.model import Plan
 from bench.observation import Observation, Rate, Tally
 from bench.outcomes import Grade, Outcome
 from bench.record import Judged, from_json, to_json

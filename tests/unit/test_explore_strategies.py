@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.explore.steps import READS, Op, Plan, Step, Trace, dependent, preemptions
-from bench.explore.strategies import NAMES, make
-from bench.explore.strategies.dfs import DepthFirst
-from bench.explore.strategies.dpor import PartialOrder
+from bench.explore.model import READS, Op, Plan, Step, Trace, dependent, preemptions
+from bench.explore.search import NAMES, make
+from bench.explore.search.dfs import DepthFirst
+from bench.explore.search.dpor import PartialOrder
 from tests.fixtures.machine import (
     Lane,
     Machine,
@@ -33,7 +33,7 @@ from tests.fixtures.machine import (
 )
 
 if TYPE_CHECKING:
-    from bench.explore.strategies.base import Strategy
+    from bench.explore.search.strategy import Strategy
 
 Actor = Callable[[], Lane]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.explore.schedule import read as read_schedule
+from bench.explore.findings.schedule import read as read_schedule
 from bench.record import dump, read_lines
 from bench.report.lines import plain
 from bench.report.loaded import read

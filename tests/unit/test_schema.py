@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 import bench
-from bench.explore.schedule import KILLED, Anchor, Schedule, dump
+from bench.explore.findings.schedule import KILLED, Anchor, Schedule, dump
 from bench.observation import MODES
 from bench.outcomes import Grade, Kind
 from bench.plan import Axes, Decision, Settings, make_plan, to_json

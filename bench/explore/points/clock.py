@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 import time
 
-from bench.explore import baton
-from bench.explore.steps import NOTHING
+from bench.explore.model import NOTHING
+from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -31,7 +31,7 @@ def install() -> None:
 
 def sleep(seconds: Any, /) -> None:
     """Sleep as `time.sleep` does, in virtual time."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         _sleep(seconds)
         return
@@ -48,7 +48,7 @@ def _clock(name: str, real: Callable[[], Any], *, whole: bool) -> Callable[[], A
     """
 
     def clock() -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return real()
         if not str(sys._getframe(1).f_globals.get("__name__")).startswith("multiprocessing."):

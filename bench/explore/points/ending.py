@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import os
 
-from bench.explore.board import LANE, LANES, SPOILED
 from bench.explore.points import filelocks
+from bench.explore.runtime.board import LANE, LANES, SPOILED
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 

@@ -6,8 +6,8 @@ import fcntl
 import os
 import struct
 
-from bench.explore import baton
 from bench.explore.points.paths import lock_of
+from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -32,7 +32,7 @@ def install() -> None:
 
 def flock(fd: Any, operation: int, /) -> None:
     """Lock or unlock a file as `fcntl.flock` does: one step, which can be taken when the lock can be had."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         _flock(fd, operation)
         return
@@ -58,7 +58,7 @@ def flock(fd: Any, operation: int, /) -> None:
 
 def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> Any:  # noqa: A002  # as it is called there
     """Lock or unlock a part of a file as `fcntl.lockf` does: one step, which can be taken when the lock can be had."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return _lockf(fd, cmd, len, start, whence)
     descriptor: int = fd if isinstance(fd, int) else fd.fileno()

@@ -16,10 +16,10 @@ import os
 import stat
 import sys
 
-from bench.explore import baton
+from bench.explore.model import ANYTHING
 from bench.explore.points import ending, filelocks, pipes
 from bench.explore.points.paths import forget, named, opened
-from bench.explore.steps import ANYTHING
+from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -70,7 +70,7 @@ _INTERNAL = ("bench.explore", "bench.process", "importlib", "linecache", "multip
 
 def _controlled() -> Any:
     """Give the runtime, if whoever called the caller does so on behalf of the user's code, and that is controlled."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None or str(sys._getframe(2).f_globals.get("__name__")).startswith(_INTERNAL):
         return None
     return runtime
@@ -359,14 +359,14 @@ class _File(io.FileIO):
         return self._step("change", lambda: super(_File, self).truncate(size))
 
     def close(self) -> None:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None or self.closed:
             super().close()
         else:
             filelocks.close(runtime, self.fileno(), _fstat(self.fileno()), lambda: super(_File, self).close())
 
     def _step(self, kind: str, do: Callable[[], Any]) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return do()
         return _done(runtime, kind, opened(runtime, self.fileno()), do)

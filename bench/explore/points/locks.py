@@ -10,16 +10,16 @@ import functools
 import weakref
 from sys import _getframe
 
-from bench.explore import baton
-from bench.explore.baton import Abandoned
-from bench.explore.board import COUNTERS, HOLDERS, OWNERS, READ, word
+from bench.explore.runtime import control
+from bench.explore.runtime.board import COUNTERS, HOLDERS, OWNERS, READ, word
+from bench.explore.runtime.control import Abandoned
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from bench.explore.baton import Runtime
+    from bench.explore.runtime.lane import Runtime
 
 known: weakref.WeakSet[Any] = weakref.WeakSet()
 """The semaphores that this process has: made here, or come with its arguments or by a fork."""
@@ -51,9 +51,9 @@ def facts(lock: Any) -> Facts:
     """Give the facts of a semaphore, which are looked up once."""
     found: Facts | None = lock.__dict__.get("_bench_facts")
     if found is None:
-        assert baton.names is not None
+        assert control.names is not None
         semlock = lock._semlock
-        number = baton.names.object(_key(semlock), type(lock).__name__, semlock._get_value())
+        number = control.names.object(_key(semlock), type(lock).__name__, semlock._get_value())
         found = lock._bench_facts = Facts(number, semlock)
     return found
 
@@ -68,8 +68,8 @@ def _made(init: Any) -> Any:
     def made(self: Any, kind: int, value: int, maxvalue: int, *, ctx: Any) -> None:
         init(self, kind, value, maxvalue, ctx=ctx)
         known.add(self)
-        if baton.names is not None:
-            number = baton.names.made(_key(self._semlock), type(self).__name__, value)
+        if control.names is not None:
+            number = control.names.made(_key(self._semlock), type(self).__name__, value)
             self._bench_facts = Facts(number, self._semlock)
 
     return made
@@ -88,7 +88,7 @@ def _come(setstate: Any) -> Any:
 
 
 def _acquire(self: Any, block: bool = True, timeout: float | None = None) -> bool:
-    semlock, runtime = self._semlock, baton.active
+    semlock, runtime = self._semlock, control.active
     if runtime is None:
         return semlock.acquire(block, timeout)  # type: ignore[no-any-return]  # without stubs
     fact = self.__dict__.get("_bench_facts") or facts(self)
@@ -136,7 +136,7 @@ def _out_of_control(self: Any, runtime: Runtime) -> Gone:
 
 
 def _release(self: Any) -> None:
-    semlock, runtime = self._semlock, baton.active
+    semlock, runtime = self._semlock, control.active
     if runtime is None:
         semlock.release()
         return
@@ -160,7 +160,7 @@ def _give(semlock: Any, runtime: Runtime, fact: Facts) -> None:
 
 
 def _enter(self: Any) -> bool:
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return self._semlock.__enter__()  # type: ignore[no-any-return]  # without stubs
     fact = self.__dict__.get("_bench_facts") or facts(self)
@@ -179,7 +179,7 @@ def _value(original: Any) -> Any:
 
     @functools.wraps(original)
     def look(self: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is not None:
             runtime.arrive(facts(self).read, 0, _getframe(1))
         found = original(self)
@@ -194,7 +194,7 @@ def _value(original: Any) -> Any:
 
 
 def _inner_acquire(self: Any, block: bool = True, timeout: float | None = None) -> bool:
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return self._semlock.acquire(block, timeout)  # type: ignore[no-any-return]  # without stubs
     got: bool = self._semlock.acquire(False)
@@ -205,7 +205,7 @@ def _inner_acquire(self: Any, block: bool = True, timeout: float | None = None) 
 
 def _inner_release(self: Any) -> None:
     self._semlock.release()
-    if (runtime := baton.active) is not None:
+    if (runtime := control.active) is not None:
         runtime.add(facts(self).number, 1)
 
 
@@ -267,7 +267,7 @@ def _flag(event: Any, runtime: Runtime) -> bool:
 def _event_is_set(original: Any) -> Any:
     @functools.wraps(original)
     def is_set(self: Any) -> bool:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return original(self)  # type: ignore[no-any-return]  # a wrapped method
         _flag_step(self, "read", runtime, _getframe(1))
@@ -279,7 +279,7 @@ def _event_is_set(original: Any) -> Any:
 def _event_clear(original: Any) -> Any:
     @functools.wraps(original)
     def clear(self: Any) -> None:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             original(self)
             return
@@ -294,7 +294,7 @@ def _event_clear(original: Any) -> Any:
 def _event_set(original: Any) -> Any:
     @functools.wraps(original)
     def set_flag(self: Any) -> None:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             original(self)
             return
@@ -317,7 +317,7 @@ def _event_set(original: Any) -> Any:
 def _event_wait(original: Any) -> Any:
     @functools.wraps(original)
     def wait(self: Any, timeout: float | None = None) -> bool:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return original(self, timeout)  # type: ignore[no-any-return]  # a wrapped method
         frame = _getframe(1)

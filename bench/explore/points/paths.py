@@ -7,7 +7,7 @@ import re
 import stat
 import tempfile
 
-from bench.explore.steps import ANYTHING
+from bench.explore.model import ANYTHING
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 

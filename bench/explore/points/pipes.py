@@ -21,10 +21,10 @@ import termios
 from multiprocessing import connection
 from typing import NamedTuple
 
-from bench.explore import baton
-from bench.explore.board import MOST_LANES, PRESENT
+from bench.explore.model import ANYTHING, WHOLE
 from bench.explore.points import ending
-from bench.explore.steps import ANYTHING, WHOLE
+from bench.explore.runtime import control
+from bench.explore.runtime.board import MOST_LANES, PRESENT
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -185,7 +185,7 @@ def hold_up(runtime: Any, wants: int) -> None:
 
 def write(descriptor: int, data: Any) -> int:
     """Write what fits as one step, which can be taken when something does; give how much it was."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return _write(descriptor, data)
     number, way = _channel(runtime, descriptor)
@@ -224,7 +224,7 @@ def write_now(descriptor: int, data: Any) -> int:
 
 def read(descriptor: int, size: int) -> bytes:
     """Read what is there as one step, which can be taken when there is something, or an end of file."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return _read(descriptor, size)
     number, way = _channel(runtime, descriptor)
@@ -247,7 +247,7 @@ def read(descriptor: int, size: int) -> bytes:
 
 
 def _send_bytes(self: Any, data: Any) -> None:
-    runtime = baton.active
+    runtime = control.active
     if runtime is None or not runtime.detail:
         _real_send(self, data)
         return
@@ -259,7 +259,7 @@ def _send_bytes(self: Any, data: Any) -> None:
 
 
 def _receive_bytes(self: Any, maxsize: int | None = None) -> Any:
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return _real_receive(self, maxsize)
     _Message.inside = False
@@ -296,14 +296,14 @@ def drain(descriptors: Iterable[int]) -> None:
 
 
 def _poll(self: Any, timeout: float | None) -> bool:
-    if baton.active is None:
+    if control.active is None:
         return bool(_real_polled(self, timeout))
     return bool(wait([self], timeout))
 
 
 def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
     """Wait as `multiprocessing.connection.wait` does: one step, that can be taken when one of them is ready."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         return _real_wait(object_list, timeout)
     objects = list(object_list)
@@ -366,7 +366,7 @@ def _ready_ones(runtime: Any, objects: list[Any], are: list[bool]) -> list[Any]:
 
 
 def _close_connection(self: Any) -> None:
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         _real_close(self)
         return
@@ -384,7 +384,7 @@ def _forgotten(runtime: Any, self: Any) -> None:
     try:
         if hasattr(sys, "getrefcount") and not gc.isenabled():
             runtime.point("close", number)
-    except baton.Abandoned:  # would be printed and lost here; whatever comes next raises it again
+    except control.Abandoned:  # would be printed and lost here; whatever comes next raises it again
         pass
     finally:
         _real_close(self)
@@ -393,7 +393,7 @@ def _forgotten(runtime: Any, self: Any) -> None:
 
 def close(descriptor: int, really: Callable[[], None] | None = None) -> None:
     """Close an end of a pipe as one step."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         _close(descriptor)
         return
@@ -408,7 +408,7 @@ def close(descriptor: int, really: Callable[[], None] | None = None) -> None:
 
 def pipe(duplex: bool = True) -> Any:
     """Make a pipe whose ends tell to which pipe they belong."""
-    runtime = baton.active
+    runtime = control.active
     one: Any
     other: Any
     if runtime is None:
@@ -419,9 +419,9 @@ def pipe(duplex: bool = True) -> Any:
         one._bench_own = other._bench_own = True
     if duplex:
         _name(one.fileno(), other.fileno())
-    if baton.names is not None:
+    if control.names is not None:
         maker = sys._getframe(1).f_globals.get("__name__")
-        number = baton.names.made(key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe")
+        number = control.names.made(key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe")
         one._bench_facts = other._bench_facts = Facts(number)
     return one, other
 
@@ -443,8 +443,8 @@ def os_pipe() -> tuple[int, int]:
     """Make a pipe as `os.pipe` does."""
     ends = _pipe()
     maker = str(sys._getframe(1).f_globals.get("__name__"))
-    if baton.active is not None and not maker.startswith("multiprocessing."):
-        baton.active.made(key_of(ends[0]), "a pipe")
+    if control.active is not None and not maker.startswith("multiprocessing."):
+        control.active.made(key_of(ends[0]), "a pipe")
         ending.own.update(ends)
     return ends
 

@@ -15,11 +15,12 @@ import signal
 import sys
 from multiprocessing import process, util
 
-from bench.explore import baton, naming
-from bench.explore import board as at
-from bench.explore.deciding import gone
 from bench.explore.points import pipes, threads
-from bench.explore.stack import stack
+from bench.explore.runtime import board as at
+from bench.explore.runtime import control, registry
+from bench.explore.runtime.lane import Runtime, enter
+from bench.explore.runtime.scheduler import gone
+from bench.explore.runtime.stack import stack
 from bench.process import journal
 from bench.process.ended import wait_for_end
 
@@ -44,7 +45,7 @@ _named: dict[str, int] = {}
 _counted = 0
 """The schedule in which processes are counted, who have names by it."""
 
-_ours: tuple[baton.Runtime, int, int] | None = None
+_ours: tuple[Runtime, int, int] | None = None
 """If this process is such a child: its runtime, its object, and the lane that started it."""
 
 
@@ -53,7 +54,7 @@ def install() -> None:
     kind: Any = process.BaseProcess
     kind.__init__, kind.start, kind._bootstrap = _made, _started, _bootstrapped
     os._exit = _exit
-    naming.outermost.add(_bootstrapped.__code__)
+    registry.outermost.add(_bootstrapped.__code__)
 
 
 # In the process that starts another.
@@ -62,7 +63,7 @@ def install() -> None:
 def _made(self: Any, *args: Any, **keywords: Any) -> None:
     """Make a process, which is called as the first one of its schedule if it is."""
     global _counted  # noqa: PLW0603  # there is one count in a process
-    runtime = baton.active
+    runtime = control.active
     if runtime is not None and runtime.schedule != _counted:
         _counted = runtime.schedule
         vars(process)["_process_counter"] = itertools.count(1)
@@ -72,7 +73,7 @@ def _made(self: Any, *args: Any, **keywords: Any) -> None:
 def _started(self: Any) -> None:
     if str(sys._getframe(1).f_globals.get("__name__")).startswith(("concurrent.", "multiprocessing.")):
         threads.note_pool()
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         _start(self)
         return
@@ -146,7 +147,7 @@ def _install_into(kind: type) -> None:
 def _child_of(popen: Any) -> tuple[Any, int, int]:
     """Give the runtime, or `None` if a process is not ours to control, its lane and its object."""
     lane, number = popen.__dict__.get("_bench_child", (0, 0))
-    runtime = baton.active if number and popen.returncode is None else None
+    runtime = control.active if number and popen.returncode is None else None
     return runtime, lane, number
 
 
@@ -235,19 +236,19 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
         global _ours  # noqa: PLW0603  # there is one in a process
         lane, number, parent = seat
         try:
-            runtime = baton.enter(lane)
+            runtime = enter(lane)
             _ours = runtime, number, parent
             runtime.tell = functools.partial(tell_stack, runtime)
             gc.disable()  # so that what is forgotten is finalized at a certain time, as in whoever started this
             run()
-        except baton.Abandoned:
+        except control.Abandoned:
             _give_up()
 
     self.run = controlled
     try:
         code = _bootstrap(self, *args, **keywords)
         _finish()
-    except baton.Abandoned:  # on its way out, which before Python 3.11 is a part of the above
+    except control.Abandoned:  # on its way out, which before Python 3.11 is a part of the above
         _give_up()
     return code
 
@@ -255,7 +256,7 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
 def _finish() -> None:
     """Do what a process does on its way out, and be through."""
     global _ours  # noqa: PLW0603  # there is one in a process
-    if _ours is None or baton.active is None:
+    if _ours is None or control.active is None:
         return
     runtime, number, parent = _ours
     util._exit_function()  # type: ignore[attr-defined]  # private; what it does it does once
@@ -284,7 +285,7 @@ def _give_up() -> None:
 
 def _exit(status: int) -> Any:
     """End as `os._exit` does: at once, but as a step."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is not None and _ours is not None:
         runtime.point("exit", _ours[1])
         runtime.end(_ours[2])

@@ -17,10 +17,10 @@ from multiprocessing import queues, util
 from multiprocessing.reduction import ForkingPickler
 from queue import Empty, Full
 
-from bench.explore import baton
-from bench.explore import board as at
+from bench.explore.model import ANYTHING
 from bench.explore.points import ending, locks, pipes
-from bench.explore.steps import ANYTHING
+from bench.explore.runtime import board as at
+from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -65,7 +65,7 @@ def _marking(original: Callable[..., None], mark: Callable[[Any], None]) -> Call
 
 
 def _mark(queue: Any) -> None:
-    if baton.active is not None:
+    if control.active is not None:
         queue._bench_own = True
     if queue._maxsize >= _UNLIMITED:
         _merge(queue._sem)
@@ -84,7 +84,7 @@ def _merge(semaphore: Any) -> None:
 def _controlled(original: Callable[..., Any], mine: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def called(self: Any, *args: Any, **keywords: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         return original(self, *args, **keywords) if runtime is None else mine(runtime, self, *args, **keywords)
 
     return called
@@ -93,7 +93,7 @@ def _controlled(original: Callable[..., Any], mine: Callable[..., Any]) -> Calla
 def _closing(original: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(original)
     def close(self: Any) -> None:
-        runtime = baton.active
+        runtime = control.active
         if runtime is not None and not hasattr(self, "_bench_own"):
             ending.spoil(runtime)
         original(self)
@@ -106,7 +106,7 @@ def _look(original: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def looked(self: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return original(self)
         runtime.point("poll", ANYTHING)
@@ -190,12 +190,12 @@ class Feeder:
 
     def end(self) -> None:
         """Let go of the pipe after the items that are there."""
-        if baton.active is not None:
+        if control.active is not None:
             self.append(_END)
 
     def join(self) -> None:
         """Wait until all is fed, as who ends a process does."""
-        if (runtime := baton.active) is not None:
+        if (runtime := control.active) is not None:
             runtime.point("join", self.channel, wants=self.done)
 
     # What the feeder's lane does; called raw.

@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 import sys
 
-from bench.explore import baton
+from bench.explore.model import WHOLE
 from bench.explore.points.threads import note
-from bench.explore.steps import WHOLE
+from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -69,7 +69,7 @@ def _number(runtime: Any, segment: Any) -> int:
 def _item(real: Callable[..., Any], kind: str) -> Callable[..., Any]:
     @functools.wraps(real)
     def item(self: Any, position: int, *value: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         part = position if position >= 0 else position + self._list_len
         if runtime is None or not 0 <= part < self._list_len:
             return real(self, position, *value)
@@ -86,7 +86,7 @@ def _item(real: Callable[..., Any], kind: str) -> Callable[..., Any]:
 def _without_points(real: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def called(*args: Any, **named: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return real(*args, **named)
         with runtime.raw():
@@ -112,7 +112,7 @@ class _Buffer:
         self._segment, self._view = segment, view
 
     def _step(self, kind: str, part: int = WHOLE) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is not None:
             runtime.point(kind, _number(runtime, self._segment), part)
         return runtime

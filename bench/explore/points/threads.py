@@ -10,8 +10,8 @@ import importlib
 import mmap
 import sys
 
-from bench.explore import baton
-from bench.explore.board import op_of
+from bench.explore.runtime import control
+from bench.explore.runtime.board import op_of
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -106,7 +106,7 @@ def _name_calls(owner: Any, name: str, what: str) -> None:
 
     @functools.wraps(real)
     def called(*args: Any, **named: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is not None and what in _WITH_THREADS:
             note(what)
             runtime.stop()  # a thread would arrive at the points of this process's lane as if it were that
@@ -119,7 +119,7 @@ def _name_calls(owner: Any, name: str, what: str) -> None:
 
 def note_pool() -> None:
     """Name a pool of processes that is about to start one, and control this process no more."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is not None:
         note(_EXECUTOR)
         runtime.stop()
@@ -127,7 +127,7 @@ def note_pool() -> None:
 
 def note(what: str) -> None:
     """Name something that cannot be controlled, and the user's line that has it, if this process is controlled now."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is not None:
         place = op_of(runtime.names.place_of(sys._getframe(1)), 0).place
         runtime.uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
@@ -148,8 +148,8 @@ class _Map(_real_map):
 
 def note_made(what: str) -> None:
     """Name something that cannot be controlled also where it is made with the state, before any actor runs."""
-    if baton.active is None and baton.names is not None:
-        baton.names.board.note_uncontrolled(f"{what}, made with the state")
+    if control.active is None and control.names is not None:
+        control.names.board.note_uncontrolled(f"{what}, made with the state")
     note(what)
 
 
@@ -160,7 +160,7 @@ def _name_addresses() -> None:
     def named(real: Any) -> Any:
         @functools.wraps(real)
         def called(*args: Any) -> Any:
-            if baton.active is not None and _reaches_shared(args):
+            if control.active is not None and _reaches_shared(args):
                 note(_ADDRESS)
             return real(*args)
 

@@ -12,11 +12,11 @@ import functools
 import os
 from sys import _getframe
 
-from bench.explore import baton
-from bench.explore.board import PART, word
+from bench.explore.model import NOTHING
 from bench.explore.points import locks
 from bench.explore.points.threads import note_buffer
-from bench.explore.steps import NOTHING
+from bench.explore.runtime import control
+from bench.explore.runtime.board import PART, word
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -43,8 +43,8 @@ def access(item: Any) -> Access:
     """Give the access of an instrumented value, which is looked up once."""
     found: Access | None = item.__dict__.get("_bench_access")
     if found is None:
-        assert baton.names is not None
-        number = baton.names.object(_key(item._wrapper), type(item).__name__)
+        assert control.names is not None
+        number = control.names.object(_key(item._wrapper), type(item).__name__)
         found = item._bench_access = Access(number)
     return found
 
@@ -110,7 +110,7 @@ def _compound(kind: Any) -> bool:
 
 def _arrive(item: Any, kind: str, part: int, frame: Any) -> Any:
     """Take a step on the part of a value that begins at that byte, on all of it if it is below 0."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is not None:
         own = item.__dict__.get("_bench_access") or access(item)
         packed = own.read if kind == "read" else own.write
@@ -129,7 +129,7 @@ def _whole(descriptor: Any) -> property:
     get, put = descriptor.__get__, descriptor.__set__
 
     def read(self: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         if runtime is None:
             return get(self)
         try:
@@ -140,7 +140,7 @@ def _whole(descriptor: Any) -> property:
         return _told(runtime, get(self)) if runtime.detail else get(self)
 
     def write(self: Any, value: Any) -> None:
-        runtime = baton.active
+        runtime = control.active
         if runtime is not None:
             try:
                 own = self._bench_access
@@ -211,7 +211,7 @@ def _view(item: Any, kind: Any, part: int) -> Any:
     """Give an instrumented view of a part of an instrumented value, as ctypes gives one of its own."""
     view = kind.from_address(ctypes.addressof(item) + part)
     view._bench_keeps = item
-    if baton.names is not None:
+    if control.names is not None:
         whole = item.__dict__.get("_bench_access") or access(item)
         view._bench_access = Access(whole.number, whole.offset + part)
     return view
@@ -244,8 +244,8 @@ def _new(new_value: Any) -> Any:
     @functools.wraps(new_value)
     def new(kind: Any) -> Any:
         made = new_value(getattr(kind, "_bench_base", kind))
-        if baton.names is not None and hasattr(made, "__dict__"):
-            made._bench_access = Access(baton.names.made(_key(made._wrapper), type(made).__name__))
+        if control.names is not None and hasattr(made, "__dict__"):
+            made._bench_access = Access(control.names.made(_key(made._wrapper), type(made).__name__))
             if memory is not None:
                 memory.append(made)
         return made
@@ -256,7 +256,7 @@ def _new(new_value: Any) -> Any:
 def _without_points(original: Any) -> Any:
     @functools.wraps(original)
     def raw(*args: Any, **kwargs: Any) -> Any:
-        with baton.raw():  # what is just made, nobody else knows
+        with control.Raw():  # what is just made, nobody else knows
             return original(*args, **kwargs)
 
     return raw
@@ -282,7 +282,7 @@ def _facts(item: Any) -> tuple[int, Access]:
 
 def _guarded(item: Any, kind: str, part: int, action: Any, frame: Any) -> Any:
     """Do something to the value inside, in one step with its lock."""
-    runtime = baton.active
+    runtime = control.active
     if runtime is None:
         with item._lock:
             return action()
@@ -305,13 +305,13 @@ def _property(name: str) -> property:
         inner = self._obj
         descriptor = getattr(_plain(inner), name)
         found = _guarded(self, "read", _offset(inner, name), lambda: descriptor.__get__(inner), _getframe(1))
-        return _told(baton.active, found)
+        return _told(control.active, found)
 
     def write(self: Any, value: Any) -> None:
         inner = self._obj
         descriptor = getattr(_plain(inner), name)
         _guarded(self, "write", _offset(inner, name), lambda: descriptor.__set__(inner, value), _getframe(1))
-        _told(baton.active, value)
+        _told(control.active, value)
 
     return property(read, write)
 
@@ -343,22 +343,22 @@ def _value() -> property:
     slow = _property("value")
 
     def read(self: Any) -> Any:
-        runtime = baton.active
+        runtime = control.active
         try:
             known = self._bench_known
         except AttributeError:
-            known = self._bench_known = _Known(self) if baton.names is not None else None
+            known = self._bench_known = _Known(self) if control.names is not None else None
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             return slow.fget(self)  # type: ignore[misc]  # it has one
         runtime.arrive(known.read, known.guard, _getframe(1))
         return known.get(self._obj)
 
     def write(self: Any, value: Any) -> None:
-        runtime = baton.active
+        runtime = control.active
         try:
             known = self._bench_known
         except AttributeError:
-            known = self._bench_known = _Known(self) if baton.names is not None else None
+            known = self._bench_known = _Known(self) if control.names is not None else None
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             slow.fset(self, value)  # type: ignore[misc]  # it has one
             return
@@ -375,7 +375,7 @@ def _array_item(self: Any, index: Any) -> Any:
         return inner[index]  # refused; or a view, which is not guarded by anything
     plain = _plain(inner)
     found = _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
-    return _told(baton.active, found)
+    return _told(control.active, found)
 
 
 def _set_array_item(self: Any, index: Any, value: Any) -> None:
@@ -387,7 +387,7 @@ def _set_array_item(self: Any, index: Any, value: Any) -> None:
     part = -1 if _compound(inner._type_) else part
     plain = _plain(inner)
     _guarded(self, "write", part, lambda: plain.__setitem__(inner, index, value), _getframe(1))
-    _told(baton.active, value)
+    _told(control.active, value)
 
 
 def install() -> None:

@@ -1,0 +1,300 @@
+"""Runs one plan on the processes that are there, and reads from the board what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+
+from bench.explore.model import Step, Trace
+from bench.explore.runtime import board as at
+from bench.explore.runtime.board import COMMAND, COORDINATOR, COUNTERS, LANE, LANES, LOG, STEPS, WANTED_AT, Board
+from bench.process.ended import wait_for_end
+
+TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bench.explore.model import End, Op, Plan
+
+_LOOK_S = 0.01
+"""How often it is looked whether a process has died, which hands the baton on to nobody."""
+
+_OUT_S = 1.0
+"""How long a lane may take to come out of a schedule that is given up."""
+
+_MOST_KNOWN = 100_000
+"""Steps whose unpacked form is kept."""
+
+
+class Labels:
+    """What the numbers of a trace stand for, in words; empty where one stands for nothing."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self.sizes: Mapping[int, int] = {}
+        """The bytes of an item of each array among the objects, by number."""
+
+    def part(self, number: int, part: int) -> int:
+        """Give a part of an object as the user knows it: of an array the index of the item that begins at that byte."""
+        size = self.sizes.get(number, 1)
+        return part // size if part > 0 and not part % size else part
+
+    def lane(self, number: int) -> str:
+        """Name a lane."""
+        return self._board.name(number) if 0 <= number < self._board.numbers[at.NAMES] else ""
+
+    def object(self, number: int) -> str:
+        """Name an object."""
+        return self._board.object_label(number) if 0 < number < self._board.numbers[at.OBJECTS] else ""
+
+    def place(self, number: int) -> str:
+        """Give a place as `file:line`."""
+        return self._board.place(number) if number > 0 else ""
+
+
+class Machine:
+    """The board as the coordinator uses it.
+
+    Args:
+        board: the board.
+        actors: how many lanes there are from the start of each schedule.
+        limit: after how many steps a schedule is given up.
+        died: tells whether a process that belongs to the schedule has ended.
+    """
+
+    def __init__(self, board: Board, actors: int, limit: int, died: Callable[[], bool]) -> None:
+        self.board, self.actors, self.died = board, actors, died
+        self.numbers = board.numbers
+        self.numbers[at.ACTORS] = actors
+        self.limit = min(limit, at.MOST_STEPS - 1)
+        self.steps = 0
+        """Steps taken so far, in all schedules."""
+        self.differed = ""
+        """Where a schedule that was repeated went on differently, if one ever did."""
+        self._semaphore = board.semaphore(COORDINATOR)
+        self._known: dict[tuple[int, int], Step] = {}
+        self._lanes: tuple[int, ...] = ()
+        self._taken: list[Step] = []
+        self._log = b""
+        self._fresh = self._template()
+        self._anybody = bytes([at.ANYBODY]) * self.limit + bytes([at.DECIDED])
+        self._decided = bytes([at.DECIDED]) * (self.limit + 1)
+
+    def _template(self) -> bytes:
+        numbers = [0] * at.LANES_END
+        numbers[at.LIMIT] = self.limit
+        numbers[at.CHANGED] = -1
+        numbers[at.PRESENT] = (1 << self.actors) - 1
+        numbers[at.ODD] = at.START
+        return b"".join(number.to_bytes(8, "little", signed=True) for number in numbers)
+
+    @property
+    def different(self) -> int:
+        """How many different operations there were, by what is done to what on which line."""
+        return len({step.op for step in self._known.values()})
+
+    # A schedule.
+
+    def run(self, plan: Plan) -> End:
+        """Run a plan until it has ended; what was left unfinished then waits, see `give_up`."""
+        self._write(plan)
+        numbers = self.numbers
+        numbers[LANES + COMMAND] = at.BEGIN
+        self.board.semaphore(0).release()
+        wait = self._semaphore.acquire
+        while not wait(True, _LOOK_S):
+            if self.died():
+                numbers[at.END] = at.DIED
+                break
+        self.steps += numbers[STEPS]
+        return at.ENDS[numbers[at.END]]  # type: ignore[return-value]  # they are the same words
+
+    def _write(self, plan: Plan) -> None:
+        board, numbers = self.board, self.numbers
+        board.bytes[: len(self._fresh)] = self._fresh
+        count = numbers[at.OBJECTS]
+        numbers[COUNTERS : COUNTERS + count] = numbers[at.COUNTERS_AT_FIRST : at.COUNTERS_AT_FIRST + count]
+        nobody = b"\xff" * (8 * count)  # -1 each
+        for table in (8 * at.OWNERS, 8 * at.HOLDERS):
+            board.bytes[table : table + 8 * count] = nobody
+        lanes = plan.lanes[: self.limit]
+        said = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
+        numbers[at.FIRST] = len(lanes)
+        board.bytes[at.PLAN : at.PLAN + self.limit + 1] = (
+            said + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
+        )
+        if plan.asleep:
+            numbers[at.ASLEEP] = sum(1 << lane for lane in plan.asleep)
+        if plan.then != "on":
+            self._write_policy(plan)
+
+    def _write_policy(self, plan: Plan) -> None:
+        numbers = self.numbers
+        numbers[at.POLICY] = at.POLICIES.index(plan.then)
+        numbers[at.RANDOM] = (plan.seed + 1) * 0x9E3779B97F4A7C15 & (1 << 62) - 1  # neighbours far from each other
+        if plan.then != "pct":
+            return
+        order = list(range(max(self.actors, numbers[at.NAMES])))
+        random.Random(plan.seed).shuffle(order)
+        for lane, priority in enumerate(order):
+            numbers[LANES + lane * LANE + at.PRIORITY] = priority + 1
+        changes = sorted(plan.changes)[: at.MOST_CHANGES]
+        numbers[at.CHANGES] = len(changes)
+        for index, step in enumerate(changes):
+            numbers[at.CHANGES + 1 + index] = step
+
+    def give_up(self) -> bool:
+        """Have what waits in a schedule that is given up come out of it; tell whether all of it did.
+
+        Processes that the actors started are killed: they are of no more use. While one that waits for its baton is
+        dying, it can still be the one that the next of its lane's is meant to wake.
+        """
+        numbers = self.numbers
+        numbers[at.ODD] |= at.GIVEN_UP
+        for lane in range(self.actors, at.MOST_LANES):
+            if (numbers[at.PRESENT] & ~numbers[at.FEEDERS]) >> lane & 1:  # a feeder has no process of its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(numbers[at.PIDS + lane], signal.SIGKILL)
+                wait_for_end(numbers[at.PIDS + lane])
+        for lane in range(self.actors):
+            if numbers[at.PRESENT] >> lane & 1:
+                numbers[LANES + lane * LANE + COMMAND] = at.ABANDON
+                self.board.semaphore(lane).release()
+                if not self._answered(_OUT_S):
+                    return False
+        return True
+
+    def _answered(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if self._semaphore.acquire(True, min(left, _LOOK_S)):
+                return True
+            if self.died():
+                return False
+        return False
+
+    def tell(self, lane: int) -> None:
+        """Have a lane that waits send where it does."""
+        self.numbers[LANES + lane * LANE + COMMAND] = at.TELL
+        self.board.semaphore(lane).release()
+        self._answered(_OUT_S)
+
+    def quit(self, lane: int) -> None:
+        """Have a lane that waits for the next schedule end."""
+        self.numbers[LANES + lane * LANE + COMMAND] = at.QUIT
+        self.board.semaphore(lane).release()
+
+    def drain(self) -> None:
+        """Take back batons that nobody took, after processes have died."""
+        for lane in range(at.MOST_LANES + 1):
+            semaphore = self.board.semaphore(lane)
+            while semaphore.acquire(False):
+                pass
+
+    # What became of it.
+
+    def trace(self, plan: Plan, end: End, outcome: str) -> Trace:
+        """Read the schedule that has just ended; of what is known from the one before, only that it is the same."""
+        steps = self._read(plan.lanes)
+        if steps is None:
+            return Trace(tuple(self._decode(0, self.numbers[STEPS])), "diverged")
+        pending = self.pending() if end not in ("done", "diverged") else {}
+        gone = self._ops(self.numbers[at.GONE]) if self.numbers[at.GONE] else {}
+        return Trace(steps, end, pending, outcome if end not in ("diverged", "asleep") else "", gone)
+
+    def _read(self, lanes: tuple[int, ...]) -> tuple[Step, ...] | None:
+        count = self.numbers[STEPS]
+        log = bytes(self.board.bytes[8 * LOG : 8 * LOG + 16 * count])
+        same = _common(lanes, self._lanes)
+        if log[: 16 * same] != self._log[: 16 * same]:
+            self._note_difference(log, same)
+            self._lanes, self._taken, self._log = (), [], b""
+            return None
+        steps = self._taken[:same] + self._decode(same, count)
+        self._lanes, self._taken, self._log = tuple([step.lane for step in steps]), steps, log
+        return tuple(steps)
+
+    def _note_difference(self, log: bytes, same: int) -> None:
+        labels = Labels(self.board)
+        first = next(step for step in range(same) if log[16 * step :][:16] != self._log[16 * step :][:16])
+        came = self._decode(first, first + 1) if 16 * first < len(log) else []
+        self.differed = self.differed or (
+            f"after the same {first} choices {_said(self._taken[first], labels)} came once, and "
+            f"{_said(came[0], labels) if came else 'nothing'} another time"
+        )
+
+    def _decode(self, start: int, stop: int) -> list[Step]:
+        numbers, known = self.numbers, self._known
+        found = []
+        flat = numbers[LOG + 2 * start : LOG + 2 * stop].tolist()
+        for pair in zip(flat[::2], flat[1::2]):  # noqa: B905  # Python 3.10 has strict, both are equal
+            if (step := known.get(pair)) is None:
+                if len(known) > _MOST_KNOWN:
+                    known.clear()
+                step = known[pair] = _step(*pair)
+            found.append(step)
+        return found
+
+    def pending(self) -> Mapping[int, Op]:
+        """Give what each lane that is not through would do next."""
+        return self._ops(self.numbers[at.PRESENT] | self.numbers[at.ENABLED])
+
+    def _ops(self, lanes: int) -> dict[int, Op]:
+        numbers = self.numbers
+        found = {}
+        for lane in range(at.MOST_LANES):
+            if lanes >> lane & 1:
+                slot = LANES + lane * LANE
+                wants = numbers[slot + at.WANTS]
+                found[lane] = at.op_of(numbers[slot + at.WORD], 0 if wants == at.NEVER else wants)
+        return found
+
+    def killed(self) -> set[int]:
+        """Give the lanes that were killed by plan in the last schedule."""
+        words = self.numbers[LOG : LOG + 2 * self.numbers[STEPS] : 2].tolist()
+        return {at.lane_of(word) for word in words if at.kind_of(word) == at.KILLED}
+
+    def spoiled(self) -> bool:
+        """Tell whether an actor closed something, in the last schedule, that the state has open."""
+        return any(self.numbers[LANES + lane * LANE + at.SPOILED] for lane in range(self.actors))
+
+    def holder(self, number: int) -> int:
+        """Give the lane that holds an object, or -1."""
+        return self.numbers[at.HOLDERS + number]
+
+    @contextlib.contextmanager
+    def in_detail(self):  # type: ignore[no-untyped-def]  # a generator, whose types are not imported here
+        """Have the steps leave what they saw, for the duration of the block."""
+        self.board.forget_seen(self.limit)
+        self.numbers[at.DETAIL] = 1
+        try:
+            yield
+        finally:
+            self.numbers[at.DETAIL] = 0
+
+    def seen(self) -> list[str]:
+        """Give what the steps of the last schedule saw, which ran in detail."""
+        return [self.board.seen(step) for step in range(self.numbers[STEPS])]
+
+
+def _step(word: int, second: int) -> Step:
+    enabled, wants = second & 0xFFFFFFFF, second >> WANTED_AT
+    lane = at.lane_of(word)
+    return Step(-1 - lane if at.kind_of(word) == at.KILLED else lane, at.op_of(word, wants), enabled)
+
+
+def _common(lanes: tuple[int, ...], before: tuple[int, ...]) -> int:
+    """Give how many choices two schedules have in common at their beginning."""
+    count = min(len(lanes), len(before))
+    if count and lanes[: count - 1] == before[: count - 1]:
+        return count if lanes[count - 1] == before[count - 1] else count - 1
+    return next((index for index in range(count) if lanes[index] != before[index]), count)
+
+
+def _said(step: Step, labels: Labels) -> str:
+    op = step.op
+    return f"{labels.lane(step.lane)}: {op.kind} {labels.object(op.object)} at {labels.place(op.place)}"

@@ -1,0 +1,49 @@
+"""Whether this process is controlled right now, and what it knows shared objects by.
+
+A scheduling point reads `active` on each operation: it is a global of this module, since reading one takes 30 ns and a
+call takes 100.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
+
+if TYPE_CHECKING:
+    from bench.explore.runtime.lane import Runtime
+    from bench.explore.runtime.registry import Names
+
+
+class Abandoned(BaseException):
+    """The schedule is given up here; passes through the user's code, and ends it."""
+
+
+active: Runtime | None = None
+"""The runtime of this process while it is controlled; `None` in raw blocks and outside an exploration."""
+
+names: Names | None = None
+"""What this process knows objects by, if it is one of an exploration's, controlled or not."""
+
+
+def activate(runtime: Runtime | None) -> None:
+    """Have this process be controlled by a runtime; by none where it is `None`."""
+    global active  # noqa: PLW0603  # there is one for the process
+    active = runtime
+
+
+def know(known: Names) -> None:
+    """Have what this process makes registered in the name of a lane, or of the coordinator."""
+    global names  # noqa: PLW0603  # there is one for the process
+    names = known
+
+
+class Raw:
+    """A block in which instrumented operations have no points: they are the real operations themselves."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = active
+        activate(None)
+
+    def __exit__(self, *_: object) -> None:
+        activate(self._before)

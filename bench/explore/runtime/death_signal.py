@@ -1,0 +1,51 @@
+"""An exploration whose starter is gone ends by itself, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+
+from bench.explore.runtime.board import remove_semaphores
+
+TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_SET_DEATH_SIGNAL = 1
+"""`PR_SET_PDEATHSIG` of prctl(2): the signal that this process gets when the one that started it ends."""
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have this process get a signal when the one that started it ends; on Linux only."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, int(number), 0, 0, 0)
+
+
+def clean_up_with_parent(folder: str, board: str) -> None:
+    """Have the main process of an exploration end, and remove what is its own, when its starter has gone."""
+
+    def gone(*_: Any) -> None:
+        from bench.process import journal, tree
+
+        def members() -> list[tree.Proc]:  # the tracker ends when it has removed what the others left
+            found = tree.find(f"{journal.VARIABLE}={folder}")
+            return [proc for proc in found if proc.role != "resource tracker"]
+
+        tree.kill_all(members)
+        remove_semaphores(board)
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(1)
+
+    starter = os.getppid()
+    signal.signal(signal.SIGTERM, gone)
+    die_with_parent(signal.SIGTERM)
+    if os.getppid() != starter:  # it went in between
+        gone()

@@ -1,0 +1,174 @@
+"""Who takes the next step: what the plan says outright, then its policy.
+
+Functions of the board's numbers, run by whoever has the baton.
+"""
+
+from __future__ import annotations
+
+from bench.explore.runtime import board as at
+
+OVER = -1000
+"""Nobody is next: the schedule has ended."""
+
+ASK = 1000
+"""Added to a lane: nobody can be chosen before that lane has looked whether what it waits for has come."""
+
+_ANYBODY = memoryview(bytes([at.ANYBODY]) * at.MOST_STEPS).cast("b")
+
+_TICK_NS = 1_000_000
+_LAST_TICK_NS = 10**15
+"""Where all wait for the clock to go on by itself, it does, in steps that double, for about 12 days."""
+
+
+def decide(numbers: memoryview, plan: memoryview) -> int:  # noqa: PLR0911  # each is another end
+    """Choose the next step, and log it as taken.
+
+    Returns:
+        The lane that takes it; `steps.killing(lane)` if that lane shall be killed; `ASK` + a lane; or `OVER`.
+    """
+    if numbers[at.DIRTY]:
+        return ASK + _lowest(numbers[at.DIRTY])
+    able = _able(numbers)
+    if able <= 0:
+        return _end(numbers, at.OVER_LIMIT if able else at.STUCK if numbers[at.PRESENT] else at.DONE)
+    step = numbers[at.STEPS]
+    if step >= numbers[at.LIMIT]:
+        return _end(numbers, at.OVER_LIMIT)
+    if step < numbers[at.FIRST]:
+        chosen: int = plan[step]
+        if chosen < 0:
+            return chosen if _kill(numbers, -1 - chosen, step, able) else _end(numbers, at.DIVERGED)
+        if not able >> chosen & 1:
+            return _end(numbers, at.DIVERGED)
+    elif (awake := able & ~numbers[at.ASLEEP]) == 0:
+        return _end(numbers, at.ALL_ASLEEP)
+    else:
+        chosen = _choose(numbers, awake, step)
+    _take(numbers, plan, chosen, step, able)
+    return chosen
+
+
+def _lowest(mask: int) -> int:
+    return (mask & -mask).bit_length() - 1
+
+
+def _end(numbers: memoryview, how: int) -> int:
+    numbers[at.END] = how
+    return OVER
+
+
+def _able(numbers: memoryview) -> int:
+    """Give who can go on: not one that only looks again, while there are others; -1 if all look again for ever."""
+    able: int = numbers[at.ENABLED]
+    while not able or not able & ~numbers[at.YIELDING]:
+        if not _pass_time(numbers, ticking=bool(able)):
+            return -1 if able else 0
+        able = numbers[at.ENABLED]
+    return able & ~numbers[at.YIELDING]
+
+
+def _pass_time(numbers: memoryview, *, ticking: bool) -> bool:
+    """Have the clock go on to the next time that somebody waits for; tell whether there is any."""
+    timed: int = numbers[at.TIMED]
+    now = numbers[at.CLOCK]
+    if not timed:
+        if not ticking or not numbers[at.CLOCK_READ] or now > _LAST_TICK_NS:
+            return False
+        numbers[at.CLOCK] = now + max(now, _TICK_NS)
+        numbers[at.YIELDING] = 0
+        return True
+    lanes = [lane for lane in range(at.MOST_LANES) if timed >> lane & 1]
+    now = numbers[at.CLOCK] = max(now, min(numbers[at.LANES + lane * at.LANE + at.UNTIL] for lane in lanes))
+    for lane in lanes:
+        if numbers[at.LANES + lane * at.LANE + at.UNTIL] <= now:
+            numbers[at.LANES + lane * at.LANE + at.BY_TIME] = 1
+            numbers[at.TIMED] &= ~(1 << lane)
+            numbers[at.ENABLED] |= 1 << lane
+    return True
+
+
+def _choose(numbers: memoryview, able: int, step: int) -> int:
+    policy = numbers[at.POLICY]
+    last = numbers[at.LOG + 2 * step - 2] & 31 if step else -1
+    if policy == 1:
+        return _any_of(numbers, able)
+    if policy == 2:
+        return _most_urgent(numbers, able, step, last)
+    return last if step and able >> last & 1 else _lowest(able)
+
+
+def _any_of(numbers: memoryview, able: int) -> int:
+    # The multiplier is that of Knuth's MMIX; of its states the upper bits are the random ones.
+    state = (numbers[at.RANDOM] * 6364136223846793005 + 1442695040888963407) & ((1 << 63) - 1)
+    numbers[at.RANDOM] = state
+    index = (state >> 32) % able.bit_count() if hasattr(able, "bit_count") else (state >> 32) % bin(able).count("1")
+    for _ in range(index):
+        able &= able - 1
+    return _lowest(able)
+
+
+def _most_urgent(numbers: memoryview, able: int, step: int, last: int) -> int:
+    if last >= 0 and step in numbers[at.CHANGES + 1 : at.CHANGES + 1 + numbers[at.CHANGES]].tolist():
+        numbers[at.LOWEST] -= 1
+        numbers[at.LANES + last * at.LANE + at.PRIORITY] = numbers[at.LOWEST]
+    return max(
+        (lane for lane in range(at.MOST_LANES) if able >> lane & 1),
+        key=lambda lane: (numbers[at.LANES + lane * at.LANE + at.PRIORITY], -lane),
+    )
+
+
+def _take(numbers: memoryview, plan: memoryview, chosen: int, step: int, able: int) -> None:
+    slot, others = at.LANES + chosen * at.LANE, ~(1 << chosen)
+    word, wants = numbers[slot + at.WORD], numbers[slot + at.WANTS]
+    numbers[at.ENABLED] &= others
+    numbers[at.WAITING] &= others
+    numbers[at.TIMED] &= others
+    numbers[at.PROBING] &= others
+    log(numbers, step, word, 0 if wants == at.NEVER else wants, able)
+    if step >= numbers[at.FIRST] and numbers[at.ASLEEP]:
+        _wake(numbers, plan, word, wants)
+
+
+def log(numbers: memoryview, step: int, word: int, wants: int, able: int) -> None:
+    """Log a step as taken."""
+    numbers[at.LOG + 2 * step] = word
+    numbers[at.LOG + 2 * step + 1] = able | wants << at.WANTED_AT
+    numbers[at.STEPS] = step + 1
+    if not word & at.READ:
+        numbers[at.CHANGED] = step
+        numbers[at.YIELDING] = 0
+        numbers[at.ODD] &= ~at.YIELDS
+
+
+def _wake(numbers: memoryview, plan: memoryview, word: int, wants: int) -> None:
+    """Have those run again whose pending steps depend on the one that was taken."""
+    asleep = numbers[at.ASLEEP]
+    for lane in range(at.MOST_LANES):
+        if asleep >> lane & 1:
+            slot = at.LANES + lane * at.LANE
+            if at.words_dependent(word, wants, numbers[slot + at.WORD], numbers[slot + at.WANTS]):
+                asleep &= ~(1 << lane)
+    numbers[at.ASLEEP] = asleep
+    if not asleep and not numbers[at.POLICY]:
+        start, stop = numbers[at.STEPS], numbers[at.LIMIT]
+        plan[start:stop] = _ANYBODY[start:stop]
+
+
+def _kill(numbers: memoryview, victim: int, step: int, able: int) -> bool:
+    """Take a lane out, and all others in its process; tell whether it was there."""
+    if not numbers[at.PRESENT] >> victim & 1:
+        return False
+    host = numbers[at.HOSTS + victim]
+    log(numbers, step, at.KILLED_WORD | victim, 0, able)
+    gone(numbers, host)
+    return True
+
+
+def gone(numbers: memoryview, host: int, *, by_step: bool = False) -> None:
+    """Take out all lanes of a process, which has ended otherwise than by its own step, or by that of another."""
+    for lane in range(at.MOST_LANES):
+        if numbers[at.HOSTS + lane] == host:
+            if by_step:
+                numbers[at.GONE] |= (numbers[at.PRESENT] | numbers[at.ENABLED]) & 1 << lane
+            for cell in (at.PRESENT, at.ENABLED, at.WAITING, at.TIMED, at.PROBING, at.DIRTY, at.ASLEEP, at.YIELDING):
+                numbers[cell] &= ~(1 << lane)

@@ -1,0 +1,90 @@
+"""Strategies: which interleaving comes next, and what is shown once there is none left. Pure."""
+
+from __future__ import annotations
+
+from bench.errors import UsageError
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from bench.explore.search.strategy import Strategy
+
+NAMES = ("dpor", "dfs", "pct", "random", "portfolio")
+"""What `make` knows."""
+
+DEFAULT = "portfolio"
+
+MOST_LANES = 32
+
+
+def make(
+    name: str = DEFAULT,
+    *,
+    preemptions: int | None = None,
+    schedules: int | None = None,
+    seed: int = 0,
+    lanes: int,
+    kills: int = 0,
+) -> Strategy:
+    """Make a strategy for a target of `lanes` lanes.
+
+    Args:
+        name: one of `NAMES`.
+        preemptions: the most switches away from a lane that could have gone on; `None` for any number.
+        schedules: give no more plans than this; `None` for as many as it takes, which of `pct` and `random` never ends.
+        seed: of all that is random.
+        lanes: how many there are at the start.
+        kills: how many lanes may be killed, between any two steps of a schedule.
+
+    Raises:
+        UsageError: if there is no such strategy, or it cannot do what is asked for.
+    """
+    _check(name, preemptions, schedules, lanes, kills)
+    strategy = _strategy(name, preemptions, schedules, seed, lanes, kills)
+    if schedules is None:
+        return strategy
+    from bench.explore.search.limited import AtMost
+
+    return AtMost(strategy, schedules)
+
+
+def _strategy(name: str, preemptions: int | None, schedules: int | None, seed: int, lanes: int, kills: int) -> Strategy:
+    """Import and make the strategy; what it does not use is not imported."""
+    if name == "dfs":
+        from bench.explore.search.dfs import DepthFirst
+
+        return DepthFirst(preemptions=preemptions, kills=kills)
+    if name == "dpor":
+        from bench.explore.search.dpor import PartialOrder
+
+        return PartialOrder()
+    if name == "pct":
+        from bench.explore.search.pct import Priorities
+
+        return Priorities(lanes=lanes, seed=seed)
+    if name == "random":
+        from bench.explore.search.random_walk import Randomly
+
+        return Randomly(seed=seed)
+    from bench.explore.search.portfolio import Portfolio
+
+    return Portfolio(lanes=lanes, preemptions=preemptions, schedules=schedules, seed=seed, kills=kills)
+
+
+def _check(name: str, preemptions: int | None, schedules: int | None, lanes: int, kills: int) -> None:
+    """Refuse what no strategy, or not this one, can do; say what to write instead.
+
+    Raises:
+        UsageError: always with what to do about it.
+    """
+    if name not in NAMES:
+        raise UsageError(f"no strategy {name!r}; write one of {', '.join(NAMES)}")
+    for what, number, least in (("preemptions", preemptions, 0), ("schedules", schedules, 1), ("kills", kills, 0)):
+        if number is not None and number < least:
+            raise UsageError(f"{what} is {number}; write {least} or more, or leave it out")
+    if not 1 <= lanes <= MOST_LANES:
+        raise UsageError(f"{lanes} processes cannot be explored; 1 to {MOST_LANES} can")
+    if preemptions is not None and name not in {"dfs", "portfolio"}:
+        raise UsageError(f"{name} takes no bound on preemptions; write --strategy dfs --preemptions {preemptions}")
+    if kills and name not in {"dfs", "portfolio"}:
+        raise UsageError(f"{name} kills no process; write --strategy dfs --kills {kills}")

@@ -1,0 +1,331 @@
+"""Dynamic partial-order reduction: of all interleavings that differ in the order of independent steps alone, one.
+
+Flanagan and Godefroid, Dynamic Partial-Order Reduction for Model Checking Software, POPL 2005, with the source sets of
+Abdulla, Aronis, Jonsson and Sagonas, Optimal Dynamic Partial Order Reduction, POPL 2014, and the sleep sets of
+Godefroid, Partial-Order Methods for the Verification of Concurrent Systems, 1996.
+
+What blocks needs care, for the theory has lanes that never disable each other. A race with a step that made it possible
+to go on (a release, for who waits for the lock) cannot be turned round; the search looks through such a step for the
+one that it undoes (the acquire). Where nobody was seen waiting it is not known whether the release mattered; then both
+are taken for races, which costs schedules and misses nothing.
+"""
+
+from __future__ import annotations
+
+from bench.explore.model import OWN, Plan, dependent
+from bench.explore.search.loops import loops_from
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bench.explore.model import Op, Trace
+
+
+class _Node:
+    """A state on the way of the current schedule, and the step taken from it.
+
+    Sets of lanes are bits; operations are numbers in `_Operations`; `clock[lane]` is one more than the index of the
+    last step of that lane which happened before this one, or is it.
+    """
+
+    __slots__ = ("asleep", "backtrack", "clock", "done", "enabled", "lane", "op", "pending")
+
+    def __init__(self, enabled: int, asleep: int, pending: dict[int, int]) -> None:
+        self.enabled = enabled
+        self.asleep = asleep  # whose next step was explored from an earlier state
+        self.pending = pending  # what each lane would do next
+        self.backtrack = 0  # whom to run from here, in the end
+        self.done = 0  # whom it was done for
+        self.lane = 0
+        self.op = 0
+        self.clock: list[int] = []
+
+
+class _Operations:
+    """Numbers operations, and knows which depend on each other."""
+
+    def __init__(self, depends: Callable[[Op, Op], bool]) -> None:
+        self.list: list[Op] = []
+        self.dependent: list[int] = []  # for each operation the set of those that depend on it, as bits
+        self._depends = depends
+        self._numbers: dict[Op, int] = {}
+
+    def number(self, op: Op) -> int:
+        """Give the operation's number."""
+        number = self._numbers.get(op)
+        if number is None:
+            number = self._numbers[op] = len(self.list)
+            self.list.append(op)
+            self.dependent.append(0)
+            for other, one in enumerate(self.list):
+                if self._depends(op, one):
+                    self.dependent[number] |= 1 << other
+                    self.dependent[other] |= 1 << number
+        return number
+
+
+class PartialOrder:
+    """Runs one interleaving of each class, and more where that cannot be known.
+
+    Args:
+        depends: which operations depend on each other.
+    """
+
+    name = "dpor"
+
+    def __init__(self, *, depends: Callable[[Op, Op], bool] = dependent) -> None:
+        self.schedules = 0
+        self.redundant = 0  # of these, those that ended as what follows was seen before
+        self._operations = _Operations(depends)
+        self._nodes: list[_Node] = []
+        self._planned: tuple[int, ...] = ()
+        self._asleep = 0  # after what was planned
+        self._started = False
+        self._waiting = False  # for what the last plan gives
+        self._trouble = 0
+        self._loops = 0
+
+    def next(self) -> Plan | None:
+        """Give the plan that takes another choice at the last state that has one left."""
+        self._waiting = True
+        if not self._started:
+            self._started = True
+            return Plan()
+        while self._nodes:
+            node = self._nodes[-1]
+            left = node.backtrack & ~node.done & ~node.asleep
+            if left:
+                return self._choose(node, (left & -left).bit_length() - 1)
+            self._nodes.pop()
+        self._waiting = False
+        return None
+
+    def _choose(self, node: _Node, lane: int) -> Plan:
+        """Plan to run `lane` from the last state; who ran from there before sleeps until something depends on it."""
+        op = node.pending[lane]
+        seen = node.asleep | node.done
+        node.done |= 1 << lane
+        node.lane, node.op = lane, op
+        self._asleep = self._still(seen, node.pending, op)
+        self._planned = tuple([one.lane for one in self._nodes])
+        return Plan(lanes=self._planned, asleep=frozenset(_lanes(self._asleep)))
+
+    def _still(self, asleep: int, pending: dict[int, int], op: int) -> int:
+        """Give those of the lanes asleep that sleep on after the operation."""
+        dependent_ones = self._operations.dependent[op]
+        for lane in _lanes(asleep):
+            if dependent_ones >> pending[lane] & 1:
+                asleep ^= 1 << lane
+        return asleep
+
+    def learn(self, trace: Trace) -> None:
+        """Add the schedule's new steps, and for each race in them a state to go back to."""
+        self._waiting = False
+        planned = len(self._planned)
+        if trace.end == "diverged" or trace.lanes[:planned] != self._planned:
+            self._trouble += 1
+            return
+        self.schedules += 1
+        self._trouble += trace.end in {"died", "uncontrolled"}
+        until = loops_from(trace)
+        self._loops += until < len(trace.steps)
+        first = len(self._nodes) - (planned > 0)
+        upcoming = self._upcoming(trace, first)
+        awake = self._add(trace, first, until, upcoming)
+        index = len(self._nodes)
+        self.redundant += trace.end == "asleep" or (index < until and not awake)
+        for lane, op in upcoming[index - first].items():
+            self._order(lane, op, index)
+        if awake:  # a lane was run that slept, and not one of those that did not
+            node = _Node(trace.steps[index].enabled, self._asleep, upcoming[index - first])
+            node.backtrack = awake & -awake
+            self._nodes.append(node)
+
+    def _upcoming(self, trace: Trace, first: int) -> list[dict[int, int]]:
+        """Give what each lane was about to do before each step from `first` on, and at the end.
+
+        Who was killed is like one who waits for ever from then on: what it would have done races with the kill.
+        """
+        number = self._operations.number
+        pending = {lane: number(op) for lane, op in (*trace.gone.items(), *trace.pending.items())}
+        found = [pending]
+        for step in reversed(trace.steps[first:]):
+            pending = {**pending, step.lane: number(step.op)}
+            found.append(pending)
+        return found[::-1]
+
+    def _add(self, trace: Trace, first: int, until: int, upcoming: Sequence[dict[int, int]]) -> int:
+        """Add the steps up to `until`, or to where a lane is run that sleeps; give who did not sleep there."""
+        nodes = self._nodes
+        for index in range(first, until):
+            lane, op, enabled = trace.steps[index]
+            number, bit = self._operations.number(op), 1 << lane
+            if index < len(nodes):
+                node = nodes.pop()  # the state from which another choice was planned
+            elif self._asleep & bit:
+                return enabled & ~self._asleep
+            else:
+                node = _Node(enabled, self._asleep, upcoming[index - first])
+                node.backtrack = node.done = bit
+                self._asleep = self._still(self._asleep, node.pending, number)
+            node.lane, node.op, node.clock = lane, number, self._order(lane, number, index)
+            node.clock[lane] = index + 1
+            nodes.append(node)
+        return 0
+
+    def _order(self, lane: int, op: int, index: int) -> list[int]:
+        """Give the clock of an operation after the first `index` steps; go back where it races with one of them."""
+        nodes, operation = self._nodes, self._operations.list[op]
+        dependent_ones = self._operations.dependent[op]
+        own = self._last(lane, index)
+        before = list(nodes[own].clock) if own >= 0 else [0] * (lane + 1)
+        ordered = list(before)  # all that lies behind: the other lane's step can no longer change places
+        enablers = self._enablers(lane, own, index)
+        enabler = enablers[0] if enablers and operation.kind in OWN else -1
+        for other in range(index - 1, -1, -1):
+            node = nodes[other]
+            behind = _at(before, node.lane) > other
+            if behind and _at(ordered, node.lane) > other:
+                continue
+            depends = dependent_ones >> node.op & 1
+            if depends and _at(ordered, node.lane) <= other:
+                if own < other:
+                    race, hides = self._race_of_pending(other, lane, enablers)
+                else:
+                    race, hides = self._race(other, operation)
+                if race:
+                    self._back(other, lane, index, before)
+                if hides:
+                    _join(ordered, node.clock)
+            if not behind and (depends or other == enabler):
+                _join(before, node.clock)
+        return before
+
+    def _race_of_pending(self, index: int, lane: int, enablers: Sequence[int]) -> tuple[bool, bool]:
+        """Tell whether a lane whose operation was pending already can do it before the step at `index` instead.
+
+        Either it was enabled, or something that does not come after that step enables it. The second answer is whether
+        this hides what is earlier: turned round, the two give a schedule in which the earlier race is met again.
+        """
+        node = self._nodes[index]
+        if node.enabled >> lane & 1:
+            return True, True
+        return any(one > index and _at(self._nodes[one].clock, node.lane) <= index for one in enablers), False
+
+    def _race(self, index: int, operation: Op) -> tuple[bool, bool]:
+        """Tell the same where it is not known whether the operation was possible, as its lane was elsewhere."""
+        node, wants = self._nodes[index], operation.wants
+        step = self._operations.list[node.op]
+        if not wants:
+            return True, True
+        holds = self._holds(node.lane, wants, index)
+        if step.object == wants:
+            if step.kind == "acquire":
+                return True, not holds
+            return not self._somebody_waits(node, wants), False
+        if holds and step.wants == wants:  # it is under its guard, which nobody has then but its lane
+            return False, False
+        return True, not holds
+
+    def _holds(self, lane: int, number: int, index: int) -> bool:
+        """Tell whether the lane held the lock already before the step at `index`."""
+        held = 0
+        for node in self._nodes[:index]:
+            step = self._operations.list[node.op]
+            if node.lane == lane and step.object == number:
+                held += (step.kind == "acquire") - (step.kind == "release")
+        return held > 0
+
+    def _somebody_waits(self, node: _Node, number: int) -> bool:
+        """Tell whether a lane could not acquire the lock at this state."""
+        operations = self._operations.list
+        return any(
+            operations[op].kind == "acquire" and operations[op].object == number
+            for lane, op in node.pending.items()
+            if not node.enabled >> lane & 1
+        )
+
+    def _back(self, index: int, lane: int, until: int, clock: list[int]) -> None:
+        """Have a lane run instead of the step at `index` that leads to the race the other way round, unless one does.
+
+        What does not depend on the step at `index` can run without it, and then `lane`, whose operation has `clock`.
+        Whoever has nothing before it in that sequence can be first (the initials of Abdulla et al.).
+        """
+        node = self._nodes[index]
+        first: dict[int, int] = {}
+        initials = 0
+        for other in range(index + 1, until):
+            one = self._nodes[other]
+            if _at(one.clock, node.lane) > index or one.lane in first:
+                continue
+            if all(_at(one.clock, earlier) <= at for earlier, at in first.items()):
+                initials |= 1 << one.lane
+            first[one.lane] = other
+        if lane not in first and all(_at(clock, earlier) <= at for earlier, at in first.items()):
+            initials |= 1 << lane
+        if initials & (node.backtrack | node.asleep):
+            return
+        possible = initials & node.enabled
+        if possible >> lane & 1:
+            node.backtrack |= 1 << lane
+        elif possible:
+            node.backtrack |= possible & -possible
+        else:
+            node.backtrack |= node.enabled
+
+    def _last(self, lane: int, index: int) -> int:
+        """Give the index of the lane's last step before `index`, or -1."""
+        for other in range(index - 1, -1, -1):
+            if self._nodes[other].lane == lane:
+                return other
+        return -1
+
+    def _enablers(self, lane: int, own: int, index: int) -> list[int]:
+        """Give the steps since the lane's own last one before which it could not go on, and after which it can."""
+        masks = [node.enabled >> lane & 1 for node in self._nodes[own + 1 : index]]
+        masks.append(1)
+        return [own + 1 + at for at in range(len(masks) - 1) if masks[at] < masks[at + 1]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is an interleaving of every class among those run."""
+        if not self._started or self._waiting or self._trouble or self._loops:
+            return False
+        return not any(node.backtrack & ~node.done & ~node.asleep for node in self._nodes)
+
+    def claim(self) -> str:
+        """State in how many schedules everything was covered, or how many there were."""
+        number = f"{self.schedules:,} schedule{'s' * (self.schedules != 1)}"
+        if self.complete:
+            return f"all interleavings, up to the order of independent steps, in {number}"
+        found = f"{number} that differ in the order of dependent steps, not all"
+        if self._loops:
+            found += f"; {self._loops:,} of them reached the limit of steps"
+        if self._trouble:
+            found += f"; {self._trouble:,} could not be followed to their ends"
+        return found
+
+
+def _lanes(bits: int) -> list[int]:
+    """Give the lanes of a set."""
+    found = []
+    while bits:
+        bit = bits & -bits
+        found.append(bit.bit_length() - 1)
+        bits ^= bit
+    return found
+
+
+def _at(clock: list[int], lane: int) -> int:
+    """Give a lane's entry; lanes that came later have none."""
+    return clock[lane] if lane < len(clock) else 0
+
+
+def _join(clock: list[int], other: list[int]) -> None:
+    """Raise each entry of `clock` to that of `other`."""
+    if len(clock) < len(other):
+        clock += [0] * (len(other) - len(clock))
+    for lane, at in enumerate(other):
+        clock[lane] = max(clock[lane], at)

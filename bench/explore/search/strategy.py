@@ -1,0 +1,28 @@
+"""The interface of all strategies."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from bench.explore.model import Plan, Trace
+
+    class Strategy(Protocol):
+        """Says what to run next, and learns from what became of it; `next` and `learn` take turns."""
+
+        name: str
+
+        def next(self) -> Plan | None:
+            """Give the next plan; `None` when there is none left."""
+
+        def learn(self, trace: Trace) -> None:
+            """Take in what the last plan gave."""
+
+        @property
+        def complete(self) -> bool:
+            """Whether every interleaving that the strategy's bound allows was covered."""
+
+        def claim(self) -> str:
+            """State what is shown so far, exactly: "all 1,360 interleavings", "all with at most 2 preemptions"."""
