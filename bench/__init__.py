@@ -5,12 +5,18 @@ One way through it::
     program / scenario -> repeat | stress | explore -> observation -> verdict -> record -> report
     config -> plan (pure) -> place (leases) -> engine -> records -> report
 
-A module imports only from those before it; `tests/unit/test_layers.py` holds this::
+The folders say which process runs the code; a module imports only from those before it, and `tests/unit/test_layers.py`
+holds both::
 
-    called, errors < values, causes < outcomes, declared, targets < observation, record < verdict < process
-           < repeat, stress, explore < cells, plan, leases, images, engines, run < report < pytest plugin, cli
+    words, outcomes, records    called, errors < values, causes < outcomes < declared, cells, leases < targets
+                                < observation < record < verdict
+    every process of a sample   process < state
+    the three modes             explore (model < search, runtime < findings, points < driver, launch < observe < replay),
+                                repeat, stress < modes
+    the host alone              matrix (discovery, config, placement < plan < images < engines < run) < report
+    the ways in                 pytest_plugin < inside < cli
 
-What runs inside a cell (up to explore, and the pytest plugin) needs the standard library and pytest alone.
+What runs inside a cell (all but `matrix`, `cli` and most of `report`) needs the standard library and pytest alone.
 
 PYTEST_DONT_REWRITE: pytest rewrites what brings a plugin, and warns of what was imported before it, as this package is
 at the start of every Python of a cell; a suite whose warnings are errors would end there.

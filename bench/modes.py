@@ -89,14 +89,14 @@ def parse_modes(texts: Iterable[str], where: str = "mode") -> tuple[Mode, ...]:
 def observer(mode: Mode) -> Callable[..., Observation]:
     """Give the function that observes in a mode; what it needs is imported only now."""
     if mode == "stress":
-        from bench import stress
+        from bench.stress.observe import observe as stressed
 
-        return stress.observe
+        return stressed
     if mode == "explore":
         return _explored
-    from bench import repeat
+    from bench.repeat.observe import observe as repeated
 
-    return repeat.observe
+    return repeated
 
 
 def _explored(found: Found, *, samples: int | None = None, schedules: int | None = None, **asked: Any) -> Observation:

@@ -17,8 +17,8 @@ from bench.cli.options import SECONDS, WithCommand, engine_option, modes_option,
 from bench.cli.output import say, show, width
 from bench.cli.projects import keeper, project_of
 from bench.cli.running import carry_out
-from bench.config import load_config
-from bench.plan import make_plan
+from bench.matrix.config import load_config
+from bench.matrix.plan import make_plan
 from bench.report.findings import FAILED_TEST
 from bench.report.grid import STYLES, shown
 from bench.report.histogram import histogram

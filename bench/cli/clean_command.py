@@ -10,20 +10,20 @@ from bench.cli.output import say
 from bench.errors import Unavailable
 
 if TYPE_CHECKING:
-    from bench.engines.base import Engine
+    from bench.matrix.engines.base import Engine
 
 
 @click.command("clean")
 @click.option("--images", is_flag=True, help="Remove the images of the bench too.")
 def command(images: bool) -> None:
     """Remove what dead runs left behind: containers and processes by their label, and only those."""
-    from bench.engines.docker import DockerEngine
-    from bench.engines.local import LocalEngine
+    from bench.matrix.engines.docker import DockerEngine
+    from bench.matrix.engines.local import LocalEngine
 
     docker = DockerEngine()
     removed = [*_cleaned(LocalEngine()), *_cleaned(docker)]
     if images:
-        from bench.images import remove_images
+        from bench.matrix.images import remove_images
 
         removed += remove_images(docker.client)
     for name in removed:

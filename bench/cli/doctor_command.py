@@ -74,7 +74,7 @@ def _method_advice(missing: list[str]) -> str:
 
 def engines_found() -> Iterator[Found]:
     """Say whether a Docker engine answers, and which."""
-    from bench.engines.docker import DockerEngine
+    from bench.matrix.engines.docker import DockerEngine
 
     engine = DockerEngine()
     try:
@@ -115,7 +115,7 @@ def cpus_found() -> Iterator[Found]:
 
 def interpreters_found() -> Iterator[Found]:
     """Say which Pythons of the matrix are on this host, for --engine local and for packed images."""
-    from bench import discovery
+    from bench.matrix import discovery
 
     found = {python: discovery.find(parse_python(python)) for python in PYTHONS}
     there = [f"{one.version if name[0] == '3' else name}" for name, one in found.items() if one is not None]
@@ -148,8 +148,8 @@ def tmpdir_found() -> Iterator[Found]:
 
 def images_found() -> Iterator[Found]:
     """Say where the base of each image comes from."""
-    from bench.engines.docker import DockerEngine
-    from bench.images import list_images
+    from bench.matrix.engines.docker import DockerEngine
+    from bench.matrix.images import list_images
 
     try:
         rows = list_images(DockerEngine().client, [parse_python(name) for name in PYTHONS])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.cli.output import say
-from bench.config import ENGINES
 from bench.errors import Unavailable, UsageError
+from bench.matrix.config import ENGINES
 
 if TYPE_CHECKING:
-    from bench.engines.base import Engine
+    from bench.matrix.engines.base import Engine
 
 
 def engine_of(name: str) -> Engine:
@@ -33,7 +33,7 @@ def engine_of(name: str) -> Engine:
 
 
 def _docker() -> Engine:
-    from bench.engines.docker import DockerEngine
+    from bench.matrix.engines.docker import DockerEngine
 
     engine = DockerEngine()
     engine.cpus()
@@ -41,7 +41,7 @@ def _docker() -> Engine:
 
 
 def _local() -> Engine:
-    from bench.engines.local import LocalEngine
+    from bench.matrix.engines.local import LocalEngine
 
     engine = LocalEngine()
     engine.cpus()

@@ -10,15 +10,15 @@ import click
 from bench.cells import DEFAULT_PYTHONS, parse_python
 from bench.cli.options import split
 from bench.cli.output import say, show, width
-from bench.config import load_config
 from bench.errors import PASSED, Unavailable
+from bench.matrix.config import load_config
 from bench.report.lines import Line, Span, line, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.cells import Python
-    from bench.images import ImageRow
+    from bench.matrix.images import ImageRow
     from docker import DockerClient
 
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @click.option("--build/--no-build", default=False, help="Build what is missing first.")
 def command(pythons: tuple[str, ...], build: bool) -> int:
     """Show the images of the demos, with their digests, and why one cannot be had."""
-    from bench.engines.docker import DockerEngine
-    from bench.images import list_images
+    from bench.matrix.engines.docker import DockerEngine
+    from bench.matrix.images import list_images
 
     config = load_config(Path.cwd())
     names = split(pythons) or list(config.python) or list(DEFAULT_PYTHONS)
@@ -43,7 +43,7 @@ def command(pythons: tuple[str, ...], build: bool) -> int:
 
 
 def _build(client: DockerClient, pythons: Sequence[Python]) -> None:
-    from bench.images import prepare_images
+    from bench.matrix.images import prepare_images
 
     prepare_images(client, pythons, progress=say)
 

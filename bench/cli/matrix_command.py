@@ -22,9 +22,9 @@ from bench.cli.options import (
 from bench.cli.output import say, show, width
 from bench.cli.projects import checked_targets, keeper, project_of
 from bench.cli.running import carry_out
-from bench.config import load_config
+from bench.matrix.config import load_config
+from bench.matrix.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
 from bench.modes import CELL_MODES, parse_modes
-from bench.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
 from bench.report.lines import Line, Span, counted, line
 from bench.report.status import exit_status
 from bench.report.summary import report
@@ -32,8 +32,8 @@ from bench.report.summary import report
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bench.config import Config
-    from bench.plan import Axes
+    from bench.matrix.config import Config
+    from bench.matrix.plan import Axes
 
 TIMEOUT_S = 600.0
 

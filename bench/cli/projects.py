@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bench.cli.inputs import programs
 from bench.cli.output import say
 from bench.errors import NothingToRun, UsageError
-from bench.images import Project
+from bench.matrix.images import Project
 from bench.modes import modes_of, why_none
 from bench.report.lines import counted
 from bench.targets import DEMOS, place_of_file
@@ -17,7 +17,7 @@ from bench.targets import DEMOS, place_of_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bench.config import Config
+    from bench.matrix.config import Config
     from bench.observation import Mode
     from bench.record import Judged
     from bench.targets import Found

@@ -16,9 +16,9 @@ from bench.cli.output import show, shows_unicode, terminal_width
 from bench.errors import FAILED, PASSED, Inconclusive, UsageError
 from bench.explore.findings.schedule import Schedule, read
 from bench.explore.replay import Replayed, replay
-from bench.explore.story import Ending, ending_of
 from bench.report.lines import Line, Span, counted, line, one_line
 from bench.report.stories import story_of
+from bench.report.story import Ending, ending_of
 
 if TYPE_CHECKING:
     from bench.targets import Found

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.output import COLOURS
+from bench.matrix.run import run_matrix
 from bench.report import loaded
 from bench.report.board import BoardState, board, told
-from bench.run import run_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from bench.engines.base import Engine
-    from bench.images import Project
-    from bench.plan import Plan
+    from bench.matrix.engines.base import Engine
+    from bench.matrix.images import Project
+    from bench.matrix.plan import Plan
+    from bench.matrix.run import Event
     from bench.record import Judged
     from bench.report.lines import Style
     from bench.report.loaded import RunRecords
-    from bench.run import Event
 
 REFRESHES = 4
 """How often a second the board is drawn: often enough to look alive, seldom enough to cost the cells nothing."""

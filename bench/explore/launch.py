@@ -42,7 +42,7 @@ class Explored:
     outcomes, as `findings.schedule.witness` makes them. `figures` are those of the event `explored`: `strategy`,
     `complete`, `claim`, `points` (different operations), `rebuilt`, `why_rebuilt`, `uncontrolled`, `differed`, `asleep`
     (schedules that were left off), `schedules`, `steps`, `seconds`; of an exploration that was given up only
-    `schedules` and `steps`. `stuck` says why it was given up. `replayed` is what `replaying.follow` gave, with the
+    `schedules` and `steps`. `stuck` says why it was given up. `replayed` is what `following.follow` gave, with the
     key of the `outcome` and the `witness` of a last run.
     """
 
@@ -64,7 +64,7 @@ def orders(found: Found, *, method: str, seed: int = 0, **others: Any) -> dict[s
         seed: of all that is random.
         others: what differs from the defaults: `strategy` ("portfolio"), `preemptions` (`None`), `schedules` (`None`),
             `seconds` (`None`, no bound), `kills` (0), `limit` (steps of a schedule), `deadline_s` (how long nothing
-            may move), `replay` (`None`, or `anchors` and `times` as `replaying.follow` takes them: then nothing is
+            may move), `replay` (`None`, or `anchors` and `times` as `following.follow` takes them: then nothing is
             explored).
     """
     place, target = found.place, found.program

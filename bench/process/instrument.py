@@ -1,6 +1,6 @@
 """What is hung into the processes of a sample so that each start, end, exception and warning is heard of.
 
-Installed by importing `bench.process.program`, which is the main module of a sample: under spawn and forkserver every
+Installed by importing `bench.repeat.main`, which is the main module of a sample: under spawn and forkserver every
 child imports its parent's main module before anything else, so that the same hooks are in all of them.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Tell: TypeAlias = Callable[..., None]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_OWN = tuple(os.path.join(_HERE, name) for name in ("process", "repeat", "stress", "explore"))
+_OWN = tuple(os.path.join(_HERE, name) for name in ("process", "state", "repeat", "stress", "explore"))
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))
 _TRACEBACK_LIMIT = 8_000
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from bench.declared import actors_of
 from bench.outcomes import Outcome
-from bench.process import dumping, journal, stacks, tree
+from bench.process import journal, stacks, tree
 from bench.process.evidence import Evidence, decide, warnings_of
 from bench.process.folders import environment, sample_folder
 from bench.targets import Found
 
-_MAIN = str(Path(dumping.__file__).with_name("program.py"))
+_MAIN = str(Path(__file__).with_name("main.py"))
 
 _HELPER_GRACE_S = 3.0
 """How long trackers and forkservers may take to see that the program has ended."""

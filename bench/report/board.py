@@ -8,18 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bench.placement import cpus_needed
+from bench.matrix.placement import cpus_needed
+from bench.matrix.run import CellEnded, CellLine, CellStarted, Preparing
 from bench.record import Judged, Test
 from bench.report.findings import FAILED_TEST
 from bench.report.grid import STYLES, shown
 from bench.report.lines import Line, Span, duration, line, one_line
-from bench.run import CellEnded, CellLine, CellStarted, Preparing
 
 if TYPE_CHECKING:
     from bench.cells import Cell
-    from bench.plan import Plan
+    from bench.matrix.plan import Plan
+    from bench.matrix.run import Event
     from bench.record import CellStatus
-    from bench.run import Event
 
 SHOWN = 8
 """Cells that ended without a pass get a line on the board, the latest so many."""

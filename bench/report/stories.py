@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from bench.explore.story import Ending, ending_of, story
 from bench.report.lines import Line, Span, line, one_line
+from bench.report.story import Ending, ending_of, story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

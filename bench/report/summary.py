@@ -97,8 +97,8 @@ def _story(one: Finding, width: int) -> list[Line]:
     steps = one.first.tally.witness.get("steps")
     if one.first.mode != "explore" or not isinstance(steps, list) or len(steps) > STORY[one.grade]:
         return []
-    from bench.explore.story import ending_of
     from bench.report.stories import story_of
+    from bench.report.story import ending_of
 
     ending = ending_of(one.first.tally.outcome)
     told = story_of(one.first.tally.witness, ending, width=width - 4, unicode=False)

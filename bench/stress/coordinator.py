@@ -15,10 +15,10 @@ import time
 
 from bench.process import journal
 from bench.process.descriptors import open_descriptors
-from bench.process.restoring import Restorer, Unshown, Watch, survey
+from bench.state.restoring import Restorer, Unshown, Watch, survey
 from bench.stress import plan
+from bench.stress.barrier import raises, reached, size, view_of
 from bench.stress.counting import Counts, results
-from bench.stress.meeting import raises, reached, size, view_of
 from bench.stress.resident import Seat, reside
 
 TYPE_CHECKING = False  # as type checkers know it: each group imports this
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from bench.process.restoring import Left
+    from bench.state.restoring import Left
 
     Results = tuple[list[object], dict[int, BaseException]]
 

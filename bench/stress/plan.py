@@ -28,7 +28,7 @@ class Stride(NamedTuple):
 
     `leads` holds for each actor how many turns of an empty loop it waits first. In a `stamped` stride each actor notes
     the time before every sample, which tells how often they really overlapped. In a `split` stride, of a single sample,
-    each gives way to the others again and again, see `bench.stress.splitting`.
+    each gives way to the others again and again, see `bench.stress.yielding`.
     """
 
     start: int

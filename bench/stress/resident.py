@@ -10,8 +10,8 @@ from time import perf_counter_ns
 from typing import NamedTuple
 
 from bench.stress import plan
-from bench.stress.meeting import meeting, note_raised, view_of
-from bench.stress.splitting import Splitter
+from bench.stress.barrier import meeting, note_raised, view_of
+from bench.stress.yielding import Splitter
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -126,7 +126,7 @@ class _Resident:
 
 
 def _watch(states: Sequence[Any], *, watched: bool) -> tuple[Any, Any]:
-    from bench.process.restoring import Globals, Watch
+    from bench.state.restoring import Globals, Watch
 
     return (Watch(states), None) if watched else (None, Globals(type(states[0])))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.config import KEYS
+from bench.matrix.config import KEYS
 from docs.extension import markdown
 
 

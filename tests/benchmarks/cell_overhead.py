@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from bench.cells import parse_cell
-from bench.engines.base import Job, Limits, Ready, Refused, main_arguments
-from bench.engines.container import PYTHON, USER
-from bench.engines.docker import DockerEngine, environment, limits
+from bench.matrix.engines.base import Job, Limits, Ready, Refused, main_arguments
+from bench.matrix.engines.container import PYTHON, USER
+from bench.matrix.engines.docker import DockerEngine, environment, limits
 from tests.benchmarks.measure import alternate, tell
 
 ROUNDS = 20

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.cells import DEFAULT_PYTHONS, parse_python
-from bench.engines.docker import DockerEngine
-from bench.images import remove_images
+from bench.matrix.engines.docker import DockerEngine
+from bench.matrix.images import remove_images
 from tests.benchmarks.measure import timed
 
 

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from bench.cells import parse_cell
-from bench.placement import cpus_needed
+from bench.matrix.placement import cpus_needed
 from bench.record import Judged, read_lines
 
 

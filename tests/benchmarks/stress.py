@@ -23,8 +23,8 @@ from typing import Any
 from bench.cells import PYTHONS, parse_python
 from bench.declared import actors_of
 from bench.outcomes import METHODS
-from bench.repeat import observe as observe_repeat
-from bench.stress import observe
+from bench.repeat.observe import observe as observe_repeat
+from bench.stress.observe import observe
 from bench.targets import Found, find, load
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +115,7 @@ def main() -> None:
     if asked.python == ["here"]:
         here(asked.seconds, names)
         return
-    from bench import discovery  # not at the top: in a container there is no library to find others with
+    from bench.matrix import discovery  # not at the top: in a container there is no library to find others with
 
     for version in asked.python or PYTHONS:
         if (found := discovery.find(parse_python(version))) is None:

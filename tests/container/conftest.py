@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from bench.cells import Cell, Python, parse_python
-from bench.engines.base import Ended, Engine, Job, Ready, Refused
-from bench.engines.docker import DockerEngine
-from bench.engines.local import CELL, LocalEngine
 from bench.errors import Unavailable
-from bench.images import Project
-from bench.plan import Settings, make_plan
+from bench.matrix.engines.base import Ended, Engine, Job, Ready, Refused
+from bench.matrix.engines.docker import DockerEngine
+from bench.matrix.engines.local import CELL, LocalEngine
+from bench.matrix.images import Project
+from bench.matrix.plan import Settings, make_plan
+from bench.matrix.run import Event, run_matrix
 from bench.process import tree
 from bench.record import End, Line, read_lines
-from bench.run import Event, run_matrix
 
 PROJECT = Project(Path(__file__).parent.parent / "fixtures" / "misbehaving")
 IN_CONTAINERS = parse_python("3.14")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.engines.docker import DockerEngine, labels
 from bench.leases import holders
+from bench.matrix.engines.docker import DockerEngine, labels
+from bench.matrix.run import CellLine, Event
 from bench.record import Facts
-from bench.run import CellLine, Event
 from tests.container.conftest import Case, Place
 
 MIB = 1 << 20
@@ -116,9 +116,9 @@ ABANDONED = """
 import sys, threading
 sys.path.insert(0, sys.argv[1])
 from bench.cells import parse_cell
-from bench.engines.base import Job, Ready
-from bench.engines.docker import DockerEngine
-from bench.engines.local import LocalEngine
+from bench.matrix.engines.base import Job, Ready
+from bench.matrix.engines.docker import DockerEngine
+from bench.matrix.engines.local import LocalEngine
 engine = {"docker": DockerEngine, "local": LocalEngine}[sys.argv[2]]()
 cell = parse_cell(sys.argv[3])
 arguments = ("--cell", cell.name, "--", "python3", "ignores_sigterm.py")
@@ -203,7 +203,7 @@ def test_a_container_is_shut_in(container: Place) -> None:
 
 @pytest.mark.container
 def test_cpus_that_the_engine_does_not_have_are_trouble(container: Place) -> None:
-    from bench.engines.base import Job
+    from bench.matrix.engines.base import Job
 
     job = Job("test", container.cell(), (1000,), ("--cell", container.cell().name, "--", "true"))
     out = list[bytes]()
@@ -215,7 +215,7 @@ def test_cpus_that_the_engine_does_not_have_are_trouble(container: Place) -> Non
 
 @pytest.mark.container
 def test_clean_leaves_what_is_alive_or_not_ours(container: Place) -> None:
-    from bench.engines.base import Job
+    from bench.matrix.engines.base import Job
 
     engine = container.engine
     assert isinstance(engine, DockerEngine)

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from bench.cells import Python, parse_python
-from bench.discovery import find
-from bench.engines.docker import DockerEngine
 from bench.errors import Unavailable
-from bench.images import ImageReady, Project, list_images, prepare_images
-from bench.images.bases import REGISTRY, known_base, pack
-from bench.images.building import Builder
-from bench.images.engine import look
-from bench.images.pip_settings import PipSettings, host_settings
-from bench.images.recipe import Ingredients
+from bench.matrix.discovery import find
+from bench.matrix.engines.docker import DockerEngine
+from bench.matrix.images import ImageReady, Project, list_images, prepare_images
+from bench.matrix.images.bases import REGISTRY, known_base, pack
+from bench.matrix.images.building import Builder
+from bench.matrix.images.engine import look
+from bench.matrix.images.pip_settings import PipSettings, host_settings
+from bench.matrix.images.recipe import Ingredients
 
 pytestmark = pytest.mark.container
 

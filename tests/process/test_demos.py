@@ -16,7 +16,7 @@ import pytest
 from bench.declared import Program
 from bench.demos import account
 from bench.outcomes import Conditions, Outcome
-from bench.repeat import observe
+from bench.repeat.observe import observe
 from bench.repeat.sample import run_sample
 from bench.targets import Found, Place, find
 from bench.verdict import judge

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.cells import parse_cell, parse_python
-from bench.engines import venvs
-from bench.engines.base import Ended, Job, Limits, Ready, Refused
-from bench.engines.local import CELL, OWNER, LocalEngine, environment
-from bench.engines.owners import this_owner
 from bench.errors import Interrupted
-from bench.images import Project
+from bench.matrix.engines import venvs
+from bench.matrix.engines.base import Ended, Job, Limits, Ready, Refused
+from bench.matrix.engines.local import CELL, OWNER, LocalEngine, environment
+from bench.matrix.engines.owners import this_owner
+from bench.matrix.images import Project
 from bench.process import tree
 
 CELL_HERE = parse_cell("py314-spawn-cpu1")
@@ -168,7 +168,7 @@ def test_an_environment_without_an_index(tmp_path: Path, monkeypatch: pytest.Mon
     found = venvs.prepare(HERE, None, said.append, folder=tmp_path / "own")
     assert isinstance(found, Ready), found
     assert "packages of forkbench's own environment" in found.what
-    code = "import bench.run, pytest, sys; print(sys.prefix)"
+    code = "import bench.matrix.run, pytest, sys; print(sys.prefix)"
     done = subprocess.run([found.where, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == str(Path(found.where).parent.parent)
     assert venvs.prepare(HERE, None, said.append, folder=tmp_path / "own") == found

@@ -17,7 +17,7 @@ import bench
 from bench.declared import ATTRIBUTE
 from bench.kernels.corpus import KERNELS, Kernel
 from bench.outcomes import Outcome
-from bench.stress import observe
+from bench.stress.observe import observe
 from bench.targets import find
 from bench.values import decode
 from tests.process.by_hand import shows

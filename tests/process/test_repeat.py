@@ -11,8 +11,8 @@ import pytest
 
 from bench.outcomes import METHODS, Conditions, Outcome
 from bench.process import tree
-from bench.repeat import observe
 from bench.repeat import sample as sample_module
+from bench.repeat.observe import observe
 from bench.repeat.sample import Sample, run_sample
 from bench.targets import Found, find
 from bench.verdict import judge

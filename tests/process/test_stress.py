@@ -15,8 +15,8 @@ from bench.errors import UsageError
 from bench.observation import Observation
 from bench.outcomes import METHODS, Conditions
 from bench.process import tree
-from bench.repeat import observe as observe_repeat
-from bench.stress import Progress, observe
+from bench.repeat.observe import observe as observe_repeat
+from bench.stress.observe import Progress, observe
 from bench.targets import Found, find
 from bench.verdict import judge
 

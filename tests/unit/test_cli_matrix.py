@@ -23,21 +23,21 @@ from bench import leases
 from bench.cells import parse_cell
 from bench.cli import main, running
 from bench.cli.output import COLOURS
-from bench.engines.base import Ended, Ready
+from bench.matrix.engines.base import Ended, Ready
+from bench.matrix.plan import make_plan
+from bench.matrix.run import CellEnded
 from bench.modes import CELL_MODES
 from bench.observation import Observation, Seen, tally
 from bench.outcomes import value
-from bench.plan import make_plan
 from bench.record import Facts, Judged, Test, dump
 from bench.report.board import BoardState
-from bench.run import CellEnded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bench.cells import Python
-    from bench.engines.base import Engine, Job, Refused
-    from bench.images import Project
+    from bench.matrix.engines.base import Engine, Job, Refused
+    from bench.matrix.images import Project
 
     Ran = Callable[..., tuple[int, str, str]]
 
@@ -347,7 +347,7 @@ def test_doctor_and_clean_say_what_there_is_without_an_engine(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
-    monkeypatch.setattr("bench.engines.local.LocalEngine.clean", lambda engine: ["cell-1"])
+    monkeypatch.setattr("bench.matrix.engines.local.LocalEngine.clean", lambda engine: ["cell-1"])
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     for what in ("python", "start methods", "docker", "CPUs", "leases", "interpreters", "/dev/shm", "TMPDIR"):

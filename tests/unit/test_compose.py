@@ -10,9 +10,9 @@ import yaml  # type: ignore[import-untyped]  # no stubs in the group of types
 
 from bench import inside
 from bench.cells import Cell
-from bench.engines.base import Job, Limits, main_arguments
-from bench.engines.docker import USER, limits
-from bench.plan import Axes
+from bench.matrix.engines.base import Job, Limits, main_arguments
+from bench.matrix.engines.docker import USER, limits
+from bench.matrix.plan import Axes
 
 ROOT = Path(__file__).parents[2]
 CELLS = Axes().cells()

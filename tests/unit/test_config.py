@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import Config, find_config, load_config, parse_bytes, parse_config
 from bench.errors import UsageError
-from bench.plan import parse_axes
+from bench.matrix.config import Config, find_config, load_config, parse_bytes, parse_config
+from bench.matrix.plan import parse_axes
 
 
 def project(folder: Path, text: str) -> Path:

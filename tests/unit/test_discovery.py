@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.cells import Python
-from bench.discovery import cache_folder, find, pyenv_root, search_path
+from bench.matrix.discovery import cache_folder, find, pyenv_root, search_path
 
 
 def version(root: Path, name: str) -> Path:

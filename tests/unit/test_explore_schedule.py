@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
+from bench.explore.findings.following import MOST_EXTRA, Resolved, packed, resolve, unpacked
 from bench.explore.findings.schedule import Anchor, Schedule, anchors_of, below, dump, numbered, parse, read, witness
 from bench.explore.findings.schedule import write as write_schedule
 from bench.explore.model import Op, Plan, killing
-from bench.explore.replay import MOST_EXTRA, Resolved, packed, resolve, unpacked
 from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, crossed
 
 SCHEDULE = Schedule(

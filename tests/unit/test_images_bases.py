@@ -8,8 +8,8 @@ from docker.errors import APIError
 
 from bench.cells import parse_python
 from bench.errors import Unavailable
-from bench.images.bases import Base, Registry, known_base, make_base
-from bench.images.engine import Image, Store
+from bench.matrix.images.bases import Base, Registry, known_base, make_base
+from bench.matrix.images.engine import Image, Store
 
 if TYPE_CHECKING:
     import requests
@@ -83,7 +83,7 @@ def test_an_image_that_the_registry_does_not_have_says_nothing_about_the_next() 
 
 
 def test_what_cannot_be_had_is_refused_with_each_reason_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.images.bases.find", lambda _: None)
+    monkeypatch.setattr("bench.matrix.images.bases.find", lambda _: None)
     _, docker = client(error(500, "no such host"))
     with pytest.raises(Unavailable) as caught:
         make_base(docker, PYPY, Registry(), lambda _: None)
@@ -106,8 +106,8 @@ def test_the_official_image_of_the_engine_comes_before_anything_packed() -> None
 def test_a_packed_interpreter_serves_until_the_host_has_another(
     monkeypatch: pytest.MonkeyPatch, stamp: str, expected: str | None
 ) -> None:
-    monkeypatch.setattr("bench.images.bases.find", lambda _: object())
-    monkeypatch.setattr("bench.images.packing.stamp", lambda _: "now")
+    monkeypatch.setattr("bench.matrix.images.bases.find", lambda _: object())
+    monkeypatch.setattr("bench.matrix.images.packing.stamp", lambda _: "now")
     labels = {
         f"org.forkbench.{name}": value for name, value in {"image": "base", "python": "3.14", "stamp": stamp}.items()
     }

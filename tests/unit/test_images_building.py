@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 
 from bench.errors import Interrupted, Unavailable
-from bench.images.building import build_failure, follow_build
-from bench.images.engine import LABEL, Image, Store, without_secrets
-from bench.images.waiting import bounded, in_threads
+from bench.matrix.images.building import build_failure, follow_build
+from bench.matrix.images.engine import LABEL, Image, Store, without_secrets
+from bench.matrix.images.waiting import bounded, in_threads
 
 
 def test_the_first_error_of_pip_explains_a_failed_build() -> None:

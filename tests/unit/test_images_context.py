@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bench.cells import parse_python
-from bench.engines.venvs import _STARTUP
 from bench.errors import UsageError
-from bench.images.bases import Base
-from bench.images.context import HOST_ONLY, Context, Project, bench_files, dockerfile
-from bench.images.pip_settings import IN_BUILD
-from bench.images.recipe import Ingredients, install_line, split_dockerfile
+from bench.matrix.engines.venvs import _STARTUP
+from bench.matrix.images.bases import Base
+from bench.matrix.images.context import HOST_ONLY, Context, Project, bench_files, dockerfile
+from bench.matrix.images.pip_settings import IN_BUILD
+from bench.matrix.images.recipe import Ingredients, install_line, split_dockerfile
 
 PY314 = parse_python("3.14")
 BASE = Base("python:3.14-slim", "sha256:1", "engine")

@@ -8,7 +8,7 @@ import pytest
 
 from bench.cells import parse_python
 from bench.errors import Unavailable
-from bench.images.packing import LEFT_OUT, Entry, Linked, digest_of, parse_ldd, refuse_unpackable, write_tar
+from bench.matrix.images.packing import LEFT_OUT, Entry, Linked, digest_of, parse_ldd, refuse_unpackable, write_tar
 
 SEVERAL = """\
 /usr/bin/python3.11:

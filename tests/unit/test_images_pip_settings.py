@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.images.pip_settings import IN_BUILD, PipSettings, config_files, read_settings
+from bench.matrix.images.pip_settings import IN_BUILD, PipSettings, config_files, read_settings
 
 WEAK = "[global]\nindex-url = https://weak/simple\ntimeout = 20\nfind-links = /srv/wheels\n"
 STRONG = "[global]\nindex_url = https://user:secret@strong/simple\nextra-index-url =\n    https://a\n    https://b\n"

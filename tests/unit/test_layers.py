@@ -1,10 +1,17 @@
-"""A module imports only from those before it: the layers of the design, held."""
+"""The rooms of the package, held: what may import what, which processes run it, and that no two import each other.
+
+Three things are declared here, and the code is compared with them. `FLOORS` are the rooms from the lowest to the
+highest: a room imports from those below it. `RUNS` says which processes run a room's code: what a controlled process
+runs may import only what a controlled process may run. The modules that run in a cell are a closed set, followed from
+where cells begin.
+"""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,93 +20,252 @@ import bench
 
 PACKAGE = Path(bench.__file__).parent
 
-LAYERS: tuple[tuple[str, ...], ...] = (
+FLOORS: tuple[tuple[str, ...], ...] = (
     ("called", "errors"),
     ("values", "causes"),
     ("outcomes",),
-    ("declared",),
+    ("declared", "cells", "leases"),
     ("targets",),
     ("observation",),
     ("record",),
     ("verdict",),
     ("process",),
-    ("repeat", "stress", "explore"),
+    ("state",),
+    ("explore.model",),
+    ("explore.search", "explore.runtime"),
+    ("explore.findings", "explore.points"),
+    ("explore.driver", "explore.launch"),
+    ("explore.observe",),
+    ("explore.replay", "repeat", "stress"),
     ("modes",),
-    ("cells",),
-    ("leases", "placement", "config", "discovery"),
-    ("plan",),
-    ("images",),
-    ("engines",),
-    ("run",),
+    ("matrix.discovery", "matrix.config", "matrix.placement"),
+    ("matrix.plan",),
+    ("matrix.images",),
+    ("matrix.engines",),
+    ("matrix.run",),
     ("report",),
     ("pytest_plugin",),
     ("inside",),
     ("cli",),
     ("__main__",),
 )
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+"""Rooms on one floor do not import from each other."""
+
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 USERS = ("demos", "kernels", "__init__")
 """Written in the words that users have: `from bench import ...`."""
 
-IN_A_CELL = (
-    "called",
-    "errors",
-    "values",
-    "causes",
-    "outcomes",
-    "declared",
-    "targets",
-    "observation",
-    "record",
-    "verdict",
-    "process",
-    "repeat",
-    "stress",
-    "explore",
-    "modes",
-    "leases",
-    "pytest_plugin",
+FACADES = ("explore", "matrix")
+"""Folders of rooms. They hold nothing themselves but a page on what is in them."""
+
+HOST = frozenset({"host"})
+"""The command: it plans a matrix, starts cells and reports. No image of a cell holds this code."""
+
+OBSERVER = HOST | {"observer"}
+"""The command on its own host, or a cell's main process: it starts samples, groups and explorations."""
+
+EXPLORING = frozenset({"exploring"})
+"""The exploring process: it carries out one schedule after another."""
+
+CONTROLLED = frozenset({"controlled"})
+"""Processes that run the user's code: samples, actors, and what they start."""
+
+GRADING = OBSERVER | EXPLORING
+ANY = OBSERVER | EXPLORING | CONTROLLED
+
+RUNS: Mapping[str, frozenset[str]] = {
+    "called": ANY,
+    "errors": ANY,
+    "values": ANY,
+    "causes": GRADING,
+    "outcomes": GRADING,
+    "declared": OBSERVER,
+    "cells": OBSERVER,
+    "leases": OBSERVER,
+    "targets": OBSERVER,
+    "observation": OBSERVER,
+    "record": OBSERVER,
+    "verdict": OBSERVER,
+    "modes": OBSERVER,
+    "process": ANY,
+    "process.evidence": GRADING,
+    "process.facts": OBSERVER,
+    "process.folders": OBSERVER,
+    "process.groups": OBSERVER,
+    "state": EXPLORING | CONTROLLED,
+    "repeat": ANY,
+    "repeat.main": CONTROLLED,
+    "repeat.acting": CONTROLLED,
+    "repeat.observe": OBSERVER,
+    "repeat.sample": OBSERVER,
+    "stress": ANY,
+    "stress.barrier": CONTROLLED,
+    "stress.coordinator": CONTROLLED,
+    "stress.counting": CONTROLLED,
+    "stress.main": CONTROLLED,
+    "stress.plan": CONTROLLED,
+    "stress.resident": CONTROLLED,
+    "stress.yielding": CONTROLLED,
+    "stress.observe": OBSERVER,
+    "stress.launch": OBSERVER,
+    "explore": ANY,
+    "explore.model": ANY,
+    "explore.search": GRADING,
+    "explore.findings": GRADING,
+    "explore.findings.files": OBSERVER,
+    "explore.runtime": EXPLORING | CONTROLLED,
+    "explore.runtime.board": ANY,
+    "explore.points": EXPLORING | CONTROLLED,
+    "explore.driver": EXPLORING,
+    "explore.driver.main": EXPLORING | CONTROLLED,
+    "explore.driver.actor_process": EXPLORING | CONTROLLED,
+    "explore.driver.program_process": EXPLORING | CONTROLLED,
+    "explore.launch": OBSERVER,
+    "explore.observe": OBSERVER,
+    "explore.replay": OBSERVER,
+    "report": HOST,
+    "report.histogram": OBSERVER,
+    "report.lines": OBSERVER,
+    "report.stories": OBSERVER,
+    "report.story": OBSERVER,
+    "pytest_plugin": OBSERVER,
+    "inside": OBSERVER,
+    "matrix": HOST,
+    "cli": HOST,
+    "__main__": HOST,
+}
+"""Which processes run a room's code; the longest name that fits a module counts."""
+
+BEGINNINGS = (
     "inside",
-    "demos",
-    "kernels",
+    "pytest_plugin",
+    "process.startup",
+    "process.stacks",
+    "process.words",
+    "repeat.main",
+    "stress.main",
+    "explore.driver.main",
+    "explore.replay",
 )
-"""What runs inside a cell, where there is the standard library, pytest and what pytest brings."""
+"""Where code in a cell begins: the main modules there, the plugin, what the start of each Python imports, and what takes
+the place of the user's words in a controlled process. A recorded schedule may be replayed in a container too."""
+
+LATER = {"explore.driver.main": frozenset({"explore.driver.exploration"})}
+"""Imports of a main module that children, which import it too, do not come to."""
 
 
-def room(file: Path) -> str:
-    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def name_of(file: Path) -> str:
+    """The dotted name of a module below `bench`; of a package's `__init__` that of the package."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
-def imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield from (
-                f"{node.module}.{alias.name}" if node.module == "bench" else node.module for alias in node.names
-            )
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+FILES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+MODULES = [name for name in FILES if name.partition(".")[0] not in USERS]
 
 
-FILES = sorted(PACKAGE.rglob("*.py"))
+@cache
+def imports(name: str, *, types: bool) -> frozenset[str]:
+    """What a module imports, at the top or in a function; where `types` is set, also for type checkers alone."""
+    return frozenset(_imported(ast.parse(FILES[name].read_text(encoding="utf-8")), types=types))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
-def test_module_imports_only_from_layers_before_it(file: Path) -> None:
-    here = room(file)
-    for name in imports(file):
-        parts = name.split(".")
-        if parts[0] != "bench" or len(parts) < 2 or here in USERS:
+def _imported(node: ast.AST, *, types: bool) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test) and not types:
             continue
-        there = parts[1]
-        assert there in RANK, f"{name} has no place in the layers"
-        assert there == here or RANK[there] < RANK[here], f"{here} may not import from {there}"
+        if isinstance(child, ast.ImportFrom) and child.module and not child.level:
+            for alias in child.names:
+                full = f"{child.module}.{alias.name}"
+                yield full if full.removeprefix("bench.") in FILES else child.module
+        elif isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        else:
+            yield from _imported(child, types=types)
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if room(f) in IN_A_CELL], ids=lambda f: str(f.relative_to(PACKAGE)))
-def test_what_runs_in_a_cell_needs_only_the_standard_library_and_pytest(file: Path) -> None:
+def ours(name: str, *, types: bool = False) -> frozenset[str]:
+    """What a module imports of the bench, by the names of `FILES`, but for the package itself."""
+    found = {one.removeprefix("bench.") for one in imports(name, types=types) if one.startswith("bench.")}
+    assert found <= set(FILES), f"{name} imports {found - set(FILES)}, which is not there"
+    return frozenset(found)
+
+
+def longest(name: str, known: Mapping[str, object]) -> str:
+    """The longest name among those `known` that is the module's own or that of a package around it."""
+    parts = name.split(".")
+    fitting = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return next((one for one in fitting if one in known), "")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_from_rooms_below_its_own(name: str) -> None:
+    if name in FACADES:
+        assert not ours(name, types=True)
+        return
+    here = longest(name, FLOOR)
+    for other in ours(name, types=True) - set(FACADES):
+        there = longest(other, FLOOR)
+        assert there == here or FLOOR[there] < FLOOR[here], f"{here} may not import from {there} ({other})"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_code_imports_only_what_the_processes_that_run_it_may_run(name: str) -> None:
+    runs = RUNS[longest(name, RUNS)]
+    for other in ours(name) - LATER.get(name, frozenset()):
+        missing = runs - RUNS[longest(other, RUNS)]
+        assert not missing, f"{name} runs in the {sorted(missing)} process, where {other} does not belong"
+
+
+def test_every_module_has_a_floor_and_a_process() -> None:
+    assert {name for name in MODULES if name not in FACADES and not longest(name, FLOOR)} == set()
+    assert {name for name in MODULES if not longest(name, RUNS)} == set()
+    assert set(RUNS) <= set(FILES), "a room that is no more"
+    assert set(FLOOR) <= set(FILES), "a room that is no more"
+
+
+RINGS = {frozenset({"explore.driver.exploration", "explore.driver.program"})}
+"""Rings that are known, and are to go."""
+
+
+def test_no_two_modules_import_each_other_directly_or_by_way_of_others() -> None:
+    reached = {name: _reached(name) for name in FILES}
+    rings = {frozenset(other for other in reached[name] if name in reached[other]) for name in FILES}
+    assert rings - {frozenset()} == RINGS
+
+
+def _reached(*names: str) -> frozenset[str]:
+    """What modules import, and what that imports, and so on."""
+    found: set[str] = set()
+    waiting = [other for name in names for other in ours(name)]
+    while waiting:
+        if (name := waiting.pop()) not in found:
+            found.add(name)
+            waiting.extend(ours(name))
+    return frozenset(found)
+
+
+def _in_a_cell() -> frozenset[str]:
+    found = _reached(*BEGINNINGS) | set(BEGINNINGS)
+    packages = {".".join(name.split(".")[:count]) for name in found for count in range(1, name.count(".") + 1)}
+    return frozenset(found | packages)
+
+
+def test_what_runs_in_a_cell_is_a_closed_set() -> None:
+    declared = {name for name in MODULES if RUNS[longest(name, RUNS)] != HOST} - {"explore.search.strategy"}
+    # `report` has both: what draws one observation runs in a cell, what reads a whole run does not.
+    assert _in_a_cell() - {"report"} == declared
+
+
+@pytest.mark.parametrize("name", sorted(_in_a_cell() | {n for n in FILES if n.partition(".")[0] in USERS}))
+def test_what_runs_in_a_cell_needs_only_the_standard_library_and_pytest(name: str) -> None:
     allowed = {*sys.stdlib_module_names, "bench", "pytest", "_pytest", "packaging", "pluggy", "xdist"}
-    assert {name.partition(".")[0] for name in imports(file)} <= allowed
+    assert {one.partition(".")[0] for one in imports(name, types=True)} <= allowed
 
 
-def test_every_module_has_a_place() -> None:
-    assert {room(file) for file in FILES} - {*RANK, *USERS} == set()
+def test_images_leave_out_what_only_the_host_runs() -> None:
+    from bench.matrix.images.context import HOST_ONLY  # imported here: it is no business of most of this file
+
+    assert {name.partition(".")[0] for name in _in_a_cell()} & set(HOST_ONLY) == set()
+    whole = {room for room in RUNS if "." not in room and RUNS[room] == HOST}
+    assert set(HOST_ONLY) == whole - {"report", "__main__"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.cells import Cell, parse_cell
-from bench.placement import Waiting, choose, cpus_needed, expected_s, lower_bound_s, waiting
+from bench.matrix.placement import Waiting, choose, cpus_needed, expected_s, lower_bound_s, waiting
 
 NAMES = [f"py31{minor}-{method}" for minor in range(6) for method in ("fork", "spawn", "forkserver")]
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from bench.cells import PYTHONS, parse_cell
 from bench.errors import NothingToRun, UsageError
-from bench.outcomes import METHODS
-from bench.plan import (
+from bench.matrix.plan import (
     Axes,
     Plan,
     Planned,
@@ -27,6 +26,7 @@ from bench.plan import (
     run_id,
     to_json,
 )
+from bench.outcomes import METHODS
 
 EVERYTHING = parse_axes(PYTHONS, METHODS, ["1,2,4", "quota0.5"])
 

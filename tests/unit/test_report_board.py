@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bench.cells import Cell, parse_cell
+from bench.matrix.plan import make_plan
+from bench.matrix.run import CellEnded, CellLine, CellStarted, Event, Preparing
 from bench.observation import Observation
-from bench.plan import make_plan
 from bench.record import Judged, Test
 from bench.report.board import BoardState, board, told
 from bench.report.lines import plain
-from bench.run import CellEnded, CellLine, CellStarted, Event, Preparing
 
 NAMES = ("py314-fork-cpu1", "py314-spawn-cpu1", "py314-fork-cpu2", "py314-spawn-cpu2")
 ONE, TWO, WIDE, WIDER = map(parse_cell, NAMES)

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from bench.cells import Cell, Python
-from bench.engines.base import MIB, Ended, Job, Ready, Refused
 from bench.errors import Unavailable
-from bench.images import Project
 from bench.leases import holders, try_lease
+from bench.matrix.engines.base import MIB, Ended, Job, Ready, Refused
+from bench.matrix.images import Project
+from bench.matrix.plan import Plan, Settings, make_plan, parse_axes
+from bench.matrix.run import CellEnded, CellLine, CellStarted, Event, Preparing, make_job, run_matrix
 from bench.observation import Observation
-from bench.plan import Plan, Settings, make_plan, parse_axes
 from bench.record import End, Facts, Judged, dump, read_lines, read_run
-from bench.run import CellEnded, CellLine, CellStarted, Event, Preparing, make_job, run_matrix
 
 
 def granted(job: Job) -> Facts:

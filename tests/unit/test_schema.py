@@ -11,9 +11,9 @@ import pytest
 
 import bench
 from bench.explore.findings.schedule import KILLED, Anchor, Schedule, dump
+from bench.matrix.plan import Axes, Decision, Settings, make_plan, to_json
 from bench.observation import MODES
 from bench.outcomes import Grade, Kind
-from bench.plan import Axes, Decision, Settings, make_plan, to_json
 from bench.record import VERSION, CellStatus, TestStatus
 from bench.verdict import Status
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bench.cells import parse_cell
-from bench.engines.base import Ended
-from bench.engines.status import signal_name, status_of
+from bench.matrix.engines.base import Ended
+from bench.matrix.engines.status import signal_name, status_of
 from bench.observation import Mode, Observation
 from bench.record import CellStatus, Facts, Judged, Line, Test, TestStatus
 from bench.verdict import Status

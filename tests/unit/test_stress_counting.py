@@ -8,10 +8,10 @@ import pytest
 from bench.observation import Seen, tally_counts
 from bench.outcomes import Conditions, Outcome, acceptable, crashes, forbidden, hangs, interesting, raises, value
 from bench.process.stacks import waits_at
-from bench.stress import observing
+from bench.stress import observe
 from bench.stress.coordinator import _next_size
 from bench.stress.counting import Counts, distinct, results
-from bench.stress.launching import GroupSeen, _is_at_it
+from bench.stress.launch import GroupSeen, _is_at_it
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_rates_are_over_the_groups_that_gave_samples() -> None:
 def test_what_was_listed_and_never_came_has_a_bound() -> None:
     seen = tally_counts([{value(1).key: 600}], {value(1).key: Seen(value(1))})
     expectations = (acceptable(1), forbidden(2), interesting(raises(OSError)))
-    bounds = list(observing._never_seen(expectations, seen, 600))
+    bounds = list(observe._never_seen(expectations, seen, 600))
     assert [(one["outcome"], one["grade"], one["at_most"]) for one in bounds] == [
         ("2", "forbidden", 0.005),
         ("raises OSError", "interesting", 0.005),
@@ -77,9 +77,9 @@ def test_what_was_listed_and_never_came_has_a_bound() -> None:
 
 
 def test_actors_that_were_never_seen_to_overlap_leave_it_open() -> None:
-    assert "nothing is known" in observing._limits({"stamped": 0, "overlapped": 0})[0]
-    assert "never overlapped in 7" in observing._limits({"stamped": 7, "overlapped": 0})[0]
-    assert observing._limits({"stamped": 7, "overlapped": 1}) == ()
+    assert "nothing is known" in observe._limits({"stamped": 0, "overlapped": 0})[0]
+    assert "never overlapped in 7" in observe._limits({"stamped": 7, "overlapped": 0})[0]
+    assert observe._limits({"stamped": 7, "overlapped": 1}) == ()
 
 
 CONDITIONS = Conditions("fork", "3.11.7", 2)
@@ -98,7 +98,7 @@ EXPECTED = (acceptable(1), acceptable(hangs()), interesting(2), interesting(cras
 )
 def test_only_what_is_of_interest_or_forbidden_counts_without_an_overlap(outcome: Outcome, found: bool) -> None:
     seen = tally_counts([{value(1).key: 5, outcome.key: 5}], {value(1).key: Seen(value(1)), outcome.key: Seen(outcome)})
-    assert observing._finding(EXPECTED, seen, CONDITIONS) is found
+    assert observe._finding(EXPECTED, seen, CONDITIONS) is found
 
 
 def test_a_predicate_that_raises_finds_nothing() -> None:
@@ -106,11 +106,11 @@ def test_a_predicate_that_raises_finds_nothing() -> None:
         raise ZeroDivisionError
 
     seen = tally_counts([{value(1).key: 1}], {value(1).key: Seen(value(1))})
-    assert not observing._finding((acceptable(raises_itself),), seen, CONDITIONS)
+    assert not observe._finding((acceptable(raises_itself),), seen, CONDITIONS)
 
 
 def test_of_what_groups_gave_only_the_first_is_kept() -> None:
-    run = observing._Run(cast(Any, None), "fork", 1.0, 0, 2)  # which scenario it is does not matter to what is kept
+    run = observe._Run(cast(Any, None), "fork", 1.0, 0, 2)  # which scenario it is does not matter to what is kept
     for number in range(3):
         group = GroupSeen()
         group.add(value("long enough to be no constant"), 5, {"seed": number})
@@ -144,11 +144,11 @@ def test_a_batch_that_was_cut_short_says_nothing_of_its_size() -> None:
 
 
 def test_few_overlaps_are_said() -> None:
-    assert observing._rarely({"stamped": 269_000, "overlapped": 1}) == (
+    assert observe._rarely({"stamped": 269_000, "overlapped": 1}) == (
         "the actors overlapped in only 1 of 269000 samples looked at",
     )
-    assert observing._rarely({"stamped": 1_000, "overlapped": 1}) == ()
-    assert observing._rarely({"stamped": 1_000, "overlapped": 0}) == ()  # which is a limit
+    assert observe._rarely({"stamped": 1_000, "overlapped": 1}) == ()
+    assert observe._rarely({"stamped": 1_000, "overlapped": 0}) == ()  # which is a limit
 
 
 def test_what_ended_groups_has_its_rate_of_all_samples() -> None:
@@ -156,12 +156,10 @@ def test_what_ended_groups_has_its_rate_of_all_samples() -> None:
     ended.figures["lost"] = 40
     whole = GroupSeen({"value": 1_990})
     whole.figures["lost"] = 7  # it stood still, and went on
-    assert observing._cut_short([ended, whole]) == {
-        "cut_short": {"groups": 1, "per_sample": 0.0005, "lost_at_most": 40}
-    }
-    assert "of all samples it is 0.0005" in observing._said_of_ends([ended, whole])[0]
-    assert observing._cut_short([whole]) == {"cut_short": None}
-    assert observing._said_of_ends([whole]) == ()
+    assert observe._cut_short([ended, whole]) == {"cut_short": {"groups": 1, "per_sample": 0.0005, "lost_at_most": 40}}
+    assert "of all samples it is 0.0005" in observe._said_of_ends([ended, whole])[0]
+    assert observe._cut_short([whole]) == {"cut_short": None}
+    assert observe._said_of_ends([whole]) == ()
 
 
 STACK = """Current thread 0x1 (most recent call first):

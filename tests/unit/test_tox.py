@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.cells import DEFAULT_PYTHONS, parse_python
-from bench.plan import Axes
+from bench.matrix.plan import Axes
 
 ROOT = Path(__file__).parents[2]
 CELLS = [cell.name for cell in Axes().cells()]

@@ -179,7 +179,7 @@ class Exploration:
 
     def replay(self, wanted: Mapping[str, Any]) -> None:
         """Follow a schedule that was found elsewhere, and tell what became of it."""
-        from bench.explore.replay import follow
+        from bench.explore.findings.following import follow
 
         told = follow(wanted, self._play_and_tell, self.labels)
         self.tell_counts()

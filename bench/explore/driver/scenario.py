@@ -12,7 +12,7 @@ from bench.explore.points import locks, pipes, values
 from bench.explore.runtime import control
 from bench.explore.runtime.board import COORDINATOR, MOST_LANES, NAMES, Board
 from bench.explore.runtime.registry import Names
-from bench.process.restoring import Restorer, Unshown, Watch, survey
+from bench.state.restoring import Restorer, Unshown, Watch, survey
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 

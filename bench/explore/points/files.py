@@ -64,7 +64,16 @@ _OF_DESCRIPTOR = {
 }
 _OF_TWO_DESCRIPTORS = ("sendfile", "copy_file_range", "splice")
 
-_INTERNAL = ("bench.explore", "bench.process", "importlib", "linecache", "multiprocessing", "tokenize", "traceback")
+_INTERNAL = (
+    "bench.explore",
+    "bench.process",
+    "bench.state",
+    "importlib",
+    "linecache",
+    "multiprocessing",
+    "tokenize",
+    "traceback",
+)
 """Beginnings of the names of modules which do to files what is not the user's concern."""
 
 

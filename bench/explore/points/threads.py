@@ -76,7 +76,7 @@ _OF_MAPS = (
 _BY_ADDRESS = ("addressof", "byref", "cast", "memmove", "memset", "pointer", "string_at")
 """Functions of ctypes that reach memory past its attributes, if what they are given is shared."""
 
-_OURS = ("bench.explore.", "bench.process.", "multiprocessing.", "ctypes")
+_OURS = ("bench.explore.", "bench.process.", "bench.state.", "multiprocessing.", "ctypes")
 
 _real_map = mmap.mmap
 

@@ -1,0 +1,160 @@
+"""The interface of engines: what one is given for a cell, and what it says of the cell's end.
+
+An engine runs `python -m bench.inside ARGUMENTS` somewhere, hands on what comes out as it comes, and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from bench.cells import Cell, Python
+
+if TYPE_CHECKING:
+    from bench.matrix.images import Project
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a cell may use at most. The local engine holds the time alone."""
+
+    timeout_s: float = 300.0
+    memory_bytes: int = 2048 * MIB
+    pids: int = 256
+    shm_bytes: int = 64 * MIB
+    tmp_bytes: int = 64 * MIB
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell to run: `arguments` are those of `bench.inside`; `cpus` are exact, none for a time quota."""
+
+    run: str
+    cell: Cell
+    cpus: tuple[int, ...]
+    arguments: tuple[str, ...]
+    limits: Limits = Limits()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A Python that cells can run under: `where` is an image's id or an interpreter's path, `what` is for a person.
+
+    `cwd` is the folder of this host that cells run in; `None` means that of this process, or the image's.
+    """
+
+    python: Python
+    where: str
+    what: str = ""
+    cwd: str | None = None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A Python that this engine cannot have, and why."""
+
+    python: Python
+    why: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a cell's main process ended.
+
+    `exit_status` is `None` if it never ended by itself; `signal` is what killed it, where it was not the engine.
+    `error` is trouble of the engine. `stacks` are those of every process when the time limit passed.
+    """
+
+    exit_status: int | None = None
+    signal: int | None = None
+    oom: bool = False
+    timed_out: bool = False
+    interrupted: bool = False
+    error: str | None = None
+    stacks: str | None = None
+    seconds: float = 0.0
+
+
+class Engine(Protocol):
+    """Where cells run. `run` is called by several threads at once."""
+
+    name: str
+
+    def cpus(self) -> tuple[int, ...]:
+        """Give the exact CPU ids that cells here can be pinned to.
+
+        Raises:
+            Unavailable: if the engine does not answer.
+        """
+
+    def prepare(
+        self,
+        pythons: Sequence[Python],
+        project: Project | None,
+        progress: Callable[[str], None],
+        *,
+        stop: threading.Event | None = None,
+    ) -> Mapping[Python, Ready | Refused]:
+        """Make ready what cells of these Pythons need.
+
+        Args:
+            pythons: which.
+            project: the user's project, which cells then find in their working folder.
+            progress: is told, in a line each, what takes a while; from several threads.
+            stop: once set, nothing more is waited for.
+
+        Raises:
+            Unavailable: if the engine does not answer.
+            UsageError: if the project cannot be read.
+            Interrupted: if `stop` was set.
+        """
+
+    def run(
+        self,
+        job: Job,
+        ready: Ready,
+        *,
+        records: Callable[[bytes], None],
+        log: Callable[[bytes], None],
+        stop: threading.Event,
+    ) -> Ended:
+        """Run one cell to its end, and remove every trace of it.
+
+        Args:
+            records: is given each line of the records as it comes, newline included.
+            log: is given the human log as it comes, in pieces of any size.
+            stop: once set, the cell is killed at once.
+        """
+
+    def clean(self) -> list[str]:
+        """Remove what dead runs left behind, and only that; give the names of what was removed."""
+
+
+class Lines:
+    """Cuts a stream into whole lines."""
+
+    def __init__(self, sink: Callable[[bytes], None]) -> None:
+        self._sink = sink
+        self.torn = b""
+        """What came after the last whole line: at the end, the line that a killed writer was at."""
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the stream and hand on each line that it completes."""
+        *whole, self.torn = (self.torn + data).split(b"\n")
+        for line in whole:
+            self._sink(line + b"\n")
+
+
+def main_arguments(job: Job) -> list[str]:
+    """Give the arguments of the interpreter for a cell's main process."""
+    return ["-m", "bench.inside", *job.arguments]
+
+
+def ended_by_status(status: int) -> Ended:
+    """Read an exit status as a container or a shell gives it: 128 + n is signal n."""
+    return Ended(signal=status - 128) if 128 < status < 128 + 65 else Ended(exit_status=status)

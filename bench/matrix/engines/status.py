@@ -1,0 +1,147 @@
+"""A cell's status: a pure function of how its main process ended and what it recorded."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from bench.cells import Cell
+from bench.matrix.engines.base import Ended
+from bench.modes import undecided
+from bench.process.agreed import MISMATCH, NOT_STARTED
+from bench.record import CellStatus, Facts, Judged, Line, Test, nothing_but_skipped
+
+_BAD_TESTS = {"failed", "error", "crashed", "hung"}
+_PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
+
+
+def status_of(
+    ended: Ended,
+    lines: Sequence[Line],
+    *,
+    cell: Cell | None = None,
+    cpus: Sequence[int] = (),
+    command: Sequence[str] = (),
+) -> tuple[CellStatus, str]:
+    """Give a cell's status, and why it is no plain pass.
+
+    Trouble of the harness is no failure of a test, and a failure that was recorded does not hide behind trouble.
+
+    Args:
+        ended: how the main process ended.
+        lines: what the cell recorded.
+        cell: what was asked for, to be compared with the facts; `None` leaves that out.
+        cpus: the exact CPUs that the cell was to have, none for a quota.
+        command: the user's own command, if the cell ran one.
+    """
+    facts = next((line for line in lines if isinstance(line, Facts)), None)
+    if facts is not None and not ended.interrupted and (otherwise := granted_otherwise(facts, cell, cpus)):
+        return "mismatch", otherwise
+    if killed := _killed(ended):
+        return killed[0], _with_failure(killed[1], lines)
+    trouble = ended.error or _trouble(ended, facts, command)
+    if failure := _failure(lines):
+        return "fail", f"{failure}; and then: {trouble}" if trouble else failure
+    if trouble:
+        return "error", trouble
+    if not ended.exit_status or _says_unknown(ended.exit_status, lines, command):
+        return _without_failure(lines, command)
+    return _by_exit_status(ended.exit_status, command)
+
+
+def granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int]) -> str | None:
+    """Say what the cell was granted that is not what was asked for, or `None`."""
+    if trouble := facts.mismatch():
+        return trouble
+    if cell is not None:
+        version = ".".join(facts.python.split(".")[:2])
+        if (facts.implementation, version) != (cell.python.implementation, cell.python.version):
+            return f"{facts.implementation} {facts.python} where {cell.python} was asked for"
+    if cpus and set(facts.affinity) != set(cpus):
+        return f"CPUs {_list(facts.affinity)} where {_list(cpus)} were leased"
+    return None
+
+
+def _list(cpus: Sequence[int]) -> str:
+    return ",".join(map(str, sorted(cpus)))
+
+
+def _killed(ended: Ended) -> tuple[CellStatus, str] | None:
+    if ended.interrupted:
+        return "interrupted", "stopped before its end"
+    if ended.timed_out:
+        return "timeout", "the time limit passed; the log has every process's stack"
+    if ended.oom:
+        return "oom", "a process was killed: over the memory limit"
+    if ended.signal is not None:
+        return "crash", f"the main process was killed by {signal_name(ended.signal)}"
+    return None
+
+
+def signal_name(number: int) -> str:
+    """Name a signal, such as SIGSEGV."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _trouble(ended: Ended, facts: Facts | None, command: Sequence[str]) -> str | None:
+    """Say why the exit status is the harness's and not a test's, or `None`."""
+    status = ended.exit_status
+    if facts is None or status == NOT_STARTED:
+        return f"the cell did not start (exit status {status}); see its log"
+    if status == MISMATCH and not command:
+        return "the cell says it was granted something else, and its facts do not"
+    if status in _PYTEST_TROUBLE and runs_pytest(command):
+        return f"{_PYTEST_TROUBLE[status]} (exit status {status}); see the cell's log"
+    if status in (126, 127) and command:
+        return f"cannot run {command[0]} in the cell (exit status {status})"
+    return None
+
+
+def runs_pytest(command: Sequence[str]) -> bool:
+    """Tell whether exit statuses are pytest's: those of the programs' own run, or of a command that names it."""
+    return not command or any(PurePath(word).name.startswith(("pytest", "py.test")) for word in command)
+
+
+def _failure(lines: Sequence[Line]) -> str | None:
+    bad = [line.observation.target for line in lines if isinstance(line, Judged) and line.verdict == "fail"]
+    bad += [line.id for line in lines if isinstance(line, Test) and line.status in _BAD_TESTS]
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    return f"{bad[0]}{more}" if bad else None
+
+
+def _with_failure(why: str, lines: Sequence[Line]) -> str:
+    failure = _failure(lines)
+    return f"{why}; before that failed: {failure}" if failure else why
+
+
+def _says_unknown(status: int, lines: Sequence[Line], command: Sequence[str]) -> bool:
+    """Tell whether an exit status says no more than that some verdict is unknown, which is an error to pytest."""
+    unknown = any(isinstance(line, Judged) and line.verdict == "unknown" for line in lines)
+    return status == 1 and unknown and runs_pytest(command)
+
+
+def _by_exit_status(status: int, command: Sequence[str]) -> tuple[CellStatus, str]:
+    if not runs_pytest(command):
+        return "fail", f"exit status {status}"
+    if status == 5:
+        return "unknown", "nothing was exercised: pytest collected no tests"
+    if status == 1 and not command:
+        return "error", "exit status 1 without a recorded failure; see the cell's log"
+    return "fail", "the tests could not be collected" if status == 2 else f"exit status {status}"
+
+
+def _without_failure(lines: Sequence[Line], command: Sequence[str]) -> tuple[CellStatus, str]:
+    judged = [line for line in lines if isinstance(line, Judged)]
+    tests = [line for line in lines if isinstance(line, Test)]
+    if not judged and not tests:
+        return ("pass", "exit status 0, no records") if command else ("unknown", "nothing was exercised")
+    if not judged and all(test.status == "skipped" for test in tests):
+        return "unknown", nothing_but_skipped(tests)
+    if open_ := undecided(judged):
+        more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
+        return "unknown", f"{open_[0].observation.target}: {open_[0].why}{more}"
+    return "pass", ""

@@ -1,0 +1,19 @@
+"""The images that cells run in: their bases, their content, building them, listing them.
+
+One way through it: `bases` finds where an image starts from (`packing` makes one from this host's interpreter),
+`recipe` writes down what it is made of (`context` has the files), `building` makes it with the host's `pip_settings`.
+"""
+
+from bench.matrix.images.building import ImageReady, ImageRefused, prepare_images
+from bench.matrix.images.context import Project
+from bench.matrix.images.listing import ImageRow, list_images, remove_images
+
+__all__ = [
+    "ImageReady",
+    "ImageRefused",
+    "ImageRow",
+    "Project",
+    "list_images",
+    "prepare_images",
+    "remove_images",
+]

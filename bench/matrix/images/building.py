@@ -1,0 +1,217 @@
+"""Images for Pythons: nothing where the engine has them already, else a few builds side by side."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from bench.cells import Python
+from bench.errors import BenchError, Unavailable
+from bench.matrix.images.bases import REGISTRY, Base, Origin, Progress, Registry, known_base, make_base
+from bench.matrix.images.context import Project
+from bench.matrix.images.engine import Store, engine_errors, look, one_line, without_secrets
+from bench.matrix.images.pip_settings import PipSettings, host_settings
+from bench.matrix.images.recipe import Ingredients, Recipe, Step, site_files
+from bench.matrix.images.waiting import in_threads, locked
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+BUILD_TIMEOUT_S = 1800
+"""How long a build may say nothing: compiling a dependency takes its time."""
+
+ABANDONED_AFTER_S = 3600.0
+"""When the stage of a build that nobody ended is taken for left behind."""
+
+
+@dataclass(frozen=True)
+class ImageReady:
+    """The image that cells of a Python run in, and the base that it was built from."""
+
+    python: Python
+    image_id: str
+    tag: str
+    base: str
+    base_origin: Origin
+
+
+@dataclass(frozen=True)
+class ImageRefused:
+    """A Python for which there is no image, and why."""
+
+    python: Python
+    why: str
+
+
+Prepared: TypeAlias = Mapping[Python, "ImageReady | ImageRefused"]
+
+
+def prepare_images(
+    client: DockerClient,
+    pythons: Sequence[Python],
+    project: Project | None = None,
+    *,
+    progress: Progress,
+    jobs: int = 2,
+    stop: threading.Event | None = None,
+    registry: Registry = REGISTRY,
+) -> Prepared:
+    """Give the image of each Python, built where the engine does not have it yet.
+
+    Args:
+        progress: is told, in one line each, what is being done; called from several threads.
+        jobs: how many images are made at once.
+        stop: once set, nothing is waited for any more.
+
+    Raises:
+        Unavailable: if the engine does not answer.
+        UsageError: if the project's files or pip's settings cannot be read.
+        Interrupted: if `stop` was set.
+    """
+    store, ingredients = look(client), Ingredients(project)
+    prepared: dict[Python, ImageReady | ImageRefused] = {}
+    missing: dict[Python, Base | None] = {}
+    for python in dict.fromkeys(pythons):
+        base = known_base(store, python)
+        ready = _already(client, store, ingredients.recipe(python, base)) if base else None
+        if ready is None:
+            missing[python] = base
+        else:
+            prepared[python] = ready
+    if missing:
+        builder = Builder(client, ingredients, host_settings(), progress, registry)
+        tasks = {python: _task(builder, python, base) for python, base in missing.items()}
+        prepared |= in_threads(tasks, jobs, stop)
+    return {python: prepared[python] for python in dict.fromkeys(pythons)}
+
+
+def _already(client: DockerClient, store: Store, recipe: Recipe) -> ImageReady | None:
+    image = store.tagged(recipe.tag)
+    if image is None:
+        return None
+    if recipe.stable_tag is not None and recipe.stable_tag not in image.tags:
+        _tag(client, image.id, recipe.stable_tag)
+    return ImageReady(recipe.python, image.id, recipe.tag, recipe.base.reference, recipe.base.origin)
+
+
+def _tag(client: DockerClient, image_id: str, tag: str) -> None:
+    repository, _, name = tag.rpartition(":")
+    with engine_errors(f"tagging {tag}"):
+        client.api.tag(image_id, repository, name)
+
+
+def _task(builder: Builder, python: Python, base: Base | None) -> Callable[[], ImageReady | ImageRefused]:
+    def make() -> ImageReady | ImageRefused:
+        try:
+            return builder.make(python, base)
+        except BenchError as why:
+            return ImageRefused(python, str(why))
+        except Exception as error:  # noqa: BLE001 - one Python's trouble must not take the others with it
+            return ImageRefused(python, f"{type(error).__name__}: {one_line(error)}")
+
+    return make
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Carries recipes out. Its settings may hold passwords: they reach the stage that runs pip and nothing else."""
+
+    client: DockerClient
+    ingredients: Ingredients
+    settings: PipSettings
+    progress: Progress
+    registry: Registry
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def make(self, python: Python, base: Base | None) -> ImageReady:
+        """Make the image of one Python; `base` if the engine has one already.
+
+        Raises:
+            Unavailable: if the base is not to be had, or a build fails.
+        """
+        with locked(f"base-{python}"):
+            base = base or known_base(look(self.client), python)
+            base = base or make_base(self.client, python, self.registry, self.progress)
+        recipe = self.ingredients.recipe(python, base)
+        for step in recipe.steps:
+            with locked(step.tag.replace(":", "-")):
+                if look(self.client).tagged(step.tag) is None:
+                    self.progress(f"{python}: building {step.tag} from {recipe.base.reference}")
+                    self._build(recipe, step)
+        ready = _already(self.client, look(self.client), recipe)
+        if ready is None:
+            raise Unavailable(f"{python}: {recipe.tag} was removed while it was made; try again")
+        return ready
+
+    def _build(self, recipe: Recipe, step: Step) -> None:
+        nonce = f"{self.name}-{recipe.python.tag}"
+        context = step.context
+        if step.pip:
+            # Joined here and now, so that no digest and no other step ever sees the settings.
+            context = type(context)({**context.files, **site_files(self.settings).files}, context.modes)
+        context = type(context)({**context.files, "Dockerfile": step.dockerfile.encode()}, context.modes)
+        arguments = {"BASE": recipe.base.reference, "BUILD": nonce} if step.pip else {}
+        host_network = step.pip and self.settings.needs_host_network
+        try:
+            with engine_errors(f"building {step.tag}"):
+                events = self.client.api.build(
+                    fileobj=context.tar(),
+                    custom_context=True,
+                    tag=step.tag,
+                    target=step.target,
+                    buildargs=arguments,
+                    network_mode="host" if host_network else None,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    timeout=BUILD_TIMEOUT_S,
+                )
+                follow_build(step.tag, events)
+        finally:
+            if step.pip:
+                remove_stages(self.client, nonce)
+
+
+def follow_build(tag: str, events: Iterator[Mapping[str, object]]) -> None:
+    """Read what a build says until it ends.
+
+    Raises:
+        Unavailable: if it failed; the message has its last error line.
+    """
+    said = ""
+    for event in events:
+        said += str(event.get("stream", ""))
+        if "error" in event:
+            raise Unavailable(f"building {tag}: {build_failure(said, str(event['error']))}")
+
+
+def build_failure(said: str, error: str) -> str:
+    """Give the line that explains a failed build: the first error that pip reports, else the engine's own words."""
+    # The engine wraps what comes from standard error in colours, and cuts it anywhere.
+    lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", said).splitlines()]
+    reported = [line for line in lines if line.startswith(("ERROR:", "error:"))]
+    code = error.rpartition("returned a non-zero code: ")[2].strip()
+    return without_secrets(f"{reported[0]} (pip ended with {code})" if reported else " ".join(error.split()))
+
+
+def remove_stages(client: DockerClient, nonce: str | None = None, *, now_s: float | None = None) -> None:
+    """Remove the stage that ran pip, which the engine keeps without a name: it may hold the host's settings.
+
+    Args:
+        nonce: of one build; `None` for all that were abandoned before `now_s`.
+    """
+    for _ in range(5):
+        stages = [image for image in look(client).labelled(image="tools") if not image.tags]
+        if nonce is not None:
+            mine = [image for image in stages if image.labels.get("org.forkbench.build") == nonce]
+        else:
+            mine = [image for image in stages if now_s is not None and image.created_s + ABANDONED_AFTER_S < now_s]
+        for image in mine:
+            with engine_errors("removing a stage"):
+                client.api.remove_image(image.id, force=True)
+        if not mine:
+            return

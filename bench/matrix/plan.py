@@ -1,0 +1,359 @@
+"""The plan of a matrix: which cells there are, which run, and why the others do not. Pure: it starts nothing."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any, Literal, TypeVar
+
+from bench.cells import (
+    DEFAULT_PYTHONS,
+    MAX_CPUS,
+    PYTHONS,
+    Cell,
+    Python,
+    parse_cell,
+    parse_cpus,
+    parse_method,
+    parse_python,
+)
+from bench.errors import NothingToRun, UsageError
+from bench.matrix.placement import cpus_needed
+from bench.observation import MODES, Mode
+from bench.outcomes import METHODS
+from bench.values import Json
+
+T = TypeVar("T")
+
+DEFAULT_CPUS = (1, 2, 4)
+
+Decision = Literal["run", "unavailable", "excluded"]
+
+_MOST_ALTERNATIVES = 1000
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What a matrix is made of; `asked` names the axes that a person gave: what is missing there was required."""
+
+    pythons: tuple[Python, ...] = tuple(map(parse_python, DEFAULT_PYTHONS))
+    methods: tuple[str, ...] = METHODS
+    cpus: tuple[int, ...] = DEFAULT_CPUS
+    quotas: tuple[float, ...] = ()
+    asked: tuple[str, ...] = ()
+
+    def cells(self) -> tuple[Cell, ...]:
+        """Give every cell, by Python, method and size."""
+        sizes = [(cpus, None) for cpus in self.cpus] + [(0, quota) for quota in self.quotas]
+        return tuple(
+            Cell(python, method, cpus, quota)
+            for python in self.pythons
+            for method in self.methods
+            for cpus, quota in sizes
+        )
+
+
+def parse_axes(python: Iterable[str] = (), method: Iterable[str] = (), cpus: Iterable[str] = ()) -> Axes:
+    """Read the axes from lists such as `3.10,pypy3.11`, `fork,spawn` and `1,2,quota0.5`; empty means the default.
+
+    Raises:
+        UsageError: if an entry is unknown.
+    """
+    pythons, methods, sizes = _entries(python), _entries(method), _entries(cpus)
+    whole = [parse_cpus(one) for one in sizes if not one.startswith("quota")]
+    default = Axes()
+    return Axes(
+        _ordered(map(parse_python, pythons), _python_rank) or default.pythons,
+        _ordered(map(parse_method, methods), METHODS.index) or default.methods,
+        _ordered(whole, int) if sizes else default.cpus,
+        _ordered((_parse_quota(one) for one in sizes if one.startswith("quota")), float),
+        tuple(name for name, given in (("python", pythons), ("method", methods), ("cpus", sizes)) if given),
+    )
+
+
+def parse_cells(cells: Iterable[str]) -> tuple[Cell, ...]:
+    """Read cells by their names, in the order given, each once.
+
+    Raises:
+        UsageError: if one is no cell's name.
+    """
+    return tuple(dict.fromkeys(map(parse_cell, _entries(cells))))
+
+
+def _entries(texts: Iterable[str]) -> list[str]:
+    return [one for text in texts for one in re.split(r"[\s,]+", text) if one]
+
+
+def _ordered(found: Iterable[T], rank: Callable[[T], float]) -> tuple[T, ...]:
+    return tuple(sorted(set(found), key=rank))
+
+
+def _python_rank(python: Python) -> int:
+    return PYTHONS.index(str(python))
+
+
+def _parse_quota(text: str) -> float:
+    found = re.fullmatch(r"quota(\d+(?:\.\d+)?)", text)
+    if not found or not 0 < float(found[1]) <= MAX_CPUS:
+        raise UsageError(f"quota {text!r}: give more than 0 and at most {MAX_CPUS} CPUs, for example quota0.5")
+    return float(found[1])
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The part `index`, from 1, of `count` parts that together hold every cell once."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def parse_shard(text: str) -> Shard:
+    """Read `I/N`.
+
+    Raises:
+        UsageError: unless 1 <= I <= N.
+    """
+    found = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text.strip())
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise UsageError(f"shard {text!r}: give I/N with I from 1 to N, for example --shard 1/3")
+    return Shard(int(found[1]), int(found[2]))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cells are wanted: globs over their names, several separated by spaces, `{a,b}` for alternatives.
+
+    `select` empty means all; `skip` takes away from that; `shard` leaves one part of the rest.
+    """
+
+    select: str = ""
+    skip: str = ""
+    shard: Shard | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How each cell runs; `None` leaves a setting to the program, the mode or the engine.
+
+    `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. `modes` are how
+    they are observed; none leaves that to the cell, or to the pytest that a command starts. `samples`, `seconds` and
+    `deadline_s` are those of one target in one mode, `timeout_s` is a whole cell's; `jobs` bounds how many cells run
+    at once.
+    """
+
+    targets: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    modes: tuple[Mode, ...] = ()
+    samples: int | None = None
+    seconds: float | None = None
+    deadline_s: float | None = None
+    seed: int = 0
+    timeout_s: float = 600.0
+    engine: str = "auto"
+    jobs: int | None = None
+    memory_bytes: int | None = None
+    pids: int | None = None
+    shm_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.targets and self.command:
+            raise UsageError("give programs to run, or a command after --, not both")
+        if wrong := [mode for mode in self.modes if mode not in MODES]:
+            raise UsageError(f"unknown mode {wrong[0]!r}; there are {', '.join(MODES)}")
+        for name in ("samples", "seconds", "deadline_s", "timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
+            number = getattr(self, name)
+            if number is not None and not 0 < number < math.inf:
+                raise UsageError(f"{name.removesuffix('_s').removesuffix('_bytes')} is {number:g}; give more than 0")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell, whether it is to run, and why not."""
+
+    cell: Cell
+    decision: Decision
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Settings):
+    """Every cell of a run, also those left out, and how they run; `asked` are the axes that a person gave."""
+
+    run: str
+    cells: tuple[Planned, ...]
+    asked: tuple[str, ...] = ()
+
+    @property
+    def to_run(self) -> tuple[Cell, ...]:
+        """The cells that are to run, in the plan's order."""
+        return tuple(one.cell for one in self.cells if one.decision == "run")
+
+
+def run_id(at: datetime, token: str) -> str:
+    """Name a run: by its time, so that names sort, and a token that tells apart those of one second."""
+    return f"{at:%Y%m%d-%H%M%S}-{token}"
+
+
+def make_plan(
+    cells: Axes | Iterable[Cell],
+    *,
+    run: str,
+    host_cpus: int,
+    selection: Selection | None = None,
+    settings: Settings | None = None,
+) -> Plan:
+    """Decide on every cell of the axes, or on the cells given.
+
+    Args:
+        cells: the axes, or cells by themselves (which a person then named, and so requires).
+        run: the run's name.
+        host_cpus: how many CPUs the engine's host can give.
+        selection: which cells are wanted; `None` means all.
+        settings: how they run.
+
+    Raises:
+        UsageError: if a pattern is malformed, or could match no cell whatever the axes.
+        NothingToRun: if the selection is valid and leaves no cell; one that only this host cannot run is left.
+    """
+    axes = cells if isinstance(cells, Axes) else None
+    asked = axes.asked if axes else ("python", "method", "cpus")
+    every = axes.cells() if axes else tuple(cells)  # type: ignore[arg-type]  # one of the two is given
+    planned = _decided(every, selection or Selection(), host_cpus)
+    chosen = settings or Settings()
+    given = {field.name: getattr(chosen, field.name) for field in fields(Settings)}
+    return Plan(**given, run=run, cells=planned, asked=asked)
+
+
+def _decided(cells: tuple[Cell, ...], selection: Selection, host_cpus: int) -> tuple[Planned, ...]:
+    select = _Patterns("select", selection.select, cells)
+    skip = _Patterns("skip", selection.skip, cells)
+    out: dict[Cell, str] = {}
+    for cell in cells:
+        if select and not select.match(cell.name):
+            out[cell] = "not in --select"
+        elif pattern := skip.match(cell.name):
+            out[cell] = f"left out by --skip {pattern}"
+    if len(out) == len(cells):
+        raise NothingToRun(f"--select and --skip leave none of the {len(cells)} cells{_hint(select, cells)}")
+    out.update(_other_shards([cell for cell in cells if cell not in out], selection.shard))
+    if len(out) == len(cells):
+        raise NothingToRun(f"no cell is left for shard {selection.shard}; use fewer shards")
+    return tuple(Planned(cell, "excluded", out[cell]) if cell in out else _on_host(cell, host_cpus) for cell in cells)
+
+
+def _on_host(cell: Cell, host_cpus: int) -> Planned:
+    if (needed := cpus_needed(cell)) > host_cpus:
+        return Planned(cell, "unavailable", f"needs {needed} CPUs, and there are {host_cpus}")
+    return Planned(cell, "run")
+
+
+def _other_shards(cells: list[Cell], shard: Shard | None) -> dict[Cell, str]:
+    # Dealt before this host's CPUs are looked at, so that shards on unequal hosts still hold every cell once; and in
+    # an order in which Pythons alternate, so that no shard gets all wide cells and each needs few images.
+    if shard is None:
+        return {}
+    order = sorted(cells, key=lambda c: (cpus_needed(c), c.quota or 0, METHODS.index(c.method), _python_rank(c.python)))
+    part = {cell: index % shard.count + 1 for index, cell in enumerate(order)}
+    return {cell: f"in shard {part[cell]}/{shard.count}" for cell in cells if part[cell] != shard.index}
+
+
+def _hint(select: _Patterns, cells: tuple[Cell, ...]) -> str:
+    elsewhere = next((name for name in _every_name(()) if select.match(name)), None)
+    if elsewhere is None or any(select.match(cell.name) for cell in cells):
+        return ""
+    return f"; {elsewhere} would be one that --python, --method and --cpus leave out"
+
+
+class _Patterns:
+    """The globs of one option; those that no cell's name could ever match are refused."""
+
+    def __init__(self, option: str, text: str, cells: tuple[Cell, ...]) -> None:
+        self.patterns = {pattern: list(_expand(pattern)) for pattern in text.split()}
+        names = list(_every_name(cells)) if self.patterns else []
+        for globs in self.patterns.values():
+            for one in globs:
+                if not any(fnmatchcase(name, one) for name in names) and not _is_cell(one):
+                    raise UsageError(f"--{option} {one} matches no cell{_nearest(one, names)}")
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def match(self, name: str) -> str | None:
+        """Give the first pattern that matches."""
+        found = (text for text, globs in self.patterns.items() if any(fnmatchcase(name, one) for one in globs))
+        return next(found, None)
+
+
+def _is_cell(name: str) -> bool:
+    try:
+        return bool(parse_cell(name))
+    except UsageError:
+        return False
+
+
+def _nearest(pattern: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(pattern, names, 1)
+    return f"; did you mean {near[0]}?" if near else "; their names look like py314-spawn-cpu2"
+
+
+def _every_name(cells: tuple[Cell, ...]) -> Iterator[str]:
+    """Name the cells of all Pythons and methods, with sizes up to 64, one quota, and the sizes of `cells`."""
+    own = (cell.name.rpartition("-")[2] for cell in cells)
+    sizes = dict.fromkeys([*own, *(f"cpu{count}" for count in range(1, 65)), "quota0.5"])
+    for python, method, size in itertools.product(map(parse_python, PYTHONS), METHODS, sizes):
+        yield f"{python.tag}-{method}-{size}"
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    """Replace `{a,b}` by its alternatives; braces may hold braces."""
+    if pattern.count("{") != pattern.count("}"):
+        raise UsageError(f"unbalanced braces in {pattern!r}; write for example py3{{13,14}}-*")
+    found = list(itertools.islice(_alternatives(pattern), _MOST_ALTERNATIVES + 1))
+    if len(found) > _MOST_ALTERNATIVES:
+        raise UsageError(f"{pattern!r} stands for more than {_MOST_ALTERNATIVES} patterns; use * where you can")
+    yield from found
+
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    innermost = re.search(r"\{([^{}]*)\}", pattern)
+    if innermost is None:
+        if "{" in pattern or "}" in pattern:
+            raise UsageError(f"unbalanced braces in {pattern!r}; write for example py3{{13,14}}-*")
+        yield pattern
+        return
+    for choice in innermost[1].split(","):
+        yield from _alternatives(pattern[: innermost.start()] + choice + pattern[innermost.end() :])
+
+
+def to_json(plan: Plan) -> dict[str, Json]:
+    """Give the JSON object of a plan, for `run.json`."""
+    data = {name: list(item) if isinstance(item, tuple) else item for name, item in asdict(plan).items()}
+    data["cells"] = [{"cell": one.cell.name, "decision": one.decision, "why": one.why} for one in plan.cells]
+    return data
+
+
+def from_json(data: Mapping[str, Any]) -> Plan:
+    """Read a plan back; fields that this version does not know are ignored.
+
+    Raises:
+        UsageError: if it is not of a plan's form.
+    """
+    try:
+        known = {field.name: data[field.name] for field in fields(Plan) if field.name in data}
+        for name in ("targets", "command", "modes", "asked"):
+            known[name] = tuple(known.get(name, ()))
+        known["cells"] = tuple(
+            Planned(parse_cell(one["cell"]), one["decision"], one.get("why", "")) for one in data["cells"]
+        )
+        return Plan(**known)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"a malformed plan: {type(error).__name__} {error}; was run.json edited?") from None

@@ -1,0 +1,15 @@
+"""A running matrix: `run_matrix` carries out a plan, and tells as events what happens."""
+
+from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
+from bench.matrix.run.loop import make_job, run_matrix
+
+__all__ = [
+    "CellEnded",
+    "CellLine",
+    "CellStarted",
+    "Event",
+    "Preparing",
+    "RunResult",
+    "make_job",
+    "run_matrix",
+]

@@ -1,0 +1,363 @@
+"""The loop of a running matrix: it owns the state, worker threads run the cells and hand values back.
+
+Each line is on disk before anybody is told of it; `run.json` is written at the start and again at the end.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from bench import record
+from bench.cells import Cell, Python
+from bench.errors import Unavailable
+from bench.leases import Lease, holders, try_lease
+from bench.matrix import plan as plans
+from bench.matrix.engines.base import Ended, Engine, Job, Limits, Ready, Refused
+from bench.matrix.engines.status import status_of
+from bench.matrix.placement import Waiting, choose, lower_bound_s, waiting
+from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
+from bench.matrix.run.files import Log, host_facts, read_line
+from bench.record import CellStatus, End, FileSink, Judged, Line
+
+if TYPE_CHECKING:
+    from bench.matrix.images import Project
+    from bench.matrix.plan import Plan
+    from bench.values import Json
+
+_POLL_S = 0.1
+_STOP_S = 4.0
+
+
+@dataclass
+class _Live:
+    """A cell that runs: what it holds and what it has recorded."""
+
+    job: Job
+    lease: Lease
+    thread: threading.Thread
+    lines: list[Line] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    pythons: Mapping[Python, Ready | Refused]
+
+
+@dataclass(frozen=True)
+class _Failed:
+    error: Exception
+
+
+@dataclass(frozen=True)
+class _Raw:
+    cell: Cell
+    data: bytes
+
+
+@dataclass(frozen=True)
+class _Done:
+    cell: Cell
+    ended: Ended
+
+
+_Message: TypeAlias = "Preparing | _Prepared | _Failed | _Raw | _Done"
+
+
+def run_matrix(
+    plan: Plan,
+    engine: Engine,
+    folder: Path,
+    *,
+    on_event: Callable[[Event], None],
+    stop: threading.Event,
+    project: Project | None = None,
+    earlier: Mapping[str, float] | None = None,
+    leases: Path | None = None,
+    keep: Callable[[Judged], Judged] | None = None,
+) -> RunResult:
+    """Run the cells of a plan, each on CPUs of its own, and record all of it in `folder`.
+
+    Args:
+        plan: which cells, and how they run.
+        engine: where.
+        folder: the run's folder; it is made, and must not hold a run.
+        on_event: is told what happens, in this thread.
+        stop: once set, what runs is killed, what waits is `interrupted`, and what is recorded stays.
+        project: the user's project, if cells need it.
+        earlier: seconds by cell name from an earlier run, to place long cells first.
+        leases: the folder of the CPU leases; `None` means the one that all users of this host share.
+        keep: is given what was explored, and gives it back with the commands that replay the schedules that it wrote:
+            a cell has no folder to write to.
+
+    Raises:
+        Unavailable: if the engine does not answer, or the folder cannot be written.
+    """
+    loop = _Loop(plan, engine, folder, on_event, stop, leases, keep)
+    try:
+        return loop.run(project, earlier)
+    except OSError as error:
+        raise Unavailable(f"cannot record the run in {folder}: {error.strerror or error}") from None
+    finally:
+        loop.close()
+
+
+class _Loop:
+    """The state of a running matrix; touched by one thread."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine,
+        folder: Path,
+        on_event: Callable[[Event], None],
+        stop: threading.Event,
+        leases: Path | None,
+        keep: Callable[[Judged], Judged] | None,
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._folder = folder
+        self._on_event = on_event
+        self._stop = stop
+        self._leases = leases
+        self._keep = keep
+        self._cpus: tuple[int, ...] = ()
+        # Bounded, so that a cell that records without end waits for the disk and does not fill this process.
+        self._inbox: queue.Queue[_Message] = queue.Queue(maxsize=1024)
+        self._live: dict[Cell, _Live] = {}
+        self._waiting: list[Waiting] = []
+        self._pythons: Mapping[Python, Ready | Refused] = {}
+        self._ends: dict[Cell, End] = {}
+        self._began = time.monotonic()
+        self._started_at = _now()
+        self._first_start: float | None = None
+        self._last_end = 0.0
+        self._told_of: frozenset[int] = frozenset()
+
+    def run(self, project: Project | None, earlier: Mapping[str, float] | None) -> RunResult:
+        """Prepare, run everything, and write it down."""
+        for planned in self._plan.cells:
+            if planned.decision != "run":
+                self._ends[planned.cell] = End(planned.cell.name, planned.decision, planned.why, 0.0)
+        self._cpus = self._engine.cpus()
+        self._write_run()
+        modes = self._plan.modes or ("repeat",)
+        self._waiting = [waiting(cell, modes=modes, earlier=earlier) for cell in self._plan.to_run]
+        threading.Thread(target=self._prepare, args=(project,), daemon=True).start()
+        while self._waiting or self._live:
+            try:
+                self._step()
+            except KeyboardInterrupt:
+                self._stop.set()
+        self._write_run(ended=_now())
+        return self._result()
+
+    def close(self) -> None:
+        """Stop what still runs, after an error, and give the CPUs back."""
+        if self._live:
+            self._stop.set()
+        until = time.monotonic() + _STOP_S
+        while any(live.thread.is_alive() for live in self._live.values()) and time.monotonic() < until:
+            try:
+                self._inbox.get(timeout=_POLL_S)  # a worker may wait for room
+            except queue.Empty:
+                continue
+        for live in self._live.values():
+            live.lease.release()
+
+    def _step(self) -> None:
+        if self._stop.is_set():
+            for one in self._waiting:
+                self._end(one.cell, "interrupted", "the run was stopped before the cell began", 0.0)
+            self._waiting = []
+        elif self._pythons:
+            self._start_what_fits()
+        try:
+            message = self._inbox.get(timeout=_POLL_S)
+        except queue.Empty:
+            return
+        self._take(message)
+
+    def _take(self, message: _Message) -> None:
+        match message:
+            case Preparing():
+                self._on_event(message)
+            case _Prepared(pythons):
+                self._take_pythons(pythons)
+            case _Failed(error):
+                if not self._stop.is_set():  # what a stop cuts off is no trouble
+                    raise error
+            case _Raw(cell, data):
+                self._take_line(cell, data)
+            case _Done(cell, ended):
+                self._take_end(cell, ended)
+
+    def _prepare(self, project: Project | None) -> None:
+        """In a thread, so that a stop need not wait for an image; what it gives comes through the inbox."""
+        pythons = list(dict.fromkeys(cell.python for cell in self._plan.to_run))
+        try:
+            for name in self._engine.clean():
+                self._tell(f"removed {name}, left by a run that died")
+            found = self._engine.prepare(pythons, project, self._tell, stop=self._stop)
+        except Exception as error:  # noqa: BLE001  # raised again in the loop's thread
+            self._inbox.put(_Failed(error))
+        else:
+            self._inbox.put(_Prepared(found))
+
+    def _tell(self, text: str) -> None:
+        self._inbox.put(Preparing(text))
+
+    def _take_pythons(self, pythons: Mapping[Python, Ready | Refused]) -> None:
+        self._pythons = pythons
+        for one in tuple(self._waiting):
+            found = pythons.get(one.cell.python)
+            if not isinstance(found, Ready):
+                self._waiting.remove(one)
+                why = found.why if found else f"Python {one.cell.python} was not prepared"
+                self._end(one.cell, "unavailable", why, 0.0)
+
+    def _start_what_fits(self) -> None:
+        if not self._waiting or len(self._live) >= (self._plan.jobs or len(self._cpus)):
+            return
+        held = {cpu for live in self._live.values() for cpu in live.lease.cpus}
+        if len(held) == len(self._cpus):
+            return
+        for one, cpus in choose(self._waiting, self._free(held)):
+            if len(self._live) >= (self._plan.jobs or len(self._cpus)):
+                return
+            holder = f"{self._plan.run} {one.cell.name}"
+            if (lease := try_lease(cpus, holder=holder, folder=self._leases)) is not None:
+                self._start(one, lease)
+
+    def _free(self, held: set[int]) -> frozenset[int]:
+        """Give the CPUs that nobody holds; say once who holds those that all cells wait for."""
+        others = [one for one in holders(self._leases) if one.cpu in self._cpus and one.cpu not in held]
+        taken = frozenset(one.cpu for one in others)
+        if not self._live and taken and taken != self._told_of:
+            who = ", ".join(f"CPU {one.cpu} is held by {one.holder} (pid {one.pid})" for one in others)
+            self._on_event(Preparing(f"waiting: {who}"))
+        self._told_of = taken
+        return frozenset(self._cpus) - held - taken
+
+    def _start(self, one: Waiting, lease: Lease) -> None:
+        self._waiting.remove(one)
+        cpus = lease.cpus if one.cell.quota is None else ()
+        job = make_job(self._plan, one.cell, cpus, self._engine.name)
+        ready = self._pythons[one.cell.python]
+        assert isinstance(ready, Ready)
+        thread = threading.Thread(target=self._work, args=(job, ready), name=one.cell.name, daemon=True)
+        self._live[one.cell] = _Live(job, lease, thread)
+        self._first_start = self._first_start or time.monotonic()
+        self._on_event(CellStarted(one.cell, lease.cpus, time.time()))
+        thread.start()
+
+    def _work(self, job: Job, ready: Ready) -> None:
+        """In a worker: run a cell, and hand on what it gives."""
+        try:
+            with Log(self._log_of(job.cell)) as log:
+                ended = self._engine.run(
+                    job,
+                    ready,
+                    records=lambda data: self._inbox.put(_Raw(job.cell, data)),
+                    log=log.write,
+                    stop=self._stop,
+                )
+        except Exception as error:  # noqa: BLE001  # whatever an engine raises is its trouble, and not the cell's
+            ended = Ended(error=f"{type(error).__name__}: {error}")
+        self._inbox.put(_Done(job.cell, ended))
+
+    def _log_of(self, cell: Cell) -> Path:
+        return self._folder / "logs" / f"{cell.name}.log"
+
+    def _sink(self, cell: Cell) -> FileSink:
+        return FileSink(self._folder / "cells" / f"{cell.name}.jsonl")
+
+    def _take_line(self, cell: Cell, data: bytes) -> None:
+        line = read_line(data)
+        if line is None or isinstance(line, End) or (live := self._live.get(cell)) is None:
+            with Log(self._log_of(cell)) as log:
+                log.write(b"\nbench: not a record: " + data[:1000] + b"\n")
+            return
+        if self._keep and isinstance(line, Judged) and line.observation.mode == "explore":
+            line = self._keep(line)
+            data = record.dump(line)
+        self._sink(cell).write_bytes(data)
+        live.lines.append(line)
+        self._on_event(CellLine(cell, line))
+
+    def _take_end(self, cell: Cell, ended: Ended) -> None:
+        live = self._live.pop(cell)
+        live.lease.release()
+        self._last_end = time.monotonic()
+        status, why = status_of(ended, live.lines, cell=cell, cpus=live.job.cpus, command=self._plan.command)
+        self._end(cell, status, why, ended.seconds)
+
+    def _end(self, cell: Cell, status: CellStatus, why: str, seconds: float) -> None:
+        end = End(cell.name, status, why, round(seconds, 3))
+        self._sink(cell).write(end)
+        self._ends[cell] = end
+        self._on_event(CellEnded(cell, status, why, seconds))
+
+    def _write_run(self, ended: str | None = None) -> None:
+        data = plans.to_json(self._plan)
+        data["cells"] = [self._cell_to_json(planned) for planned in self._plan.cells]
+        pythons: dict[str, Json] = {
+            str(python): {"ready": one.what, "where": one.where} if isinstance(one, Ready) else {"refused": one.why}
+            for python, one in self._pythons.items()
+        }
+        facts: dict[str, Json] = {
+            "engine": self._engine.name,
+            "started": self._started_at,
+            "ended": ended,
+            "host": host_facts(),
+            "host_cpus": list(self._cpus),
+            "pythons": pythons,
+        }
+        if ended is not None:
+            result = self._result()
+            facts |= {"makespan_s": result.makespan_s, "lower_bound_s": result.lower_bound_s}
+            facts["interrupted"] = result.interrupted
+        record.write_run(self._folder, {**data, **facts})
+
+    def _cell_to_json(self, planned: plans.Planned) -> dict[str, Json]:
+        about: dict[str, Json] = {"cell": planned.cell.name, "decision": planned.decision, "why": planned.why}
+        if (end := self._ends.get(planned.cell)) is not None:
+            about |= {"status": end.status, "why": end.why, "seconds": end.seconds}
+        return about
+
+    def _result(self) -> RunResult:
+        ends = {planned.cell: self._ends[planned.cell] for planned in self._plan.cells if planned.cell in self._ends}
+        ran = [one for one in ends.items() if one[1].seconds]
+        sizes = [(waiting(cell).cpus_needed, end.seconds) for cell, end in ran]
+        return RunResult(
+            self._folder,
+            ends,
+            any(end.status == "interrupted" for end in ends.values()),
+            round(time.monotonic() - self._began, 3),
+            round(max(0.0, self._last_end - (self._first_start or self._last_end)), 3),
+            round(lower_bound_s(sizes, len(self._cpus)), 3) if sizes else 0.0,
+        )
+
+
+def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
+    """Give what an engine needs to run a cell of a plan."""
+    options: list[str] = ["--cell", cell.name, "--seed", str(plan.seed), "--engine", engine]
+    options += [word for mode in plan.modes for word in ("--mode", mode)]
+    for name, setting in (("samples", plan.samples), ("seconds", plan.seconds), ("deadline", plan.deadline_s)):
+        if setting is not None:
+            options += [f"--{name}", f"{setting:g}" if isinstance(setting, float) else str(setting)]
+    what: Sequence[str] = ("--", *plan.command) if plan.command else plan.targets
+    given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
+    limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
+    return Job(plan.run, cell, cpus, (*options, *what), limits)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,248 @@
+"""From a scenario to an observation in mode stress: many short groups, one after the other, and honest figures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.declared import Scenario
+from bench.errors import UsageError
+from bench.observation import Observation, Seen, Tally, tally_counts
+from bench.outcomes import Conditions, Expectation, Outcome
+from bench.stress.launch import GroupSeen, run_group
+from bench.targets import Found
+from bench.values import Json
+from bench.verdict import grade
+
+DEFAULT_SECONDS = 5.0
+DEFAULT_DEADLINE_S = 1.0
+"""How long the actors may take without any of them getting through a stride."""
+
+_GROUP_S = 1.0
+_LEAST_GROUP_S = 0.1
+_GROUPS = 5
+"""A group's time: a second, or a fifth of all the time if that is shorter."""
+
+_RARELY = 0.001
+"""Share of samples that overlap, below which it is said how few they are."""
+
+_GROUP_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it is: `outcomes` as they would be recorded now."""
+
+    seconds: float
+    samples: int
+    outcomes: tuple[Tally, ...]
+
+
+def observe(
+    found: Found,
+    *,
+    method: str,
+    cell: str = "local",
+    seconds: float | None = None,
+    samples: int | None = None,
+    deadline_s: float | None = None,
+    seed: int = 0,
+    cpus: int | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Observation:
+    """Have a scenario's actors run at once, again and again over fresh state, and count what they gave.
+
+    Args:
+        found: the scenario.
+        method: the start method.
+        cell: the cell's name, for the record.
+        seconds: how long; `None` means 5, or no bound if `samples` is given.
+        samples: how many; `None` sets no bound.
+        deadline_s: after how long without anybody getting anywhere a group counts as a hang, also where a single call
+            of an actor or of `result` takes that long; `None` takes the scenario's own, or 1 s.
+        seed: of the plan of strides.
+        cpus: how many CPUs the actors have; `None` asks the system.
+        on_progress: told of the histogram so far, a few times a second.
+
+    Raises:
+        UsageError: if it is no scenario, or one that cannot be run as it is.
+    """
+    scenario = found.program
+    if not isinstance(scenario, Scenario):
+        raise UsageError(f"{scenario.target} is a program, which has no actors; stress runs scenarios")
+    run = _Run(found, method, deadline_s or scenario.deadline_s or DEFAULT_DEADLINE_S, seed, cpus or _usable_cpus())
+    run.go_on(seconds or (DEFAULT_SECONDS if samples is None else None), samples, on_progress)
+    return run.observation(cell, scenario)
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Run:
+    def __init__(self, found: Found, method: str, deadline_s: float, seed: int, cpus: int) -> None:
+        self.found, self.method, self.deadline_s, self.seed, self.cpus = found, method, deadline_s, seed, cpus
+        self.groups: list[GroupSeen] = []
+        self.first: dict[str, Seen] = {}
+        self.begun = time.monotonic()
+
+    def go_on(self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None) -> None:
+        def told(running: GroupSeen) -> None:
+            if on_progress is not None:
+                on_progress(self._progress(running))
+
+        group_s = _GROUP_S if seconds is None else max(_LEAST_GROUP_S, min(_GROUP_S, seconds / _GROUPS))
+        while not self.groups or not self._enough(seconds, samples):
+            left = None if samples is None else samples - self._samples()
+            self._keep(run_group(self.found, self._orders(group_s, left), told))
+
+    def _keep(self, group: GroupSeen) -> None:
+        """Keep a group's counts and figures; of what all groups gave, the first is kept for all of them."""
+        for key, seen in group.first.items():
+            self.first.setdefault(key, seen)
+        own = {key: key for key in self.first}  # those of the first group that gave it, and not each its own
+        group.counts = {own[key]: count for key, count in group.counts.items()}
+        group.first = {}
+        self.groups.append(group)
+
+    def _enough(self, seconds: float | None, samples: int | None) -> bool:
+        if samples is not None and self._samples() >= samples:
+            return True
+        return seconds is not None and time.monotonic() - self.begun >= seconds
+
+    def _orders(self, seconds: float, samples: int | None) -> dict[str, Any]:
+        place, scenario = self.found.place, self.found.program
+        return {
+            "root": place.root or "",
+            "module": place.module,
+            "name": scenario.name,
+            "method": self.method,
+            "actors": getattr(scenario, "actors", ()),
+            "cpus": self.cpus,
+            "seconds": seconds,
+            "samples": samples,
+            "deadline_s": self.deadline_s,
+            "seed": self.seed + _GROUP_SEED * len(self.groups),
+            "size": max(1, self.groups[-1].size // 4) if self.groups else 1,
+        }
+
+    def _samples(self) -> int:
+        return sum(group.samples for group in self.groups)
+
+    def _progress(self, running: GroupSeen) -> Progress:
+        groups = [*self.groups, running]
+        samples = sum(group.samples for group in groups)
+        outcomes = tally_counts([group.counts for group in groups], {**running.first, **self.first})
+        return Progress(time.monotonic() - self.begun, samples, outcomes)
+
+    def observation(self, cell: str, scenario: Scenario) -> Observation:
+        seconds, samples = time.monotonic() - self.begun, self._samples()
+        outcomes = tally_counts([group.counts for group in self.groups], self.first)
+        figures = {name: sum(group.figures[name] for group in self.groups) for name in self.groups[0].figures}
+        stress: dict[str, Json] = {
+            "seed": self.seed,
+            "groups": len(self.groups),
+            "cpus": self.cpus,
+            "actors": list(scenario.actors),
+            "waiting": "spin" if len(scenario.actors) <= self.cpus else "yield",
+            "samples_per_second": round(samples / seconds, 1),
+            "samples_per_second_running": round(samples / (figures["running_ns"] / 1e9 or seconds), 1),
+            "stamped": figures["stamped"],
+            "overlapped": figures["overlapped"],
+            "collision_rate": round(figures["overlapped"] / figures["stamped"], 6) if figures["stamped"] else None,
+            "rebuilt": round(figures["rebuilt"] / samples, 6) if samples else None,
+            "why_rebuilt": next((group.why_rebuilt for group in self.groups if group.why_rebuilt), None),
+            "never_seen": list(_never_seen(scenario.expectations, outcomes, samples)),
+            **_cut_short(self.groups),
+        }
+        conditions = Conditions(self.method, platform.python_version(), self.cpus)
+        limits = () if _finding(scenario.expectations, outcomes, conditions) else _limits(figures)
+        return Observation(
+            scenario.target,
+            "stress",
+            cell,
+            samples,
+            round(seconds, 6),
+            outcomes,
+            (*_warnings(scenario, self.cpus), *_rarely(figures), *_said_of_ends(self.groups)),
+            limits,
+            {"method": self.method, "stress": stress},
+        )
+
+
+def _never_seen(
+    expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], samples: int
+) -> Iterator[dict[str, Json]]:
+    """Bound the rate of what was listed and never came by the rule of three, which takes samples for independent."""
+    for one in expectations:
+        try:
+            came = any(one.matcher.matches(seen.outcome) for seen in outcomes)
+            elsewhere = one.matcher.matches(Outcome("deadlock"))  # explore alone sees those; here they are hangs
+        except Exception:  # noqa: BLE001  # the user's predicate; the verdict says what it raised
+            continue
+        if samples and not came and not elsewhere:
+            bound = min(1.0, 3 / samples)
+            yield {"outcome": one.matcher.text(), "grade": one.grade, "at_most": bound, "bound": "optimistic"}
+
+
+def _warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
+    actors = len(scenario.actors)
+    if cpus == 1:
+        made = "where one is preempted, or made to give way at a chance operation"
+        return (f"on one CPU the {actors} actors take turns: they interleave only {made}",)
+    return (f"{actors} actors on {cpus} CPUs: not all of them run at once",) if actors > cpus else ()
+
+
+def _rarely(figures: dict[str, int]) -> tuple[str, ...]:
+    stamped, overlapped = figures["stamped"], figures["overlapped"]
+    if not 0 < overlapped < _RARELY * stamped:
+        return ()
+    return (f"the actors overlapped in only {overlapped} of {stamped} samples looked at",)
+
+
+def _cut_short(groups: list[GroupSeen]) -> dict[str, Json]:
+    """Give the figures of the groups that a crash or a hang ended.
+
+    Over groups the rate of what ended them is overstated: few samples fit in before the first. Of all samples it is
+    `per_sample`, too much by what the group's last strides lost, which is `lost_at_most`.
+    """
+    ended = sum(group.cut_short for group in groups)
+    samples = sum(group.samples for group in groups)
+    if not ended:
+        return {"cut_short": None}
+    lost = sum(group.figures["lost"] for group in groups if group.cut_short)
+    return {"cut_short": {"groups": ended, "per_sample": round(ended / samples, 9), "lost_at_most": lost}}
+
+
+def _said_of_ends(groups: list[GroupSeen]) -> tuple[str, ...]:
+    ended, samples = sum(group.cut_short for group in groups), sum(group.samples for group in groups)
+    if not ended or ended == samples:
+        return ()
+    return (
+        f"{ended} of {len(groups)} groups ended early by a crash or hang: its rates over groups are too high, "
+        f"of all samples it is {ended / samples:.2g}",
+    )
+
+
+def _finding(expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], conditions: Conditions) -> bool:
+    """Tell whether there is an outcome that somebody looks for, or that nobody may see.
+
+    It counts, however often the actors overlapped: they may have ended, or be stuck, before that could be told. What is
+    acceptable shows nothing: it comes of actors that ran one after the other as well.
+    """
+    try:
+        return any(grade(one.outcome, expectations, conditions).grade != "acceptable" for one in outcomes)
+    except Exception:  # noqa: BLE001  # the user's predicate; the verdict says what it raised
+        return False
+
+
+def _limits(figures: dict[str, int]) -> tuple[str, ...]:
+    if not figures["stamped"]:
+        return ("nothing is known of whether the actors ever overlapped",)
+    if not figures["overlapped"]:
+        return (f"the actors never overlapped in {figures['stamped']} samples looked at: nothing raced",)
+    return ()

@@ -1,0 +1,211 @@
+"""The story of a schedule, as a person reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.explore.findings.schedule import witness
+from bench.explore.findings.words import deed, waiting
+from bench.explore.model import KINDS, Plan, killing
+from bench.outcomes import Outcome
+from bench.report.story import Ending, Told, difference, ending_of, holders, story
+from bench.values import Json
+from tests.unit.explore_fake import Machine, account, adds, crossed
+
+
+def text(told: dict[str, Any], ending: Ending, **how: Any) -> str:
+    return "\n".join("".join(piece for piece, _ in line).rstrip() for line in story(told, ending, **how))
+
+
+def told(machine: Machine, *lanes: int, saw: tuple[str, ...] = ()) -> dict[str, Any]:
+    return witness(machine.run(Plan(lanes)), machine, saw)
+
+
+LOST = Ending("201", "value", "forbidden", "nobody listed it", "bench replay a.jsonl")
+
+
+def test_a_lost_update_reads_as_a_story() -> None:
+    found = told(account(), 0, 1, 1, 0, saw=("200", "200", "199", "201"))
+    expected = """\
+       deposit               withdraw
+    1  reads balance: 200                          account.py:10
+       ── interrupted ─────▶
+    2                        reads balance: 200    account.py:20
+    3                        writes balance: 199   account.py:20
+    4  writes balance: 201                         account.py:10
+       ▲ overwrites what step 3 wrote: it had read before, in step 1
+
+    gives 201
+    forbidden: nobody listed it
+    by 1 preemption, 4 steps (depth 2)
+    again: bench replay a.jsonl"""
+    assert text(found, LOST) == expected
+
+
+def test_a_narrow_terminal_gets_a_list_and_one_without_utf8_plain_characters() -> None:
+    found = told(account(), 0, 1, 1, 0, saw=("200", "200", "199", "201"))
+    expected = """\
+   1  deposit   reads balance: 200  account.py:10
+    -- deposit is interrupted
+   2  withdraw  reads balance: 200  account.py:20
+   3  withdraw  writes balance: 199  account.py:20
+   4  deposit   writes balance: 201  account.py:10
+    ^ overwrites what step 3 wrote: it had read before, in
+      step 1
+
+    gives 201
+    forbidden: nobody listed it
+    by 1 preemption, 4 steps (depth 2)
+    again: bench replay a.jsonl"""
+    assert text(found, LOST, width=60, unicode=False) == expected
+
+
+def test_a_deadlock_tells_who_waits_for_whom_and_shows_the_stacks() -> None:
+    found = told(crossed(), 0, 1)
+    processes: list[dict[str, Any]] = [
+        {"name": "forth", "stack": "  File prog.py, line 10"},
+        {"name": "back", "stack": None},
+    ]
+    said = text(found, Ending("deadlock: forth waits for b", "deadlock", "interesting", "crossed", "", processes))
+    expected = """\
+       forth                         back
+    1  acquires a                                                  prog.py:10
+       ── interrupted ─────────────▶   this makes the difference
+    2                                acquires b                    prog.py:20
+       waits for b (held by back)                                  prog.py:10
+                                     waits for a (held by forth)   prog.py:20
+
+    gives deadlock: forth waits for b
+    interesting: crossed
+    by 1 preemption, 2 steps (depth 2)
+    a circle:
+        forth waits for b, which back holds
+        back waits for a, which forth holds
+    forth:
+          File prog.py, line 10
+    back:
+        gave no stack"""
+    assert said == expected
+
+
+def test_a_kill_is_told_and_counted() -> None:
+    found = told(crossed(), 0, killing(0))
+    said = text(found, Ending("deadlock: back waits for a", "deadlock"))
+    assert "    2  is killed\n       ▲ this makes the difference\n" in said.replace(" prog.py", "")
+    assert "waits for a (held by forth)" in said
+    assert "by no preemptions and 1 kill, 3 steps (depth 1)" in said
+    assert "a circle" not in said
+
+
+def test_the_difference_is_the_write_over_what_changed() -> None:
+    steps = [Told(*one) for one in told(account(times=2), 0, 1, 1, 0, 0, 0, 1, 1)["steps"]]
+    assert difference(steps, [1]) == {3: "overwrites what step 3 wrote: it had read before, in step 1"}
+
+
+def test_a_write_without_a_read_before_it_or_of_ones_own_is_no_difference() -> None:
+    ordered = [Told(*one) for one in told(account(times=2), 0, 0, 0, 0, 1, 1, 1, 1)["steps"]]
+    assert difference(ordered, []) == {}
+    blind = [Told(0, "write", "x", -1, "a:1", "1"), Told(1, "write", "x", -1, "a:2", "2")]
+    assert difference(blind, [1]) == {1: "this makes the difference"}
+    assert difference(blind, []) == {}
+
+
+def test_parts_are_told_apart() -> None:
+    steps = [Told(0, "read", "a", 0, "", ""), Told(1, "write", "a", 1, "", ""), Told(0, "write", "a", 0, "", "")]
+    assert difference(steps, []) == {}
+    assert deed("read", "counts", 2, "7") == "reads counts[2]: 7"
+
+
+def test_what_has_no_room_in_its_column_goes_on_below() -> None:
+    names = {"produce": 0, "consume": 1, "consume_too": 2}
+    steps = [[lane, "acquire", "the lock of condition", -1, "/p/src/conditions.py:85", ""] for lane in names.values()]
+    said = text({"lane_names": list(names), "steps": steps}, Ending("1", "value"), width=100).splitlines()
+    assert said[1].split() == ["1", "acquires", "the", "lock", "of", "conditions.py:85"]
+    assert said[2] == "       condition"
+    assert said[3].index("acquires") == said[0].index("consume")
+
+
+def test_who_waits_for_a_signal_waits_for_nobody() -> None:
+    rows = [("acquire", 0), ("release", 1), ("acquire", 0)]
+    steps = [Told(lane, kind, "turnstile", -1, "", "") for kind, lane in rows]
+    assert holders(steps) == {}
+    assert holders(steps[:1]) == {"turnstile": [0]}
+
+
+def test_who_holds_what_is_known_better_by_the_outcome() -> None:
+    found = told(crossed(), 0, 1)
+    waits: list[Json] = [{"lane": "forth", "holder": ""}, {"lane": "back", "holder": "forth"}]
+    said = text(found, ending_of(Outcome("deadlock", detail={"cycle": "", "waits": waits})))
+    assert "waits for b  " in said
+    assert "waits for a (held by forth)" in said
+    assert "a circle" not in said
+
+
+def test_what_was_raised_is_shown_without_what_does_the_exploring() -> None:
+    trace = (
+        'Traceback (most recent call last):\n  File "/x/bench/explore/driver/actor_process.py", line 49, in reside\n'
+        '    method(state)\n    ^^^^^^^\n  File "/p/a.py", line 3, in first\n    self.lock.release()\n'
+        '  File "/x/bench/explore/points/locks.py", line 1, in _release\n    give()\nValueError: too many'
+    )
+    outcome = Outcome("raised", detail={"type": "ValueError", "traceback": trace, "process": "first"})
+    (process,) = ending_of(outcome).processes
+    assert process["name"] == "first"
+    assert process["stack"] == (
+        'Traceback (most recent call last):\n  File "/p/a.py", line 3, in first\n    self.lock.release()\n'
+        "ValueError: too many"
+    )
+
+
+def test_the_semaphores_of_a_condition_have_words_of_their_own() -> None:
+    assert deed("release", "a wake-up by condition") == "wakes one that waits for condition"
+    assert deed("acquire", "a wake-up by condition") == "is woken by condition"
+    assert waiting("acquire", "a wake-up by condition") == "waits for a wake-up by condition"
+
+
+def test_many_lanes_fall_back_to_a_list() -> None:
+    machine = Machine({f"lane{n}": adds("x", 1) for n in range(9)}, {"x": 0}, lambda state: state["x"])
+    said = text(told(machine), Ending("9", "value"), width=140)
+    assert "   1  lane0  reads o1  prog.py:10" in said
+
+
+def test_a_long_schedule_keeps_its_beginning_and_its_end() -> None:
+    said = text(told(account(times=50)), Ending("200", "value"), width=100).splitlines()
+    assert sum("reads" in row or "writes" in row for row in said) == 60
+    assert any("140 steps" in row for row in said)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_words_of_its_own(kind: str) -> None:
+    words = deed(kind, "thing", -1, "seen")
+    assert not words.startswith(kind + " ")
+    assert "{" not in words + waiting(kind, "thing")
+
+
+def test_a_witness_without_steps_tells_nothing() -> None:
+    assert story({}, LOST) == []
+    assert story({"seed": 3}, LOST) == []
+
+
+names = st.text(min_size=1, max_size=30)
+steps = st.tuples(st.integers(0, 3), st.sampled_from(KINDS), names, st.integers(-1, 3), names, names).map(list)
+
+
+@given(st.lists(steps, min_size=1, max_size=80), st.integers(40, 200), st.booleans(), names)
+def test_no_line_is_wider_than_asked_for_nor_moves_the_cursor(
+    made: list[Any], width: int, unicode: bool, outcome: str
+) -> None:
+    found = {
+        "lane_names": ["a", "bb", "c" * 12, "d"],
+        "steps": made,
+        "preempted": [len(made) // 2],
+        "pending": [[1, "acquire", "lock", -1, "x.py:3"]],
+    }
+    for line in story(found, Ending(outcome, "value", "interesting", outcome), width=width, unicode=unicode):
+        row = "".join(piece for piece, _ in line).rstrip()
+        assert len(row) <= max(width, 60)
+        assert row.isprintable()
+        assert unicode or row.isascii()
