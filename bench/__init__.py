@@ -11,7 +11,8 @@ holds both::
     words, outcomes, records    called, errors < values, causes < outcomes < declared, cells, leases < targets
                                 < observation < record < verdict
     every process of a sample   process < state
-    the three modes             explore (model < search, runtime < findings, points < driver, launch < observe < replay),
+    the three modes             explore (model < search, runtime < findings, points < driver, launch < observe
+                                < replay),
                                 repeat, stress < modes
     the host alone              matrix (discovery, config, placement < plan < images < engines < run) < report
     the ways in                 pytest_plugin < inside < cli

@@ -19,8 +19,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]  # its stubs are a package of their own, for one call
 
 from bench.cli import cli
-from bench.config import parse_config
 from bench.errors import UsageError
+from bench.matrix.config import parse_config
 from docs import extension
 from docs.extension import commands, configuration, pytest_options
 from tests import documents

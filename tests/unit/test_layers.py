@@ -147,8 +147,8 @@ BEGINNINGS = (
     "explore.driver.main",
     "explore.replay",
 )
-"""Where code in a cell begins: the main modules there, the plugin, what the start of each Python imports, and what takes
-the place of the user's words in a controlled process. A recorded schedule may be replayed in a container too."""
+"""Where code in a cell begins: the main modules there, the plugin, what the start of each Python imports, and what
+takes the place of the user's words in a controlled process. A recorded schedule may be replayed in a container too."""
 
 LATER = {"explore.driver.main": frozenset({"explore.driver.exploration"})}
 """Imports of a main module that children, which import it too, do not come to."""
