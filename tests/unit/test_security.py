@@ -8,11 +8,11 @@ from dataclasses import fields
 import pytest
 
 from bench.cells import parse_cell
-from bench.engines.base import MIB, Job, Limits
-from bench.engines.docker import USER, environment, limits
-from bench.images.pip_settings import PROXIES, TAKEN
 from bench.leases import FOLDER
-from bench.run.files import LOG_BYTES
+from bench.matrix.engines.base import MIB, Job, Limits
+from bench.matrix.engines.docker import USER, environment, limits
+from bench.matrix.images.pip_settings import PROXIES, TAKEN
+from bench.matrix.run.files import LOG_BYTES
 from tests.fixtures.checkout import text
 
 PAGE = text("SECURITY.md")
