@@ -1,4 +1,7 @@
-"""A Sphinx extension: puts what is made from the code where a page has a comment `<!-- generated: NAME -->`."""
+"""A Sphinx extension: puts what is made from the code where a page has a comment that asks for it.
+
+`<!-- generated: NAME -->` is replaced by one of `SECTIONS`, `<!-- code: MODULE NAME, NAME -->` by source of the module.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from docs.extension import commands, configuration, exit_statuses, public, pytest_options, records
+from docs.extension import (
+    commands,
+    configuration,
+    excerpts,
+    exit_statuses,
+    kernels,
+    public,
+    pytest_options,
+    records,
+)
 
 SECTIONS: Mapping[str, Callable[[], str]] = {
     "commands": commands.section,
@@ -18,6 +30,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "cell records": records.cell_records,
     "run file": records.run_file,
     "schedule file": records.schedule_file,
+    **kernels.SECTIONS,
 }
 """Each name with the function that returns its Markdown."""
 
@@ -36,9 +49,9 @@ def fill(text: str) -> str:
     """Return a page's text with each mark replaced by its section.
 
     Raises:
-        KeyError: if a mark names no section.
+        KeyError: if a mark names no section, or a name that its module does not define.
     """
-    return _MARK.sub(lambda mark: SECTIONS[mark["name"]](), text)
+    return _MARK.sub(lambda mark: SECTIONS[mark["name"]](), excerpts.filled(text))
 
 
 PENDING = ("faq", "lessons/index", "glossary", "compare", "contributing")
