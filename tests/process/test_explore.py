@@ -24,7 +24,7 @@ from bench.targets import Found, find
 from bench.verdict import judge
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.pinned,
     pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc"),
 ]
 
@@ -352,7 +352,8 @@ def test_nothing_is_left_of_an_exploration_whose_starter_is_interrupted_or_kille
     number: int, method: str, folder: Path
 ) -> None:
     code = (
-        "from bench.explore.observe import observe\nfrom bench.targets import find\n"
+        "import signal\nfrom bench.explore.observe import observe\nfrom bench.targets import find\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         f"(found,) = find(['{FIXTURES}/interleavings.py::Endless'])\n"
         "going = lambda _: print('going', flush=True)\n"
         f"observe(found, method={method!r}, strategy='dfs', seconds=60, on_progress=going)"

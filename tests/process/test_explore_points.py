@@ -16,7 +16,7 @@ from bench.outcomes import METHODS
 from bench.targets import find
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.pinned,
     pytest.mark.skipif(sys.platform != "linux", reason="pipes and processes are looked at as Linux has them"),
 ]
 

@@ -23,7 +23,7 @@ from bench.targets import Found, find
 from bench.verdict import Verdict, judge
 
 pytestmark = [
-    pytest.mark.alone,
+    pytest.mark.pinned,
     pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc"),
 ]
 

@@ -13,7 +13,11 @@ from bench.cells import DEFAULT_PYTHONS, parse_python
 from bench.matrix.plan import Axes
 
 ROOT = Path(__file__).parents[2]
+LEFT_OUT = ("container", "alone", "pinned", "once")
 CELLS = [cell.name for cell in Axes().cells()]
+BY_MARK = {"once": "once", "pinned": "pinned", "alone": "alone", "container": "containers"}
+"""Marks of tests that have an environment of their own, and what it is called."""
+
 TESTS = [parse_python(text).tag for text in DEFAULT_PYTHONS]
 
 
@@ -34,7 +38,7 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> configparser.Confi
 
 def test_every_default_cell_has_its_environment(environments: configparser.ConfigParser) -> None:
     found = {name.removeprefix("testenv:") for name in environments.sections()}
-    assert found == {*CELLS, *TESTS, "lint", "types", "alone", "containers", "demos", "docs"}
+    assert found == {*CELLS, *TESTS, "lint", "types", "demos", "docs", *BY_MARK.values()}
 
 
 def test_a_cell_runs_itself_on_the_python_that_tox_has(environments: configparser.ConfigParser) -> None:
@@ -49,7 +53,13 @@ def test_tests_run_on_the_python_they_are_named_for(environments: configparser.C
     for name in TESTS:
         section = environments[f"testenv:{name}"]
         assert section["base_python"] == name
-        assert "not container" in (section["commands"] or "")
+        assert f"-m '{' and '.join(f'not {mark}' for mark in LEFT_OUT)}'" in (section["commands"] or "")
+
+
+def test_what_the_pythons_leave_out_has_an_environment_that_runs_it(environments: configparser.ConfigParser) -> None:
+    assert set(LEFT_OUT) == set(BY_MARK)
+    for mark, name in BY_MARK.items():
+        assert f"pytest tests -m {mark}" in (environments[f"testenv:{name}"]["commands"] or "")
 
 
 def test_environments_reach_the_index_and_the_engine_as_their_caller_does(
