@@ -19,16 +19,17 @@ def play(kind: Any, actors: Sequence[str], mp: Any) -> tuple[object, dict[str, l
     for process in processes:
         process.join()
     result = state.result()
-    left = {} if restorer is None else restorer.look()
+    left = {} if restorer is None else restorer.inspect()
     return result, {"locks": left[0].locks, "items": left[0].items} if left else {}
 
 
 def _restorer(state: object) -> Any:
-    from bench.state.restoring import Restorer, Unshown
+    from bench.state.restoring import Restorer
+    from bench.state.survey import Unrestorable
 
     try:
         return Restorer([state])
-    except Unshown:
+    except Unrestorable:
         return None
 
 

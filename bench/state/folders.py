@@ -1,6 +1,6 @@
-"""Folders that a state made, kept as they were: names, kinds, modes, contents and links.
+"""Snapshots of folders that a state made: names, kinds, modes, contents and links.
 
-Only small folders below the temporary folder of a sample are kept, which nobody else writes to. Times, owners and
+Only small folders below the temporary folder of a sample are taken, which nobody else writes to. Times, owners and
 extended attributes are not looked at; what is open or locked is no part of a folder.
 """
 
@@ -22,55 +22,55 @@ MOST_ENTRIES = 64
 MOST_BYTES = 1 << 20
 
 _OF_MULTIPROCESSING = "pymp-"
-"""What the folders begin with in which `multiprocessing` has its sockets and arenas."""
+"""The beginning of the names of folders in which `multiprocessing` has its sockets and arenas."""
 
 
 def base() -> str | None:
-    """Give the temporary folder of the sample that this process belongs to; `None` if it belongs to none."""
+    """Return the temporary folder of the sample that this process belongs to; `None` if it belongs to none."""
     sample, temporary = os.environ.get(journal.VARIABLE), os.environ.get("TMPDIR")
     if not sample or not temporary:
         return None
     real = os.path.realpath(temporary)
-    return real if _below(real, os.path.realpath(sample)) else None
+    return real if _is_below(real, os.path.realpath(sample)) else None
 
 
-def _below(path: str, folder: str) -> bool:
+def _is_below(path: str, folder: str) -> bool:
     return path.startswith(os.path.join(folder, ""))
 
 
-def folder_of(path: str) -> str | None:
-    """Give the folder, right below `base`, that holds a path or is it; `None` if there is none."""
+def top_folder(path: str) -> str | None:
+    """Return the folder right below `base` that holds a path or is it; `None` if there is none."""
     if not os.path.isabs(path) or (here := base()) is None:
         return None
     real = os.path.realpath(path)
-    if not _below(real, here):
+    if not _is_below(real, here):
         return None
     top = os.path.join(here, os.path.relpath(real, here).partition(os.sep)[0])
     return top if os.path.isdir(top) else None
 
 
-def beneath(paths: Iterable[str], folders: Collection[str]) -> str:
-    """Give the folder, one right below `base`, that some path is in or is; nothing if there is none."""
+def first_containing(paths: Iterable[str], folders: Collection[str]) -> str:
+    """Return the first of `folders`, all right below `base`, that some path is in or is; empty if there is none."""
     here = base()
     for path in paths:
-        if here is not None and _below(path, here):
+        if here is not None and _is_below(path, here):
             top = os.path.join(here, os.path.relpath(path, here).partition(os.sep)[0])
             if top in folders:
                 return top
     return ""
 
 
-def beside() -> set[str]:
-    """Name what is in the temporary folder, but for what is `multiprocessing`'s own."""
+def names() -> set[str]:
+    """Return the names of all that is in the temporary folder, without what `multiprocessing` makes there."""
     here = base()
     return set() if here is None else {name for name in os.listdir(here) if not name.startswith(_OF_MULTIPROCESSING)}
 
 
-class Kept:
-    """A folder as it was; to be looked at and put back while nobody writes to it.
+class Snapshot:
+    """A folder as it was; to be compared and restored while nobody writes to it.
 
     Raises:
-        ValueError: if it is too large, or holds what cannot be put back; the message says what.
+        ValueError: if it is too large, or holds something that cannot be restored; the message says what.
         OSError: if it cannot be read.
     """
 
@@ -86,39 +86,40 @@ class Kept:
             path = os.path.join(top, name)
             if kind not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK) or (kind == stat.S_IFREG and info.st_nlink > 1):
                 raise ValueError(f"{name} in it is neither a folder, nor a file of one name, nor a symbolic link")
-            if kind == stat.S_IFLNK and not _below(os.path.join(os.path.realpath(path), ""), top):
+            if kind == stat.S_IFLNK and not _is_below(os.path.join(os.path.realpath(path), ""), top):
                 raise ValueError(f"{name} in it leads elsewhere")
             self._was[name] = (info.st_mode, _content(path, info))
 
     def changed(self) -> bool:
-        """Tell whether it is no longer as it was.
+        """Return whether the folder differs from the snapshot.
 
         Raises:
             OSError: if it cannot be read any more.
         """
         seen = 0
         for name, info in _walk(self.top):
-            if not self._is_as_it_was(name, info):
+            if not self._is_same(name, info):
                 return True
             seen += 1
         return seen != len(self._was)
 
-    def _is_as_it_was(self, name: str, info: os.stat_result) -> bool:
+    def _is_same(self, name: str, info: os.stat_result) -> bool:
         mode, content = self._was.get(name, (0, b""))
         if info.st_mode != mode or (stat.S_ISREG(mode) and (info.st_size != len(content) or info.st_nlink > 1)):
             return False
         return _content(os.path.join(self.top, name), info) == content
 
-    def put_back(self) -> None:
-        """Make it as it was.
+    def restore(self) -> None:
+        """Make the folder equal to the snapshot.
 
         Raises:
             OSError: if that cannot be done.
         """
         found = dict(_walk(self.top))
-        for name in sorted(found, reverse=True):  # what is in a folder comes after it
-            if self._is_as_it_was(name, found[name]):
+        for name in sorted(found, reverse=True):  # a folder comes after all that is in it
+            if self._is_same(name, found[name]):
                 continue
+            # A file that is still writable is rewritten in place, which costs less than making it anew.
             path, is_now = os.path.join(self.top, name), found[name]
             mode, content = self._was.get(name, (0, b""))
             if stat.S_ISREG(mode) and is_now.st_mode == mode and is_now.st_nlink == 1 and mode & stat.S_IWUSR:
@@ -149,13 +150,13 @@ def _rewrite(path: str, content: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.pwrite(handle, content, 0)
-        os.truncate(handle, len(content))  # not before: some file systems write to the disk what replaces nothing
+        os.truncate(handle, len(content))  # after the write: ext4, for one, flushes to disk a file emptied before it
     finally:
         os.close(handle)
 
 
 def _walk(top: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Go through a folder, itself first under the name of nothing, and each folder before what is in it."""
+    """Yield all that is in a folder by relative name: itself first, as "", and each folder before its content."""
     info = os.lstat(top)
     if not stat.S_ISDIR(info.st_mode):
         raise NotADirectoryError(top)

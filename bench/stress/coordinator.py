@@ -15,7 +15,9 @@ import time
 
 from bench.process import journal
 from bench.process.descriptors import open_descriptors
-from bench.state.restoring import Restorer, Unshown, Watch, survey
+from bench.state.restoring import Restorer
+from bench.state.survey import Unrestorable, survey
+from bench.state.watching import Watch
 from bench.stress import plan
 from bench.stress.barrier import raises, reached, size, view_of
 from bench.stress.counting import Counts, results
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from bench.state.restoring import Left
+    from bench.state.restoring import Leftovers
 
     Results = tuple[list[object], dict[int, BaseException]]
 
@@ -173,7 +175,7 @@ class Generation:
         opened = open_descriptors().items() - first.items()
         if opened:
             wanted = min(wanted, MOST_DESCRIPTORS // len(opened))
-        if group.why_rebuilt or self._unshown(made[1], {target for _, target in opened}):
+        if group.why_rebuilt or self._is_unrestorable(made[1], {target for _, target in opened}):
             wanted = min(wanted, group.size)
         elif self.folders:
             wanted = min(wanted, MOST_FOLDERS)
@@ -181,11 +183,11 @@ class Generation:
             made.append(group.kind(group.context))
         return made
 
-    def _unshown(self, state: Any, opened: set[str]) -> bool:
+    def _is_unrestorable(self, state: Any, opened: set[str]) -> bool:
         """Tell whether states cannot be shown to be restorable, and keep why."""
         try:
             parts = survey(state)
-        except Unshown as error:
+        except Unrestorable as error:
             self.group.why_rebuilt = str(error)
         else:
             numbers = {number for _, number in parts.readers} | {segment._fd for segment in parts.segments}
@@ -199,7 +201,7 @@ class Generation:
         if not self.group.why_rebuilt:
             try:
                 return Restorer(self.states)
-            except Unshown as error:
+            except Unrestorable as error:
                 self.group.why_rebuilt = str(error)
         return None
 
@@ -342,7 +344,7 @@ class Generation:
         found = self._results(positions)
         among = self.live[:count]
         # After the results, which may empty queues.
-        left = {} if self.restorer is None else self.restorer.look(among=set(among) if self.folders else among)
+        left = {} if self.restorer is None else self.restorer.inspect(among=set(among) if self.folders else among)
         self._count(positions, found, raised, left)
         group.taken += count
         if self.restorer is None:
@@ -350,7 +352,7 @@ class Generation:
             return
         if self.watch is not None:
             self.watch.undo()
-        group.why_rebuilt = self.restorer.unshown
+        group.why_rebuilt = self.restorer.unrestorable
         gone = self.restorer.restore(without={index for index, one in left.items() if one.spoiled})
         if gone:
             self.dropped = {position for position, index in enumerate(self.live) if index in gone}
@@ -361,7 +363,9 @@ class Generation:
         states = [self.states[index] for index in self.live[positions.start : positions.stop]]
         return results(states, self.group.kind.result)
 
-    def _count(self, positions: range, found: Results, raised: Mapping[int, Any], left: Mapping[int, Left]) -> None:
+    def _count(
+        self, positions: range, found: Results, raised: Mapping[int, Any], left: Mapping[int, Leftovers]
+    ) -> None:
         """Count what the live states at some positions gave: what their actors raised first of all."""
         counts, live = self.group.counts, self.live[positions.start : positions.stop]
         values, failed = found

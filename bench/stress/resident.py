@@ -126,7 +126,7 @@ class _Resident:
 
 
 def _watch(states: Sequence[Any], *, watched: bool) -> tuple[Any, Any]:
-    from bench.state.restoring import Globals, Watch
+    from bench.state.watching import Globals, Watch
 
     return (Watch(states), None) if watched else (None, Globals(type(states[0])))
 

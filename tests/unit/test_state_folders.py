@@ -1,4 +1,4 @@
-"""Folders that a state made: seen to change, and put back."""
+"""Folders that a state made: seen to change, and restored."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import pytest
 
 from bench.process import journal
 from bench.state import folders
-from bench.state.folders import Kept
-from bench.state.restoring import Restorer, Unshown, Watch, survey
+from bench.state.folders import Snapshot
+from bench.state.restoring import Restorer
+from bench.state.survey import Unrestorable, survey
+from bench.state.watching import Watch
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples run on Linux")
 
@@ -94,32 +96,32 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_has_changed_is_seen_and_put_back(folder: Path, change: str) -> None:
-    before, kept = content(folder), Kept(str(folder))
-    assert not kept.changed()
+def test_what_has_changed_is_seen_and_restored(folder: Path, change: str) -> None:
+    before, snapshot = content(folder), Snapshot(str(folder))
+    assert not snapshot.changed()
     CHANGES[change](folder)
-    assert kept.changed()
-    kept.put_back()
+    assert snapshot.changed()
+    snapshot.restore()
     assert content(folder) == before
-    assert not kept.changed()
+    assert not snapshot.changed()
 
 
 def test_a_change_of_one_length_is_seen_at_once_whatever_the_clock_of_the_disk_says(folder: Path) -> None:
-    kept, info = Kept(str(folder)), (folder / "file").stat()
+    snapshot, info = Snapshot(str(folder)), (folder / "file").stat()
     (folder / "file").write_bytes(b"as it is!")
     os.utime(folder / "file", ns=(info.st_atime_ns, info.st_mtime_ns))
-    assert kept.changed()
+    assert snapshot.changed()
 
 
-def test_a_folder_that_is_gone_cannot_be_put_back(folder: Path) -> None:
+def test_a_folder_that_is_gone_cannot_be_restored(folder: Path) -> None:
     states = [State(folder=str(folder))]
     restorer = Restorer(states)
     shutil.rmtree(folder)
-    (left,) = restorer.look().values()
+    (left,) = restorer.inspect().values()
     assert left.spoiled
 
 
-def test_a_state_has_its_folder_put_back_whichever_way_it_names_it(temporary: Path) -> None:
+def test_a_state_has_its_folder_restored_whichever_way_it_names_it(temporary: Path) -> None:
     states = []
     for number, name in enumerate(("", "file", "not/there/yet")):
         top = temporary / f"state{number}"
@@ -128,22 +130,22 @@ def test_a_state_has_its_folder_put_back_whichever_way_it_names_it(temporary: Pa
     restorer = Restorer(states)
     (temporary / "state1" / "file").touch()
     (temporary / "state2" / "not").mkdir()
-    assert restorer.look(among={0, 2}) == {}
+    assert restorer.inspect(among={0, 2}) == {}
     assert restorer.restore() == set()
     assert not (temporary / "state2" / "not").exists()
     assert (temporary / "state1" / "file").exists()
-    assert restorer.look() == {}
+    assert restorer.inspect() == {}
     restorer.restore()
     assert not (temporary / "state1" / "file").exists()
 
 
 def test_what_cannot_be_shown_of_folders(temporary: Path, folder: Path, tmp_path: Path) -> None:
     for path in (tmp_path / "elsewhere", temporary, temporary / "not there" / "x", Path("mine/file"), Path("/")):
-        with pytest.raises(Unshown, match="path: perhaps a path"):
+        with pytest.raises(Unrestorable, match="path: perhaps a path"):
             survey(State(path=path))
-    with pytest.raises(Unshown, match="path: a folder that several states have"):
+    with pytest.raises(Unrestorable, match="path: a folder that several states have"):
         Restorer([State(path=folder / "file"), State(path=folder / "link")])
-    with (folder / "file").open("rb"), pytest.raises(Unshown, match="path: a folder in which something is open"):
+    with (folder / "file").open("rb"), pytest.raises(Unrestorable, match="path: a folder in which something is open"):
         Restorer([State(path=folder / "file")])
     Restorer([State(path=folder, again=folder / "file")])
 
@@ -158,27 +160,27 @@ def test_what_cannot_be_shown_of_folders(temporary: Path, folder: Path, tmp_path
         (name_twice, "neither"),
     ],
 )
-def test_what_is_large_or_strange_is_not_kept(temporary: Path, make: Callable[[Path], object], match: str) -> None:
+def test_what_is_large_or_strange_has_no_snapshot(temporary: Path, make: Callable[[Path], object], match: str) -> None:
     (temporary / "mine").mkdir()
     make(temporary / "mine")
-    with pytest.raises(Unshown, match=match):
+    with pytest.raises(Unrestorable, match=match):
         Restorer([State(path=temporary / "mine")])
 
 
 def test_outside_of_a_sample_no_folder_is_anybodys_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert folders.folder_of(str(folder / "file")) == str(folder)
+    assert folders.top_folder(str(folder / "file")) == str(folder)
     monkeypatch.delenv(journal.VARIABLE)
-    assert folders.folder_of(str(folder / "file")) is None
+    assert folders.top_folder(str(folder / "file")) is None
 
 
 def test_what_is_left_beside_a_folder_is_named(temporary: Path, folder: Path) -> None:
     restorer = Restorer([State(path=folder)])
     (temporary / "pymp-arena").mkdir()
-    restorer.look()
-    assert restorer.unshown == ""
+    restorer.inspect()
+    assert restorer.unrestorable == ""
     (temporary / "mine.lock").touch()
-    restorer.look()
-    assert restorer.unshown == "mine.lock was left beside the folders of the states"
+    restorer.inspect()
+    assert restorer.unrestorable == "mine.lock was left beside the folders of the states"
 
 
 def test_a_file_left_open_is_named(folder: Path) -> None:

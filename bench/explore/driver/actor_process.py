@@ -67,7 +67,7 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
 
 
 def _watch(state: Any) -> Any:
-    from bench.state.restoring import Watch
+    from bench.state.watching import Watch
 
     return Watch([state])
 

@@ -12,7 +12,9 @@ from bench.explore.points import locks, pipes, values
 from bench.explore.runtime import control
 from bench.explore.runtime.board import COORDINATOR, MOST_LANES, NAMES, Board
 from bench.explore.runtime.registry import Names
-from bench.state.restoring import Restorer, Unshown, Watch, survey
+from bench.state.restoring import Restorer
+from bench.state.survey import Unrestorable, survey
+from bench.state.watching import Watch
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
@@ -70,7 +72,7 @@ class Cast:
         if not self.why_rebuilt:
             try:
                 return Restorer([self.state])
-            except Unshown as error:
+            except Unrestorable as error:
                 self.why_rebuilt = str(error)
         return None
 
@@ -122,7 +124,7 @@ class Cast:
 
     def left(self) -> Any:
         """Say what the actors left in the state, if anything."""
-        return self.restorer.look().get(0) if self.restorer is not None else None
+        return self.restorer.inspect().get(0) if self.restorer is not None else None
 
     def put_back(self, *, spoiled: bool = False) -> bool:
         """Put the state back; `False` if that cannot be done, and another cast is needed."""
