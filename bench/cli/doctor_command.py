@@ -21,6 +21,7 @@ from bench.cli.output import show
 from bench.errors import PASSED, BenchError, Unavailable
 from bench.leases import FOLDER, holders
 from bench.outcomes import METHODS
+from bench.process.cpus import usable_cpus
 from bench.process.facts import cgroup_version
 from bench.report.lines import Line, Span, counted, duration, line, words
 
@@ -94,8 +95,7 @@ def engines_found() -> Iterator[Found]:
 
 def cpus_found() -> Iterator[Found]:
     """Say which CPUs there are and who holds leases on them."""
-    affinity = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if affinity:
+    if affinity := usable_cpus():
         few = "with one CPU, cells of two are unavailable and races show seldom" if len(affinity) < 2 else ""
         ids = ", ".join(map(str, affinity))
         yield Found("CPUs", "warn" if few else "ok", f"{len(affinity)} of {os.cpu_count()} usable: {ids}", few)

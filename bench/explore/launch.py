@@ -16,9 +16,9 @@ from bench.errors import UsageError
 from bench.explore.runtime.board import EVENTS, MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
 from bench.outcomes import Outcome
 from bench.process import groups, journal, stacks, tree
+from bench.process.ended import how_it_ended
 from bench.process.folders import environment, sample_folder
 from bench.process.stacks import waits_at
-from bench.process.tree import signal_name
 from bench.targets import Found
 from bench.values import Json
 
@@ -210,8 +210,7 @@ class _Watcher:
 
     def main_died(self) -> None:
         code = self.main.returncode
-        how: dict[str, Json] = {"exit": code} if code >= 0 else {"signal": signal_name(-code)}
-        detail: dict[str, Json] = {"process": "MainProcess", "role": "main", **how}
+        detail: dict[str, Json] = {"process": "MainProcess", "role": "main", **how_it_ended(code)}
         self.add(self.with_output(Outcome("crash", detail=detail)))
         self.over = True
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.outcomes import Outcome
+from bench.process.ended import signal_name
 from bench.process.stacks import Stack, waits_at
-from bench.process.tree import signal_name
 from bench.values import Json
 
 Event = Mapping[str, Any]

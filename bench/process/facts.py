@@ -12,6 +12,7 @@ from multiprocessing import context
 from pathlib import Path
 
 import bench
+from bench.process.cpus import cpu_count, usable_cpus
 from bench.record import Facts
 from bench.values import Json
 
@@ -26,7 +27,6 @@ def gather(cell: str, *, method_asked: str | None, cpus_asked: int | None, engin
         method_asked: `None` if any start method will do, as for a run on the host itself.
         cpus_asked: `None` if the cell is not pinned.
     """
-    affinity = _affinity()
     process_cpus = getattr(os, "process_cpu_count", None)
     return Facts(
         cell=cell,
@@ -35,10 +35,10 @@ def gather(cell: str, *, method_asked: str | None, cpus_asked: int | None, engin
         method_asked=method_asked,
         method_granted=method_granted(),
         cpus_asked=cpus_asked,
-        affinity=affinity,
+        affinity=usable_cpus(),
         cpus_os=os.cpu_count(),
         cpus_process=process_cpus() if process_cpus else None,
-        cpus_usable=len(affinity) or os.cpu_count() or 1,
+        cpus_usable=cpu_count(),
         engine=engine,
         seed=seed,
         more=_more(),
@@ -52,10 +52,6 @@ def method_granted() -> str:
     # The default's default is private; `get_start_method()` would fix it, and a program that sets it would then fail.
     default = getattr(getattr(context, "_default_context", None), "_default_context", None)
     return getattr(default, "_name", None) or multiprocessing.get_all_start_methods()[0]
-
-
-def _affinity() -> tuple[int, ...]:
-    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 def _more() -> dict[str, Json]:

@@ -159,11 +159,3 @@ def send(proc: Proc, number: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def signal_name(number: int) -> str:
-    """Name a signal, such as `SIGSEGV`."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

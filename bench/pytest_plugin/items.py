@@ -25,6 +25,7 @@ from bench.errors import BenchError, UsageError
 from bench.modes import TIMED, modes_of, observer, why_none
 from bench.observation import Mode
 from bench.outcomes import Conditions
+from bench.process.cpus import cpu_count
 from bench.pytest_plugin import settings
 from bench.record import Judged, dump
 from bench.targets import Found, place_of_file
@@ -198,7 +199,7 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
             seed=asked.seed,
             **_bounds(mode, asked),
         )
-    verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), _cpus()))
+    verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), cpu_count()))
     grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
     judged = Judged(observation, verdict.status, verdict.why, grades, method)
     return _with_schedules(judged, found, asked) if mode == "explore" else judged
@@ -217,10 +218,6 @@ def _bounds(mode: Mode, asked: settings.Settings) -> dict[str, Any]:
     samples = asked.samples if mode not in TIMED or len(asked.modes) == 1 else None
     budget = asked.budgets_s.get(mode) if samples is None else None
     return {"samples": samples, "seconds": asked.seconds or budget}
-
-
-def _cpus() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @contextlib.contextmanager

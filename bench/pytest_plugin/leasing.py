@@ -9,17 +9,13 @@ from typing import Any
 
 from bench.errors import BenchError, Unavailable
 from bench.leases import holders, lease_cpus
+from bench.process.cpus import usable_cpus
 from bench.pytest_plugin.settings import Settings
-
-
-def usable_cpus() -> frozenset[int]:
-    """Give the CPUs that this process may use; none where the platform cannot say, and so cannot pin either."""
-    return frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
 
 
 def workers_that_fit(settings: Settings) -> int | None:
     """Give how many workers the CPUs that nobody holds are enough for, at least one; `None` if none can be leased."""
-    usable = usable_cpus()
+    usable = frozenset(usable_cpus())
     if not usable:
         return None
     held: Iterable[int] = ()
@@ -40,7 +36,7 @@ class Leasing:
 
     def hold(self) -> None:
         """Lease and pin, if this platform can; wait for CPUs that others hold."""
-        usable = usable_cpus()
+        usable = frozenset(usable_cpus())
         if not usable:
             return
         try:

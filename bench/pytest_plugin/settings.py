@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from bench.errors import UsageError
+from bench.process.cpus import cpu_count
 
 if TYPE_CHECKING:
     from bench.observation import Mode
@@ -277,7 +278,7 @@ def share(config: pytest.Config, settings: Settings) -> None:
 
 
 def _check_room(workers: int, each: int) -> None:
-    has = len(os.sched_getaffinity(0))
+    has = cpu_count()
     if workers * each > has:
         raise pytest.UsageError(
             f"--bench-lease with {workers} workers needs {workers * each} CPUs, and there are {has}; use -n auto"

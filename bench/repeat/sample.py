@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
 import subprocess
 import sys
 import time
@@ -16,6 +13,7 @@ from typing import Any
 from bench.declared import actors_of
 from bench.outcomes import Outcome
 from bench.process import journal, stacks, tree
+from bench.process.ended import wait_for_end
 from bench.process.evidence import Evidence, decide, warnings_of
 from bench.process.folders import environment, sample_folder
 from bench.targets import Found
@@ -120,20 +118,8 @@ def _watch(main: subprocess.Popen[bytes], folder: Path, deadline_s: float) -> Ev
 
 
 def _wait(main: subprocess.Popen[bytes], deadline_s: float) -> int | None:
-    """Wait for the end without polling where the kernel can tell it: polling costs up to 50 ms a sample."""
-    if hasattr(os, "pidfd_open"):
-        with contextlib.suppress(OSError):
-            handle = os.pidfd_open(main.pid)
-            try:
-                waiter = select.poll()
-                waiter.register(handle, select.POLLIN)
-                return main.wait() if waiter.poll(max(1, int(deadline_s * 1000))) else None
-            finally:
-                os.close(handle)
-    try:
-        return main.wait(deadline_s)
-    except subprocess.TimeoutExpired:
-        return None
+    """Return the exit status; `None` if the deadline passes. `Popen.wait` would poll, for up to 50 ms a sample."""
+    return main.wait() if wait_for_end(main.pid, deadline_s) else None
 
 
 def _outliving(search: Callable[[], list[tree.Proc]]) -> list[tree.Proc]:

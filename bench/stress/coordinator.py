@@ -14,6 +14,7 @@ import sys
 import time
 
 from bench.process import journal
+from bench.process.cpus import usable_cpus
 from bench.process.descriptors import open_descriptors
 from bench.state.restoring import Restorer
 from bench.state.survey import Unrestorable, survey
@@ -109,11 +110,9 @@ class Group:
             self.tell_counts()
 
     def cpu_of(self, me: int) -> int | None:
-        """Give the CPU that an actor is pinned to: left to itself, the kernel now and then has two share one."""
-        if not hasattr(os, "sched_getaffinity"):
-            return None
-        usable = sorted(os.sched_getaffinity(0))[: self.orders["cpus"]]
-        return usable[me % len(usable)]
+        """Return the CPU to pin an actor to: left to itself, the kernel now and then has two actors share one."""
+        usable = usable_cpus()[: self.orders["cpus"]]
+        return usable[me % len(usable)] if usable else None
 
     def over(self) -> bool:
         """Tell whether the time is over, or all samples are taken that were asked for."""

@@ -15,9 +15,9 @@ from bench.errors import UsageError
 from bench.observation import Seen
 from bench.outcomes import Outcome
 from bench.process import groups, journal, stacks, tree
+from bench.process.ended import how_it_ended
 from bench.process.folders import environment, sample_folder
 from bench.process.stacks import waits_at
-from bench.process.tree import signal_name
 from bench.targets import Found
 from bench.values import Json
 
@@ -153,14 +153,12 @@ class _Watcher:
         return ""
 
     def actor_died(self, name: str, code: int | None) -> None:
-        how: dict[str, Json] = {"exit": code} if code is None or code >= 0 else {"signal": signal_name(-code)}
         self.seen.cut_short = True
-        self.outcome(Outcome("crash", detail={"process": name, "role": "child", **how}))
+        self.outcome(Outcome("crash", detail={"process": name, "role": "child", **how_it_ended(code)}))
 
     def main_died(self) -> None:
         code = self.main.returncode
-        how: dict[str, Json] = {"exit": code} if code >= 0 else {"signal": signal_name(-code)}
-        self.outcome(Outcome("crash", detail={"process": "MainProcess", "role": "main", **how}))
+        self.outcome(Outcome("crash", detail={"process": "MainProcess", "role": "main", **how_it_ended(code)}))
         self.over = self.seen.cut_short = True
 
     def stuck(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from bench.declared import Scenario
 from bench.errors import UsageError
 from bench.observation import Observation, Seen, Tally, tally_counts
 from bench.outcomes import Conditions, Expectation, Outcome
+from bench.process.cpus import cpu_count
 from bench.stress.launch import GroupSeen, run_group
 from bench.targets import Found
 from bench.values import Json
@@ -74,13 +74,9 @@ def observe(
     scenario = found.program
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario.target} is a program, which has no actors; stress runs scenarios")
-    run = _Run(found, method, deadline_s or scenario.deadline_s or DEFAULT_DEADLINE_S, seed, cpus or _usable_cpus())
+    run = _Run(found, method, deadline_s or scenario.deadline_s or DEFAULT_DEADLINE_S, seed, cpus or cpu_count())
     run.go_on(seconds or (DEFAULT_SECONDS if samples is None else None), samples, on_progress)
     return run.observation(cell, scenario)
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Run:

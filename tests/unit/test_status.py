@@ -4,7 +4,7 @@ import pytest
 
 from bench.cells import parse_cell
 from bench.matrix.engines.base import Ended
-from bench.matrix.engines.status import signal_name, status_of
+from bench.matrix.engines.status import status_of
 from bench.observation import Mode, Observation
 from bench.record import CellStatus, Facts, Judged, Line, Test, TestStatus
 from bench.verdict import Status
@@ -94,8 +94,3 @@ def test_a_kill_names_what_failed_before(ended: Ended) -> None:
 
 def test_a_quota_is_not_compared_with_cpus() -> None:
     assert status_of(Ended(0), [facts(), judged("pass")], cell=CELL, cpus=())[0] == "pass"
-
-
-def test_signals_without_a_name_keep_their_number() -> None:
-    assert signal_name(9) == "SIGKILL"
-    assert signal_name(63) == "signal 63"

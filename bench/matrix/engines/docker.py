@@ -18,6 +18,7 @@ from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_ar
 from bench.matrix.engines.container import PYTHON, USER, Running, engine_errors, not_found, one_line
 from bench.matrix.engines.owners import is_dead, this_owner
 from bench.process.agreed import METHOD, STACKS
+from bench.process.cpus import usable_cpus
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project
@@ -71,9 +72,8 @@ class DockerEngine:
         """
         with _told():
             count = int(self.client.api.info()["NCPU"])
-        if count != os.cpu_count() or not hasattr(os, "sched_getaffinity"):
-            return tuple(range(count))
-        return tuple(sorted(os.sched_getaffinity(0)))
+        here = usable_cpus() if count == os.cpu_count() else ()
+        return here or tuple(range(count))
 
     def prepare(
         self,

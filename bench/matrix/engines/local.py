@@ -22,6 +22,8 @@ from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_ar
 from bench.matrix.engines.owners import is_dead, this_owner
 from bench.process import stacks, tree
 from bench.process.agreed import METHOD, STACKS
+from bench.process.cpus import usable_cpus
+from bench.process.ended import end_descriptor
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project
@@ -58,9 +60,9 @@ class LocalEngine:
         Raises:
             Unavailable: where processes cannot be pinned.
         """
-        if not hasattr(os, "sched_getaffinity"):
+        if not (usable := usable_cpus()):
             raise Unavailable("the local engine pins cells by CPU affinity, which needs Linux; use --engine docker")
-        return tuple(sorted(os.sched_getaffinity(0)))
+        return usable
 
     def prepare(
         self,
@@ -239,10 +241,9 @@ def _ended(pid: int) -> Ended | None:
 @contextlib.contextmanager
 def _noticing_end(selector: selectors.BaseSelector, pid: int) -> Iterator[None]:
     """Have the selector wake when a process ends, where the platform can tell."""
-    if not hasattr(os, "pidfd_open"):
+    if (handle := end_descriptor(pid)) is None:
         yield
         return
-    handle = os.pidfd_open(pid)
     try:
         selector.register(handle, selectors.EVENT_READ)
         yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -10,6 +9,7 @@ from bench.cells import Cell
 from bench.matrix.engines.base import Ended
 from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
+from bench.process.ended import signal_name
 from bench.record import CellStatus, Facts, Judged, Line, Test, nothing_but_skipped
 
 _BAD_TESTS = {"failed", "error", "crashed", "hung"}
@@ -77,14 +77,6 @@ def _killed(ended: Ended) -> tuple[CellStatus, str] | None:
     if ended.signal is not None:
         return "crash", f"the main process was killed by {signal_name(ended.signal)}"
     return None
-
-
-def signal_name(number: int) -> str:
-    """Name a signal, such as SIGSEGV."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _trouble(ended: Ended, facts: Facts | None, command: Sequence[str]) -> str | None:
