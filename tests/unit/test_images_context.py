@@ -11,9 +11,10 @@ from bench.cells import parse_python
 from bench.errors import UsageError
 from bench.matrix.engines.venvs import _STARTUP
 from bench.matrix.images.bases import Base
-from bench.matrix.images.context import HOST_ONLY, Context, Project, bench_files, dockerfile
+from bench.matrix.images.context import HOST_ONLY, PACKAGED, Context, Project, bench_files, dockerfile
 from bench.matrix.images.pip_settings import IN_BUILD
 from bench.matrix.images.recipe import Ingredients, install_line, split_dockerfile
+from tests.fixtures.checkout import ROOT, toml
 
 PY314 = parse_python("3.14")
 BASE = Base("python:3.14-slim", "sha256:1", "engine")
@@ -174,6 +175,11 @@ def test_the_bench_goes_in_without_the_parts_that_only_a_host_needs() -> None:
 def test_a_build_from_the_checkout_leaves_out_the_same_parts() -> None:
     lines = Path(".dockerignore").read_text(encoding="utf-8").splitlines()
     assert {f"bench/{part}*" for part in HOST_ONLY} <= set(lines)
+
+
+def test_the_wheel_has_the_dockerfile_where_it_is_looked_for() -> None:
+    included = toml("pyproject.toml")["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert Path(included["docker/Dockerfile"]) == PACKAGED.relative_to(ROOT)
 
 
 def test_the_dockerfile_is_cut_where_the_bench_comes_in() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -7,50 +8,85 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UsageError
-from bench.matrix.images.pip_settings import IN_BUILD, PipSettings, config_files, read_settings
+from bench.matrix.images.pip_settings import IN_BUILD, PipSettings, host_settings, list_configuration, read_settings
 
-WEAK = "[global]\nindex-url = https://weak/simple\ntimeout = 20\nfind-links = /srv/wheels\n"
+WEAK = "[global]\nindex-url = https://weak/simple\ntimeout = 20\nfind-links = /srv/wheels\nquiet = 3\n"
 STRONG = "[global]\nindex_url = https://user:secret@strong/simple\nextra-index-url =\n    https://a\n    https://b\n"
 
 
-def test_stronger_files_win_over_weaker_ones_and_options_are_kept() -> None:
-    options = read_settings({}, [WEAK, STRONG]).options
+@pytest.fixture
+def told(tmp_path: Path) -> dict[str, str]:
+    """An environment without settings of pip, of a user with two files of them; the stronger is named `xdg/pip`."""
+    for folder, text in ((".pip", f"{WEAK}log = {tmp_path / 'pip.log'}\n"), ("xdg/pip", STRONG)):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "pip.conf").write_text(text)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    return {**kept, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
 
-    assert options == {
+
+def test_stronger_files_win_over_weaker_ones_and_options_are_kept(told: dict[str, str], tmp_path: Path) -> None:
+    options = host_settings(told).options
+
+    assert {name: options.get(name) for name in ("index-url", "extra-index-url", "timeout")} == {
         "index-url": "https://user:secret@strong/simple",
         "extra-index-url": "https://a https://b",
         "timeout": "20",
     }
+    assert "find-links" not in options
+    assert not (tmp_path / "pip.log").exists(), "pip's answer holds a password, and would be kept in its log"
 
 
-def test_the_install_section_of_a_weak_file_wins_over_global_of_a_strong_one() -> None:
-    settings = read_settings({}, ["[install]\nretries = 9\n", "[global]\nretries = 1\n"])
-    assert settings.options["retries"] == "9"
+def test_the_install_section_wins_over_global_whichever_file_it_is_in() -> None:
+    settings = read_settings("global.retries='1'\ninstall.retries='9'\ninstall.timeout=''\nglobal.timeout='3'\n", {})
+    assert settings.options == {"retries": "9", "timeout": "3"}
 
 
-def test_the_environment_wins_over_files_and_folders_of_the_host_are_dropped() -> None:
-    environment = {"PIP_INDEX_URL": "https://env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_FIND_LINKS": "/opt/wheels"}
-    assert read_settings(environment, [WEAK]).options == {"index-url": "https://env/simple", "timeout": "7"}
+def test_the_environment_wins_over_files_and_folders_of_the_host_are_dropped(told: dict[str, str]) -> None:
+    told |= {"PIP_INDEX_URL": "https://env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_FIND_LINKS": "/opt/wheels"}
+    options = host_settings(told).options
+
+    assert (options["index-url"], options["timeout"]) == ("https://env/simple", "7")
+    assert "find-links" not in options
+
+
+def test_where_there_is_no_pip_the_environment_counts_alone(
+    told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    told |= {"PATH": "/nowhere", "PIP_INDEX_URL": "https://it's.env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_CERT": ""}
+
+    assert host_settings(told).options == {"index-url": "https://it's.env/simple", "timeout": "7"}
+
+
+def test_a_pip_on_the_path_is_asked_where_this_interpreter_has_none(
+    told: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    (tmp_path / "pip").write_text("#!/bin/sh\necho \"global.proxy='http://p:1'\"\n")
+    (tmp_path / "pip").chmod(0o755)
+
+    assert host_settings({**told, "PATH": f"{tmp_path}:/usr/bin:/bin"}).options == {"proxy": "http://p:1"}
 
 
 @pytest.mark.parametrize(
-    ("environment", "text", "expected"),
+    ("environment", "listing", "expected"),
     [
-        ({"PIP_CERT": "a.pem", "SSL_CERT_FILE": "b.pem"}, "", b"a"),
-        ({"SSL_CERT_FILE": "b.pem"}, "[global]\ncert = a.pem\n", b"a"),
+        ({}, ":env:.cert='a.pem'\nglobal.cert='b.pem'\n", b"a"),
+        ({"SSL_CERT_FILE": "b.pem"}, ":env:.cert='a.pem'\n", b"a"),
+        ({"SSL_CERT_FILE": "b.pem"}, "global.cert='a.pem'\n", b"a"),
         ({"SSL_CERT_FILE": "b.pem", "REQUESTS_CA_BUNDLE": "a.pem"}, "", b"a"),
         ({"SSL_CERT_FILE": "b.pem"}, "", b"b"),
         ({}, "", None),
     ],
 )
 def test_the_bundle_is_pips_own_else_that_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], text: str, expected: bytes | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], listing: str, expected: bytes | None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in "ab":
         (tmp_path / f"{name}.pem").write_text(name)
 
-    settings = read_settings(environment, [text])
+    settings = read_settings(listing, environment)
 
     assert settings.bundle == expected
     assert "cert" not in settings.options
@@ -58,12 +94,15 @@ def test_the_bundle_is_pips_own_else_that_of_the_environment(
 
 def test_a_bundle_that_is_not_there_is_the_users_mistake() -> None:
     with pytest.raises(UsageError, match=r"/no/such\.pem"):
-        read_settings({"PIP_CERT": "/no/such.pem"}, [])
+        read_settings(":env:.cert='/no/such.pem'\n", {})
 
 
-def test_a_file_that_is_no_configuration_is_the_users_mistake() -> None:
-    with pytest.raises(UsageError, match="configuration cannot be read"):
-        read_settings({}, ["index-url = https://a\n"])
+def test_a_file_that_is_no_configuration_is_the_users_mistake_and_is_not_quoted(told: dict[str, str]) -> None:
+    Path(told["XDG_CONFIG_HOME"], "pip", "pip.conf").write_text("index-url = https://a/?token=secret\n")
+
+    with pytest.raises(UsageError, match=r"configuration cannot be read: .*pip\.conf") as caught:
+        host_settings(told)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +133,7 @@ def test_a_shell_reads_the_settings_back_whatever_is_in_them(tmp_path: Path) -> 
     assert files["ca.pem"] == b"PEM"
 
 
-def test_configuration_files_are_in_pips_order_and_devnull_means_none() -> None:
-    named = config_files({"PIP_CONFIG_FILE": "/named.conf", "XDG_CONFIG_HOME": "/xdg"})
-
-    assert named[-1] == Path("/named.conf")
-    assert named.index(Path("/etc/pip.conf")) < named.index(Path("/xdg/pip/pip.conf")) < len(named) - 2
-    assert config_files({"PIP_CONFIG_FILE": os.devnull}) == []
+def test_devnull_in_place_of_a_configuration_file_means_none(told: dict[str, str]) -> None:
+    listing = list_configuration({**told, "PIP_CONFIG_FILE": os.devnull})
+    assert ":env:.config-file='/dev/null'" in listing
+    assert "global." not in listing

@@ -24,6 +24,9 @@ NEVER = frozenset(
 )
 """Names that are never a part of a project, with git or without."""
 
+PACKAGED = Path(__file__).with_name("Dockerfile")
+"""Where the wheel has the Dockerfile; a checkout has it in `docker/`."""
+
 MTIME = 1_577_836_800
 """One modification time for every file that is copied in (2020-01-01), so that the same content is the same layer."""
 
@@ -139,8 +142,7 @@ def bench_files() -> dict[str, bytes | str]:
 
 def dockerfile() -> str:
     """Read the Dockerfile, from the installed package or from the checkout."""
-    root = Path(bench.__file__).parent
-    places = (root / "images" / "Dockerfile", root.parent / "docker" / "Dockerfile")
+    places = (PACKAGED, Path(bench.__file__).parent.parent / "docker" / "Dockerfile")
     return next(path for path in places if path.is_file()).read_text(encoding="utf-8")
 
 

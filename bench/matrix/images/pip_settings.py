@@ -1,21 +1,27 @@
-"""What pip of this host is told about indexes, proxies and certificates, for pip inside a build.
+"""The settings of this host's pip (indexes, proxies, certificates), for pip inside a build.
 
-The settings travel as a file of shell variables and a certificate bundle, which only the stage that runs pip sees.
-They may hold passwords: nothing here is printed, put into a build argument or kept in an image.
+`pip config list` is asked for them. They travel as a file of shell variables and a certificate bundle, which only the
+stage that runs pip sees. They may hold passwords: nothing here is printed, put into a build argument or kept in an
+image.
 """
 
 from __future__ import annotations
 
-import configparser
+import ast
+import importlib.util
 import os
+import re
 import shlex
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.errors import UsageError
+from bench.matrix.images.engine import without_secrets
 
 TAKEN = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert", "timeout", "retries")
 """The options that builds take over. `find-links` is not one: its folders are the host's."""
@@ -26,6 +32,11 @@ IN_BUILD = "/forkbench-build"
 
 _LOCAL_HOSTS = ("localhost", "::1")
 _SEVERAL = ("extra-index-url", "trusted-host")
+_SECTIONS = ("global", "install", ":env:")
+"""The sections that `pip install` obeys, weakest first; `:env:` stands for the variables `PIP_*`."""
+
+_CONFIG_LIST = ("-vvv", "--log", os.devnull, "config", "list")
+"""Verbose, since a configured `quiet` silences the answer too; and not into a configured log, which would keep it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class PipSettings:
         return any(_is_loopback(url) for text in urls for url in text.split())
 
     def files(self) -> dict[str, bytes]:
-        """Give the files for the build context's `docker` folder."""
+        """Return the files for the build context's `docker` folder."""
         variables = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in self.options.items()}
         for name, value in self.proxies.items():
             variables |= {name: value, name.upper(): value}
@@ -57,75 +68,63 @@ class PipSettings:
 
 
 def host_settings(environment: Mapping[str, str] = os.environ) -> PipSettings:
-    """Read the settings that pip would use on this host: its configuration files, then its environment.
+    """Return the settings that pip uses on this host. Where there is no pip, only the environment's count.
 
     Raises:
-        UsageError: if a configuration file cannot be read as one, or a named certificate bundle is not there.
+        UsageError: if pip cannot read its configuration, or a named certificate bundle is not there.
     """
-    return read_settings(environment, (text for path in config_files(environment) if (text := _text(path))))
+    return read_settings(list_configuration(environment), environment)
 
 
-def config_files(environment: Mapping[str, str]) -> list[Path]:
-    """List where pip looks for configuration, weakest first, as its documentation gives the order."""
-    named = environment.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
-        return []
-    home = Path("~").expanduser()
-    config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    system = [Path(folder, "pip/pip.conf") for folder in environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")]
-    user = [home / ".pip/pip.conf", config / "pip/pip.conf"]
-    if sys.platform == "darwin":
-        user.insert(1, home / "Library/Application Support/pip/pip.conf")
-    files = [*reversed(system), Path("/etc/pip.conf"), *user, Path(sys.prefix, "pip.conf")]
-    return [*files, Path(named)] if named else files
-
-
-def read_settings(environment: Mapping[str, str], texts: Iterable[str]) -> PipSettings:
-    """Merge configuration files' texts, weakest first, and the environment, which is stronger than all of them.
+def list_configuration(environment: Mapping[str, str]) -> str:
+    """Return the lines `SECTION.OPTION=REPR` that `pip config list` prints in this environment.
 
     Raises:
-        UsageError: as `host_settings` does.
+        UsageError: if pip cannot read its configuration.
     """
-    options: dict[str, str] = {}
-    for section in _sections(texts):
-        options |= section
-    options |= _from_environment(environment)
+    command = _pip_command(environment)
+    if command is None:
+        found = {name.removeprefix("PIP_"): value for name, value in environment.items() if name.startswith("PIP_")}
+        return "".join(f":env:.{name.lower()}={value!r}\n" for name, value in found.items())
+    # A module of the current folder must not stand in for one that pip imports (obeyed by Python 3.11 and newer).
+    variables = {**environment, "PYTHONIOENCODING": "utf-8", "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [*command, *_CONFIG_LIST],
+        capture_output=True,
+        encoding="utf-8",
+        stdin=subprocess.DEVNULL,
+        check=False,
+        env=variables,
+    )
+    if done.returncode:
+        # Without the lines that pip quotes from the file: they may hold a password.
+        lines = [line.strip() for line in done.stderr.splitlines() if not line.startswith(("'", "\t"))]
+        raise UsageError(f"pip's configuration cannot be read: {without_secrets(' '.join(lines))}")
+    return done.stdout
+
+
+def _pip_command(environment: Mapping[str, str]) -> list[str] | None:
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    found = shutil.which("pip", path=environment.get("PATH"))
+    return None if found is None else [found]
+
+
+def read_settings(listing: str, environment: Mapping[str, str]) -> PipSettings:
+    """Read what `pip config list` printed, and the variables that pip's HTTP library obeys.
+
+    Raises:
+        UsageError: if a named certificate bundle is not there.
+    """
+    found: dict[str, dict[str, str]] = {section: {} for section in _SECTIONS}
+    for section, key, value in re.findall(r"^(global|install|:env:)\.([\w-]+)=(['\"].*)$", listing, re.MULTILINE):
+        name = key.replace("_", "-").replace("default-timeout", "timeout")
+        if name in TAKEN and (text := str(ast.literal_eval(value)).strip()):
+            found[section][name] = " ".join(text.split()) if name in _SEVERAL else text
+    options = {name: text for section in _SECTIONS for name, text in found[section].items()}
     certificate = options.pop("cert", None) or environment.get("REQUESTS_CA_BUNDLE") or environment.get("SSL_CERT_FILE")
-    proxies = {name: value for name in PROXIES if (value := environment.get(name) or environment.get(name.upper(), ""))}
+    proxies = {name: text for name in PROXIES if (text := environment.get(name) or environment.get(name.upper(), ""))}
     return PipSettings(options, proxies, _bundle(certificate) if certificate else None)
-
-
-def _sections(texts: Iterable[str]) -> list[dict[str, str]]:
-    """Give the options of each `[global]` section, then those of each `[install]`, which are stronger."""
-    parsers = [_parse(text) for text in texts]
-    sections = [parser[name] for name in ("global", "install") for parser in parsers if parser.has_section(name)]
-    return [
-        {name: " ".join(value.split()) for key, value in section.items() if (name := _option(key)) in TAKEN}
-        for section in sections
-    ]
-
-
-def _parse(text: str) -> configparser.RawConfigParser:
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise UsageError(f"pip's configuration cannot be read: {error.message.splitlines()[0]}") from error
-    return parser
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    found = {}
-    for variable, value in environment.items():
-        name = _option(variable.removeprefix("PIP_").lower())
-        if variable.startswith("PIP_") and name in TAKEN and value.strip():
-            found[name] = " ".join(value.split()) if name in _SEVERAL else value.strip()
-    return found
-
-
-def _option(key: str) -> str:
-    name = key.strip().lower().replace("_", "-")
-    return "timeout" if name == "default-timeout" else name
 
 
 def _bundle(path: str) -> bytes:
@@ -133,13 +132,6 @@ def _bundle(path: str) -> bytes:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
         raise UsageError(f"pip's certificate bundle {path}: {error.strerror}; correct `cert` or PIP_CERT") from error
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return None
 
 
 def _is_loopback(url: str) -> bool:
