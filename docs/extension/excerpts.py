@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 MARK = re.compile(r"^<!-- code: (?P<module>[\w.]+) (?P<names>\w+(, \w+)*) -->$", re.MULTILINE)
+_WAIVER = re.compile(r"  # noqa: .*")
 
 
 def filled(text: str) -> str:
@@ -28,6 +29,8 @@ def fenced(code: str) -> str:
 def excerpt(module: str, names: Sequence[str]) -> str:
     """Return the source of what a module defines under `names`, in the order given.
 
+    Docstrings and waivers of lint are left out: a page has its own words beside the code.
+
     Raises:
         KeyError: if the module does not define one of them.
     """
@@ -35,16 +38,11 @@ def excerpt(module: str, names: Sequence[str]) -> str:
     return _joined([(nodes[name], _source(lines, nodes[name])) for name in names])
 
 
-def without_docstring(module: str, name: str, *, used: bool) -> str:
-    """Return the source of a class without its docstring.
-
-    Args:
-        used: put before it the constants and functions of its module that it uses.
-    """
-    lines, nodes = _parsed(module)
-    before = _used(nodes[name], nodes) - {name} if used else ()
-    parts = [(nodes[one], _source(lines, nodes[one])) for one in nodes if one in before]
-    return _joined([*parts, (nodes[name], _source(lines, nodes[name], docstring=False))])
+def used(module: str, name: str) -> list[str]:
+    """Return the names of the constants and functions that a definition uses, in the order of their module."""
+    _, nodes = _parsed(module)
+    names = _used(nodes[name], nodes) - {name}
+    return [one for one in nodes if one in names]
 
 
 def _parsed(module: str) -> tuple[list[str], Mapping[str, ast.stmt]]:
@@ -64,17 +62,21 @@ def _used(node: ast.AST, nodes: Mapping[str, ast.stmt], known: Collection[str] =
     return names.union(*(_used(nodes[name], nodes, {*known, *names}) for name in names))
 
 
-def _source(lines: Sequence[str], node: ast.stmt, *, docstring: bool = True) -> str:
-    left_out = range(0)
-    if not docstring and isinstance(node, ast.ClassDef) and ast.get_docstring(node):
-        left_out = range(node.body[0].lineno, _first_line(node.body[1]))
-    last = node.end_lineno or node.lineno
-    return "\n".join(lines[number - 1] for number in range(_first_line(node), last + 1) if number not in left_out)
+def _source(lines: Sequence[str], node: ast.stmt) -> str:
+    docstring = range(0)
+    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+        docstring = range(node.body[0].lineno, _first_line(node.body[1]))
+    shown = (number for number in range(_first_line(node), _last_line(node) + 1) if number not in docstring)
+    return "\n".join(_WAIVER.sub("", lines[number - 1]) for number in shown)
 
 
 def _first_line(node: ast.stmt) -> int:
     decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
     return min([node.lineno, *(one.lineno for one in decorators)])
+
+
+def _last_line(node: ast.stmt) -> int:
+    return node.end_lineno or node.lineno
 
 
 def _joined(parts: Sequence[tuple[ast.stmt, str]]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from bench.kernels.corpus import KERNELS, Kernel
 from docs.extension import markdown
-from docs.extension.excerpts import fenced, without_docstring
+from docs.extension.excerpts import excerpt, fenced, used
 
 
 def table() -> str:
@@ -40,9 +40,9 @@ def _section(kernel: Kernel) -> str:
         f"- **Described in:** {kernel.source}\n"
         f"- **Shows as:** {_shows(kernel)}\n"
         f"- **Takes:** {kernel.processes} processes and {_preemptions(kernel.preemptions)}",
-        _code(kernel.buggy, used=True),
+        _code(kernel.buggy, used(kernel.buggy.__module__, kernel.buggy.__name__)),
         f"**The fix.** {inspect.getdoc(kernel.fixed)}",
-        _code(kernel.fixed, used=False),
+        _code(kernel.fixed),
         f"```text\nbench explore {_target(kernel.buggy)}\nbench explore {_target(kernel.fixed)}\n```",
     )
 
@@ -61,8 +61,8 @@ def _preemptions(count: int) -> str:
     return "no preemption" if not count else f"{count} preemption{'' if count == 1 else 's'}"
 
 
-def _code(scenario: Callable[..., object], *, used: bool) -> str:
-    return fenced(without_docstring(scenario.__module__, scenario.__name__, used=used))
+def _code(scenario: Callable[..., object], before: Sequence[str] = ()) -> str:
+    return fenced(excerpt(scenario.__module__, [*before, scenario.__name__]))
 
 
 def _target(scenario: Callable[..., object]) -> str:

@@ -36,10 +36,10 @@ def test_each_demo_stands_on_one_page_with_its_code_and_a_command_that_runs_it(d
     assert re.search(rf"^\$ bench .*\b{program.module}:{program.name}\b", shown[0], re.MULTILINE)
 
 
-def test_an_excerpt_is_the_source_with_decorators_and_helpers_in_the_order_asked_for() -> None:
+def test_an_excerpt_is_the_source_with_decorators_in_the_order_asked_for_without_docstrings() -> None:
     code = excerpts.excerpt("bench.demos.account", ["OPENING", "STEPS", "with_lock"])
     assert code.startswith("OPENING = 200\nSTEPS = 10_000\n\n\n@program(deterministic(OPENING,")
-    assert code.endswith("return _balance_after(mp, mp.Lock(), 1, 1, steps, pause_s)")
+    assert code.endswith("-> int:\n    return _balance_after(mp, mp.Lock(), 1, 1, steps, pause_s)")
 
 
 def test_an_assignment_to_two_names_appears_once() -> None:
