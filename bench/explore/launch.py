@@ -18,7 +18,7 @@ from bench.outcomes import Outcome
 from bench.process import groups, journal, stacks, tree
 from bench.process.ended import how_it_ended
 from bench.process.folders import environment, sample_folder
-from bench.process.stacks import waits_at
+from bench.process.stacks import stack_record, waits_at
 from bench.targets import Found
 from bench.values import Json
 
@@ -102,7 +102,7 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[Explored]
     with sample_folder() as folder:
         started, board = time.monotonic(), str(folder / "board")
         env = {**environment(folder, orders["seed"]), VARIABLE: board, **_events(orders, folder)}
-        main = groups.start(_MAIN, orders, folder, env)
+        main = groups.start(_MAIN, repr(dict(orders)), folder, env)
         try:
             seen = _Watcher(found, orders, folder, main, told).watch()
         finally:  # also where we are interrupted ourselves: nothing may run on
@@ -228,7 +228,7 @@ class _Watcher:
         deadline_s = self.orders["deadline_s"] if self.running else _STARTING_S
         main = next((one for one in asked if one.pid == self.main.pid), None)
         if main is not None and self.running and _in_result(main.stack):
-            told: list[Json] = [groups.told(one, self.names.get(one.pid)) for one in asked]
+            told: list[Json] = [stack_record(one, self.names.get(one.pid)) for one in asked]
             summary = f"after {deadline_s:g} s result {waits_at(main.stack)}"
             detail: dict[str, Json] = {
                 "phase": "program",

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.outcomes import Outcome
 from bench.process.ended import signal_name
-from bench.process.stacks import Stack, waits_at
+from bench.process.stacks import Stack, stack_record, waits_at
 from bench.values import Json
 
 Event = Mapping[str, Any]
@@ -138,7 +138,8 @@ _LIKELY = {
 
 
 def _late(evidence: Evidence, returned: Event | None, others: Sequence[Outcome]) -> Outcome:
-    stacks: list[Json] = [_stack_json(stack, evidence) for stack in evidence.stacks]
+    names = _names(evidence)
+    stacks: list[Json] = [stack_record(stack, names.get(stack.pid)) for stack in evidence.stacks]
     alive = [stack for stack in evidence.stacks if stack.role not in _HELPERS and stack.pid != evidence.main_pid]
     if returned is not None and returned.get("threads") and not alive:
         threads: list[Json] = list(returned["threads"])
@@ -157,18 +158,6 @@ def _late(evidence: Evidence, returned: Event | None, others: Sequence[Outcome])
 def _names(evidence: Evidence) -> dict[int, str]:
     names = {event["child"]: event["name"] for event in evidence.events if event["event"] == "started"}
     return {**names, evidence.main_pid: "MainProcess"}
-
-
-def _stack_json(stack: Stack, evidence: Evidence) -> Json:
-    return {
-        "pid": stack.pid,
-        "parent": stack.ppid,
-        "name": _names(evidence).get(stack.pid),
-        "role": stack.role,
-        "state": stack.state,
-        "waits_in": stack.waits_in,
-        "stack": stack.stack,
-    }
 
 
 def _who_waits(evidence: Evidence, phase: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import subprocess
 import sys
 import time
@@ -10,26 +11,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.process import journal, stacks, tree
-from bench.values import Json
+from bench.process import journal, tree
 
 _TRACKER_S = 2.0
 """How long resource trackers may take to clean up once all others are gone."""
 
+_MOST_STDERR = 4_000
 
-def start(module: Path, orders: Mapping[str, Any], folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+
+def start(module: Path, argument: str, folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a group's main process in a session of its own, its output in files.
 
     Args:
         module: the main module, which is run by its path.
-        orders: for it; given as one Python literal.
+        argument: its orders.
         folder: of the group, where its output goes.
         env: its environment.
     """
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         safe_path = ["-P"] if sys.version_info >= (3, 11) else []
         return subprocess.Popen(
-            [sys.executable, *safe_path, str(module), repr(dict(orders))],
+            [sys.executable, *safe_path, str(module), argument],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
@@ -57,29 +59,22 @@ def end(main: subprocess.Popen[bytes], folder: Path) -> None:
         sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
 
 
-def told(stack: stacks.Stack, name: str | None) -> Json:
-    """Give a process's stack as it stands in records."""
-    return {
-        "pid": stack.pid,
-        "parent": stack.ppid,
-        "name": name,
-        "role": stack.role,
-        "state": stack.state,
-        "waits_in": stack.waits_in,
-        "stack": stack.stack,
-    }
+def stderr(folder: Path) -> str:
+    """Return the end of what the processes of a group wrote to their standard error."""
+    with contextlib.suppress(OSError):
+        return (folder / "stderr").read_text("utf-8", "replace")[-_MOST_STDERR:]
+    return ""
 
 
 class Reader:
-    """Reads what was appended to a journal since the last time; `started` keeps who was."""
+    """Reads what has been appended to a journal since the last time."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "journal"
         self._at = 0
-        self.started: list[dict[str, Any]] = []
 
     def new(self) -> list[dict[str, Any]]:
-        """Give the new events; a line that is not whole yet is left for the next time."""
+        """Return the new lines; one that is not whole yet is left for the next time."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._at)
@@ -88,6 +83,4 @@ class Reader:
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self._at += len(whole)
-        events = [ast.literal_eval(line.decode("utf-8", "replace")) for line in whole.splitlines()]
-        self.started += [event for event in events if event["event"] == "started"]
-        return events
+        return [ast.literal_eval(line.decode("utf-8", "replace")) for line in whole.splitlines()]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bench.process.dumping import VARIABLE
 from bench.process.tree import Proc, catches, environment, processes, send, waits_in
+from bench.values import Json
 
 ANSWER_S = 0.25
 """How long a process has to write its stack; one that is stopped, or deep in the kernel, never does."""
@@ -39,6 +40,19 @@ class Stack:
         head = f"pid {self.pid} (parent {self.ppid}), {self.role}, state {self.state}"
         head += f", waits in {self.waits_in}" if self.waits_in else ""
         return f"{head}\n  {self.command}\n{self.stack or '  (no stack: it did not answer)'}"
+
+
+def stack_record(stack: Stack, name: str | None) -> Json:
+    """Return a process's stack as it stands in records, with the process's name, if it has one."""
+    return {
+        "pid": stack.pid,
+        "parent": stack.ppid,
+        "name": name,
+        "role": stack.role,
+        "state": stack.state,
+        "waits_in": stack.waits_in,
+        "stack": stack.stack,
+    }
 
 
 def ask(procs: Iterable[Proc]) -> list[Stack]:

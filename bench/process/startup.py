@@ -20,6 +20,22 @@ def set_default_method(method: str) -> None:
     context._default_context._default_context = context._concrete_contexts[method]  # type: ignore[attr-defined]  # private, see above
 
 
+def prepare(root: str, method: str, seed: int) -> None:
+    """Make this process the main process of a sample or group, before its target is imported.
+
+    Args:
+        root: the folder that the target is imported from; empty where it is found without.
+        method: the start method.
+        seed: of `random`.
+    """
+    import random
+
+    random.seed(seed)
+    set_default_method(method)
+    if root and root not in sys.path:
+        sys.path.insert(0, root)
+
+
 def _is_helper() -> bool:
     # Children started by `multiprocessing` are given their start method by it; trackers and servers need none.
     return any("from multiprocessing." in argument for argument in sys.orig_argv[1:4])

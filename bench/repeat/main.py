@@ -59,16 +59,12 @@ def _print_and_fail() -> int:
 
 def _run(root: str, module: str, name: str, method: str, seed: int, actors: list[str]) -> dict[str, Any]:
     import multiprocessing
-    import random
 
     from bench.process.descriptors import kept, open_descriptors
-    from bench.process.startup import set_default_method
+    from bench.process.startup import prepare
     from bench.values import encode
 
-    random.seed(seed)
-    set_default_method(method)
-    if root and root not in sys.path:
-        sys.path.insert(0, root)
+    prepare(root, method, seed)
     function = getattr(importlib.import_module(module), name)
     context = multiprocessing.get_context(method)
     before = open_descriptors().items()

@@ -50,6 +50,12 @@ class Leftovers:
     items: list[str] = field(default_factory=list)
     spoiled: bool = False
 
+    def detail(self) -> dict[str, Any]:
+        """Return the detail of an outcome of kind `leak`."""
+        found = {"locks": self.locks, "items": self.items}
+        parts = [f"{name} is still held" for name in self.locks] + [f"{name} is not empty" for name in self.items]
+        return {**{kind: names for kind, names in found.items() if names}, "summary": "; ".join(parts)}
+
 
 class Restorer:
     """Restores states; to be used while no actor runs.

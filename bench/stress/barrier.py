@@ -1,4 +1,4 @@
-"""How resident actors meet between strides: over shared memory, without the kernel where each has a CPU."""
+"""The barrier between strides: over shared memory, and without the kernel where each actor has a CPU."""
 
 from __future__ import annotations
 
@@ -15,36 +15,47 @@ PAD = 16
 """Numbers between the places of two actors, so that no two share a cache line."""
 
 _SPINS = 4_000
-"""Looks at the others' places before the CPU is offered to whoever else wants it: about 0.2 ms."""
+"""Looks at the others' places before the CPU is offered to other processes: about 0.2 ms."""
 
 _YIELDS = 200
 _NAP_S = 0.0001
 
+# Each actor has two numbers at its place, which it alone writes: the turn that it has come to, and how often it raised.
+# So the barrier needs no lock. Turns are counted from 1 and only grow, and an actor begins turn n once every other has
+# written n or more: one that looks late still sees that the others have come. A number is an aligned machine word,
+# which is read and written whole.
+#
+# No order of memory is needed beyond that. Two strides go through different states; and results are read after each
+# actor's report has come through a pipe, by which the kernel orders all that the actor wrote before.
+#
+# Every actor looks at every other's place. The tree and dissemination barriers of Mellor-Crummey and Scott, "Algorithms
+# for scalable synchronization on shared-memory multiprocessors" (1991), look at fewer, which pays for dozens of them.
+
 
 def view_of(memory: Any) -> memoryview:
-    """View a shared array of `q` as numbers; twice as fast to read as the array itself."""
+    """Return a shared array of `q` as a view of numbers: twice as fast to read as the array itself."""
     return memoryview(memory).cast("B").cast("q")
 
 
 def size(actors: int) -> int:
-    """Give how many numbers the actors need."""
+    """Return how many numbers the places of so many actors take."""
     return PAD * (actors + 1)
 
 
-def meeting(places: memoryview, me: int, actors: int, *, apart: bool) -> Callable[[int], None]:
-    """Make the function by which actor `me` waits until all have come to a turn; turns only grow.
+def barrier(places: memoryview, me: int, actors: int, *, apart: bool) -> Callable[[int], None]:
+    """Return the function by which actor `me` waits until all have come to a turn; turns only grow.
 
     Args:
         places: shared by all, see `size`.
         me: the number of the actor.
         actors: how many there are.
-        apart: whether each has a CPU of its own, so that spinning takes it from nobody.
+        apart: whether each has a CPU of its own, so that spinning takes it from no other.
     """
     mine = me * PAD
     others = tuple(PAD * other for other in range(actors) if other != me)
     spins = _SPINS if apart else 0
 
-    def meet(turn: int) -> None:
+    def wait_for_all(turn: int) -> None:
         places[mine] = turn
         for other in others:
             spun = 0
@@ -53,7 +64,7 @@ def meeting(places: memoryview, me: int, actors: int, *, apart: bool) -> Callabl
                 if spun > spins:
                     _give_way(spun - spins)
 
-    return meet
+    return wait_for_all
 
 
 def _give_way(times: int) -> None:
@@ -63,13 +74,13 @@ def _give_way(times: int) -> None:
         os.sched_yield()
 
 
-def reached(places: memoryview, actors: int) -> list[int]:
-    """Give the turn that each actor has come to."""
+def arrivals(places: memoryview, actors: int) -> list[int]:
+    """Return the turn that each actor has come to."""
     return [places[PAD * actor] for actor in range(actors)]
 
 
 def raises(places: memoryview, actors: int) -> list[int]:
-    """Give how often each actor raised."""
+    """Return how often each actor raised."""
     return [places[PAD * actor + 1] for actor in range(actors)]
 
 

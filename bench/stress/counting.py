@@ -39,14 +39,14 @@ class Counts:
         self.samples += 1
 
     def take(self) -> dict[str, Any]:
-        """Give what was counted, and begin anew."""
+        """Return what was counted, and begin anew."""
         taken = {"values": list(self._values.values()), "others": list(self._others.values()), "samples": self.samples}
         self.__init__()  # type: ignore[misc]  # as empty as it was made
         return taken
 
 
 def distinct(values: Sequence[object]) -> list[tuple[object, int]]:
-    """Count equal values of equal types, which `1`, `1.0` and `True` are not."""
+    """Return equal values of equal types, which `1`, `1.0` and `True` are not, with their counts."""
     kinds = set(map(type, values))
     if len(kinds) == 1 and kinds.pop() in _BY_THEMSELVES:
         return list(Counter(values).items())
@@ -57,7 +57,10 @@ def distinct(values: Sequence[object]) -> list[tuple[object, int]]:
 
 
 def results(states: Sequence[Any], result: Callable[[Any], object]) -> tuple[list[object], dict[int, BaseException]]:
-    """Read the results of states; of those whose `result` raised, what it raised."""
+    """Return the results of states, and the exceptions of those whose `result` raised, by position.
+
+    `result` is called once for each state, in order: it may empty queues.
+    """
     found: list[object] = []
     raised: dict[int, BaseException] = {}
     going = iter(states)

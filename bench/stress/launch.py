@@ -1,37 +1,37 @@
-"""One fork group as its observer sees it: started, listened to through its journal, given up when stuck, and ended."""
+"""One fork group as its observer sees it: started, listened to, given up when stuck, and ended."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
 from bench.observation import Seen
 from bench.outcomes import Outcome
-from bench.process import groups, journal, stacks, tree
+from bench.process import groups
 from bench.process.ended import how_it_ended
 from bench.process.folders import environment, sample_folder
-from bench.process.stacks import waits_at
+from bench.process.messages import Running, to_argument
+from bench.process.stacks import Stack, stack_record, waits_at
+from bench.process.watcher import Watcher
+from bench.stress.messages import Counts, Died, Orders, Started, from_fields
 from bench.targets import Found
 from bench.values import Json
 
-_MAIN = Path(__file__).with_name("main.py")
+if TYPE_CHECKING:
+    from bench.stress.messages import Event
 
-_STARTING_S = 30.0
-"""How long a group may take until its actors are there: imports, states, starts."""
+_MAIN = Path(__file__).with_name("main.py")
 
 _FIGURES = ("rebuilt", "stamped", "overlapped", "running_ns", "lost")
 _POLL_S = 0.02
 
 
 @dataclass
-class GroupSeen:
+class GroupResult:
     """What one fork group gave: counts by the outcomes' keys, the first of each, and figures.
 
     `cut_short` if it ended by a crash or a hang, before its time; then `lost` of the figures says how many samples at
@@ -58,134 +58,92 @@ class GroupSeen:
         self.first.setdefault(outcome.key, Seen(outcome, witness))
 
 
-def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[GroupSeen], None]) -> GroupSeen:
+def run_group(found: Found, orders: Orders, on_counts: Callable[[GroupResult], None]) -> GroupResult:
     """Run a group until its time is over, or a process of it dies, or nothing moves for its deadline.
 
     Args:
         found: the scenario.
-        orders: for `bench.stress.coordinator`.
-        told: is told whenever there are new counts.
+        orders: for the group.
+        on_counts: called with the result so far whenever there are new counts.
 
     Raises:
         UsageError: if the scenario cannot be run as it is: a state that cannot be sent, an actor that returns things.
     """
     with sample_folder() as folder:
         started = time.monotonic()
-        main = groups.start(_MAIN, orders, folder, environment(folder, orders["seed"]))
+        main = groups.start(_MAIN, to_argument(orders), folder, environment(folder, orders.seed))
+        listener = _Listener(orders, folder, main.pid, on_counts)
         try:
-            seen = _Watcher(found, orders, folder, main, told).watch()
+            Watcher(found, main, folder, listener, deadline_s=orders.deadline_s, poll_s=_POLL_S).watch()
         finally:  # also where we are interrupted ourselves: nothing may run on
             groups.end(main, folder)
-        seen.seconds = time.monotonic() - started
-    return seen
+        listener.result.seconds = time.monotonic() - started
+    return listener.result
 
 
-class _Watcher:
-    def __init__(
-        self,
-        found: Found,
-        orders: Mapping[str, Any],
-        folder: Path,
-        main: subprocess.Popen[bytes],
-        told: Callable[[GroupSeen], None],
-    ) -> None:
-        self.found, self.orders, self.folder, self.main, self.told = found, orders, folder, main, told
-        self.seen = GroupSeen()
-        self.reader = groups.Reader(folder)
-        self.running = self.over = False
-        self.moved = time.monotonic()
+class _Listener:
+    def __init__(self, orders: Orders, folder: Path, main_pid: int, on_counts: Callable[[GroupResult], None]) -> None:
+        self.orders, self.folder, self.main_pid, self.on_counts = orders, folder, main_pid, on_counts
+        self.result = GroupResult()
+        self.names: dict[int, str] = {}
 
-    def watch(self) -> GroupSeen:
-        while not self.over:
-            ended = self.main.poll() is not None
-            for event in self.reader.new():
-                self.hear(event)
-            if ended and not self.over:
-                self.main_died()
-            elif time.monotonic() - self.moved > (self.orders["deadline_s"] if self.running else _STARTING_S):
-                self.stuck()
-            elif not self.over:
-                time.sleep(_POLL_S)
-        return self.seen
+    def parse(self, fields: Mapping[str, Any]) -> Event:
+        return from_fields(fields)
 
-    def hear(self, event: Mapping[str, Any]) -> None:
-        kind = event["event"]
-        if not event.get("stalled"):
-            self.moved = time.monotonic()
-        if kind == "running":
-            self.running, self.seen.states = True, event["states"]
-        elif kind == "counts":
+    def hear(self, event: Event) -> bool:
+        if isinstance(event, Running):
+            self.result.states = event.states
+        elif isinstance(event, Started):
+            self.names[event.child] = event.name
+        elif isinstance(event, Counts):
             self.count(event)
-            self.told(self.seen)
-        elif kind == "refused":
-            at = f"{self.found.program.file}:{self.found.program.line}: {self.found.program.name}"
-            raise UsageError(f"{at}: {event['message']}")
-        elif kind == "failed":
-            detail = {key: item for key, item in event.items() if key not in ("event", "pid")}
-            self.outcome(Outcome("raised", detail={**detail, "process": "MainProcess", "role": "main"}))
-            self.over = True
-        elif kind == "died":
-            self.actor_died(event["name"], event["code"])
-        elif kind == "over":
-            self.over = True
+            self.on_counts(self.result)
+            return not event.stalled
+        elif isinstance(event, Died):
+            detail = {"process": event.name, "role": "child", **how_it_ended(event.code)}
+            self.end(Outcome("crash", detail=detail))
+        return True
 
-    def count(self, event: Mapping[str, Any]) -> None:
-        for recorded, count in event["values"]:
-            self.outcome(Outcome("value", recorded), count)
-        for kind, detail, count in event["others"]:
-            self.outcome(Outcome(kind, detail=detail), count)
-        lost_before = self.seen.figures["lost"]
-        for name in self.seen.figures:
-            self.seen.figures[name] += event[name]
-        self.seen.figures["lost"] -= lost_before  # of the end alone: who goes on after all has lost nothing
-        self.seen.size = event["size"]
-        self.seen.why_rebuilt = event["why_rebuilt"] or self.seen.why_rebuilt
+    def count(self, event: Counts) -> None:
+        for recorded, count in event.values:
+            self.add(Outcome("value", recorded), count)
+        for kind, detail, count in event.others:
+            self.add(Outcome(kind, detail=detail), count)
+        figures = self.result.figures
+        lost_before = figures["lost"]
+        for name in figures:
+            figures[name] += getattr(event, name)
+        figures["lost"] -= lost_before  # of the end alone: a group that goes on after all has lost nothing
+        self.result.size = event.size
+        self.result.why_rebuilt = event.why_rebuilt or self.result.why_rebuilt
 
-    def outcome(self, outcome: Outcome, count: int = 1) -> None:
-        witness: dict[str, Json] = {"seed": self.orders["seed"]}
-        if outcome.kind in ("crash", "hang") and (text := self.stderr()):
+    def add(self, outcome: Outcome, count: int = 1) -> None:
+        witness: dict[str, Json] = {"seed": self.orders.seed}
+        if outcome.kind in ("crash", "hang") and (text := groups.stderr(self.folder)):
             witness["stderr"] = text
-        self.seen.add(outcome, count, witness)
+        self.result.add(outcome, count, witness)
 
-    def stderr(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self.folder / "stderr").read_text("utf-8", "replace")[-4_000:]
-        return ""
+    def end(self, outcome: Outcome) -> None:
+        self.result.cut_short |= outcome.kind in ("crash", "hang")
+        self.add(outcome)
 
-    def actor_died(self, name: str, code: int | None) -> None:
-        self.seen.cut_short = True
-        self.outcome(Outcome("crash", detail={"process": name, "role": "child", **how_it_ended(code)}))
-
-    def main_died(self) -> None:
-        code = self.main.returncode
-        self.outcome(Outcome("crash", detail={"process": "MainProcess", "role": "main", **how_it_ended(code)}))
-        self.over = self.seen.cut_short = True
-
-    def stuck(self) -> None:
-        members = tree.find(f"{journal.VARIABLE}={self.folder}", self.main.pid)
-        asked = stacks.ask(members)
-        for event in self.reader.new():  # what was counted in the meantime
-            self.hear(event)
-        names = {event["child"]: event["name"] for event in self.reader.started}
-        actors = [one for one in asked if one.pid in names]
-        deadline_s = self.orders["deadline_s"] if self.running else _STARTING_S
-        waits = "; ".join(f"{names[one.pid]} {waits_at(one.stack)}" for one in actors)
-        names[self.main.pid] = "MainProcess"
+    def stuck(self, asked: Sequence[Stack], *, waited_s: float, running: bool) -> None:  # noqa: ARG002  # as all modes are told
+        actors = [one for one in asked if one.pid in self.names]
+        waits = "; ".join(f"{self.names[one.pid]} {waits_at(one.stack)}" for one in actors)
+        names = {**self.names, self.main_pid: "MainProcess"}
         detail: dict[str, Json] = {
             "phase": "program",
-            "deadline_s": deadline_s,
-            "summary": f"after {deadline_s:g} s {waits or 'the actors were not there yet'}",
-            "processes": [groups.told(one, names.get(one.pid)) for one in asked],
+            "deadline_s": waited_s,
+            "summary": f"after {waited_s:g} s {waits or 'the actors were not there yet'}",
+            "processes": [stack_record(one, names.get(one.pid)) for one in asked],
         }
-        self.seen.cut_short = True
-        self.outcome(Outcome("hang", detail=detail))
-        if sum(_is_at_it(one.stack) for one in actors) > 1:  # two are stuck in the middle of one sample
-            self.seen.figures["stamped"] += 1
-            self.seen.figures["overlapped"] += 1
-        self.over = True
+        self.end(Outcome("hang", detail=detail))
+        if sum(_is_in_a_sample(one.stack) for one in actors) > 1:  # two are stuck in the middle of one sample
+            self.result.figures["stamped"] += 1
+            self.result.figures["overlapped"] += 1
 
 
-def _is_at_it(stack: str) -> bool:
-    """Tell whether an actor is in its method, and not waiting for others or for orders."""
+def _is_in_a_sample(stack: str) -> bool:
+    """Return whether an actor is in its method, and not waiting for others or for orders."""
     frames = re.findall(r"in (\w+)$", stack, re.M)
-    return "reside" in frames and not {"meet", "recv", "send"}.intersection(frames[: frames.index("reside")])
+    return "reside" in frames and not {"wait_for_all", "recv", "send"}.intersection(frames[: frames.index("reside")])

@@ -5,7 +5,6 @@ Children under spawn and forkserver import it too. It is run by its path, with i
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 
@@ -29,10 +28,11 @@ def main() -> None:
     """Run the group that the argument orders."""
     if not _FOLDER or len(sys.argv) != 2:
         sys.exit("bench.stress.main runs actors for the bench; start it with `bench run --mode stress`")
-    orders = ast.literal_eval(sys.argv.pop())
+    from bench.process.messages import from_argument
     from bench.stress.coordinator import run
+    from bench.stress.messages import Orders
 
-    run(_FOLDER, orders)
+    run(_FOLDER, from_argument(sys.argv.pop(), Orders))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,14 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from bench.declared import Scenario
+from bench.declared import Scenario, actors_of
 from bench.errors import UsageError
 from bench.observation import Observation, Seen, Tally, tally_counts
 from bench.outcomes import Conditions, Expectation, Outcome
 from bench.process.cpus import cpu_count
-from bench.stress.launch import GroupSeen, run_group
+from bench.stress.launch import GroupResult, run_group
+from bench.stress.messages import Orders
 from bench.targets import Found
 from bench.values import Json
 from bench.verdict import grade
@@ -82,12 +82,12 @@ def observe(
 class _Run:
     def __init__(self, found: Found, method: str, deadline_s: float, seed: int, cpus: int) -> None:
         self.found, self.method, self.deadline_s, self.seed, self.cpus = found, method, deadline_s, seed, cpus
-        self.groups: list[GroupSeen] = []
+        self.groups: list[GroupResult] = []
         self.first: dict[str, Seen] = {}
         self.begun = time.monotonic()
 
     def go_on(self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None) -> None:
-        def told(running: GroupSeen) -> None:
+        def told(running: GroupResult) -> None:
             if on_progress is not None:
                 on_progress(self._progress(running))
 
@@ -96,7 +96,7 @@ class _Run:
             left = None if samples is None else samples - self._samples()
             self._keep(run_group(self.found, self._orders(group_s, left), told))
 
-    def _keep(self, group: GroupSeen) -> None:
+    def _keep(self, group: GroupResult) -> None:
         """Keep a group's counts and figures; of what all groups gave, the first is kept for all of them."""
         for key, seen in group.first.items():
             self.first.setdefault(key, seen)
@@ -110,26 +110,26 @@ class _Run:
             return True
         return seconds is not None and time.monotonic() - self.begun >= seconds
 
-    def _orders(self, seconds: float, samples: int | None) -> dict[str, Any]:
+    def _orders(self, seconds: float, samples: int | None) -> Orders:
         place, scenario = self.found.place, self.found.program
-        return {
-            "root": place.root or "",
-            "module": place.module,
-            "name": scenario.name,
-            "method": self.method,
-            "actors": getattr(scenario, "actors", ()),
-            "cpus": self.cpus,
-            "seconds": seconds,
-            "samples": samples,
-            "deadline_s": self.deadline_s,
-            "seed": self.seed + _GROUP_SEED * len(self.groups),
-            "size": max(1, self.groups[-1].size // 4) if self.groups else 1,
-        }
+        return Orders(
+            root=place.root or "",
+            module=place.module,
+            name=scenario.name,
+            method=self.method,
+            seed=self.seed + _GROUP_SEED * len(self.groups),
+            actors=actors_of(scenario),
+            cpus=self.cpus,
+            seconds=seconds,
+            samples=samples,
+            deadline_s=self.deadline_s,
+            size=max(1, self.groups[-1].size // 4) if self.groups else 1,
+        )
 
     def _samples(self) -> int:
         return sum(group.samples for group in self.groups)
 
-    def _progress(self, running: GroupSeen) -> Progress:
+    def _progress(self, running: GroupResult) -> Progress:
         groups = [*self.groups, running]
         samples = sum(group.samples for group in groups)
         outcomes = tally_counts([group.counts for group in groups], {**running.first, **self.first})
@@ -200,7 +200,7 @@ def _rarely(figures: dict[str, int]) -> tuple[str, ...]:
     return (f"the actors overlapped in only {overlapped} of {stamped} samples looked at",)
 
 
-def _cut_short(groups: list[GroupSeen]) -> dict[str, Json]:
+def _cut_short(groups: list[GroupResult]) -> dict[str, Json]:
     """Give the figures of the groups that a crash or a hang ended.
 
     Over groups the rate of what ended them is overstated: few samples fit in before the first. Of all samples it is
@@ -214,7 +214,7 @@ def _cut_short(groups: list[GroupSeen]) -> dict[str, Json]:
     return {"cut_short": {"groups": ended, "per_sample": round(ended / samples, 9), "lost_at_most": lost}}
 
 
-def _said_of_ends(groups: list[GroupSeen]) -> tuple[str, ...]:
+def _said_of_ends(groups: list[GroupResult]) -> tuple[str, ...]:
     ended, samples = sum(group.cut_short for group in groups), sum(group.samples for group in groups)
     if not ended or ended == samples:
         return ()

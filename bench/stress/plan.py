@@ -8,13 +8,13 @@ import random
 from typing import NamedTuple
 
 SHORT, LONG = 8, 96
-"""Samples of a stride where each actor has a CPU: meeting costs a microsecond or two, and actors drift apart."""
+"""Samples of a stride where each actor has a CPU: the barrier costs a microsecond or two, and actors drift apart."""
 
 LONGEST = 2048
 """Samples of a stride where actors take turns, and are preempted in the middle of a sample once in a few strides."""
 
-MOST_SPLIT = 64
-"""Samples after such a stride that are split: met for one by one, with actors that give way at chance operations."""
+MOST_YIELDING = 64
+"""Samples after such a stride that have a barrier each, and actors that yield at chance operations."""
 
 MOST_LEAD = 48
 """Turns of an empty loop, about 0.4 us, by which an actor begins later than the others at most."""
@@ -24,23 +24,23 @@ PLANS = 16
 
 
 class Stride(NamedTuple):
-    """The states `start` to `stop` are gone through by all actors between two meetings.
+    """The states from `start` to `stop`, which all actors go through between two barriers.
 
     `leads` holds for each actor how many turns of an empty loop it waits first. In a `stamped` stride each actor notes
-    the time before every sample, which tells how often they really overlapped. In a `split` stride, of a single sample,
-    each gives way to the others again and again, see `bench.stress.yielding`.
+    the time before every sample, which shows how often they really overlapped. In a `yielding` stride, of a single
+    sample, each yields to the others again and again, see `bench.stress.yielding`.
     """
 
     start: int
     stop: int
     leads: tuple[int, ...]
     stamped: bool
-    split: bool
+    yielding: bool
 
 
 @functools.lru_cache(maxsize=2 * PLANS)
 def strides(seed: int, number: int, count: int, actors: int, *, apart: bool) -> tuple[Stride, ...]:
-    """Plan one batch.
+    """Return the strides of one batch.
 
     Args:
         seed: of the group.
@@ -58,7 +58,7 @@ def _apart(chance: random.Random, count: int, actors: int) -> list[Stride]:
     start = 0
     while start < count:
         stop = min(count, start + _between(chance, SHORT, LONG))
-        made.append(Stride(start, stop, _leads(chance, actors), stamped=False, split=False))
+        made.append(Stride(start, stop, _leads(chance, actors), stamped=False, yielding=False))
         start = stop
     if made:
         index = int(chance.random() * len(made))
@@ -68,18 +68,22 @@ def _apart(chance: random.Random, count: int, actors: int) -> list[Stride]:
 
 def _in_turns(chance: random.Random, count: int, actors: int) -> list[Stride]:
     made: list[Stride] = []
-    split = chance.random() < 0.5
+    yielding = chance.random() < 0.5
     start = 0
     while start < count:
-        if split:
-            stop = min(count, start + _between(chance, 1, MOST_SPLIT))
+        if yielding:
+            stop = min(count, start + _between(chance, 1, MOST_YIELDING))
             none = (0,) * actors
-            made += [Stride(index, index + 1, none, stamped=True, split=True) for index in range(start, stop)]
+            made += [Stride(index, index + 1, none, stamped=True, yielding=True) for index in range(start, stop)]
         else:
             stop = min(count, start + _between(chance, LONG, LONGEST))
-            made.append(Stride(start, stop, _leads(chance, actors), stamped=True, split=False))
-        start, split = stop, not split
+            made.append(Stride(start, stop, _leads(chance, actors), stamped=True, yielding=False))
+        start, yielding = stop, not yielding
     return made
+
+
+# Chances are drawn with `random()` alone, whose sequence for a seed Python promises never to change; `randint` and
+# `choice` may differ between versions, and a seed would then replay another plan.
 
 
 def _between(chance: random.Random, least: int, most: int) -> int:
@@ -87,14 +91,14 @@ def _between(chance: random.Random, least: int, most: int) -> int:
 
 
 def _leads(chance: random.Random, actors: int) -> tuple[int, ...]:
-    """Half of the strides begin together; in the others one actor comes later than the rest."""
+    """Return leads by which, in half of the strides, one actor begins later than the rest; in the others all are 0."""
     late = int(chance.random() * 2 * actors)
     lead = 1 + int(chance.random() * MOST_LEAD)
     return tuple(lead if actor == late else 0 for actor in range(actors))
 
 
 def overlapped(stamps: list[list[int]]) -> int:
-    """Count the samples that two actors were at in the same moment.
+    """Return how many samples two actors were at in the same moment.
 
     Args:
         stamps: for each actor the times at which it began each sample, and last the time at which it ended.

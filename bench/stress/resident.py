@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from itertools import repeat
 from time import perf_counter_ns
 from typing import NamedTuple
 
+from bench.process import residents
 from bench.stress import plan
-from bench.stress.barrier import meeting, note_raised, view_of
-from bench.stress.yielding import Splitter
+from bench.stress.barrier import barrier, note_raised, view_of
+from bench.stress.yielding import Yielder
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from typing import Any
 
+    from bench.outcomes import Kind
+
 _MOST_DESCRIBED = 64
 """Descriptions of exceptions that are kept, so that one which is raised again and again is described once."""
 
-_GARBAGE = 20_000
-"""Objects made and not yet freed, above which an actor looks for cycles, between batches."""
-
 
 class Seat(NamedTuple):
-    """Who an actor is: `me` of `actors`, each `apart` on a CPU of its own; `watched` if states go back."""
+    """Which actor it is: `me` of `actors`, each `apart` on a CPU of its own; `watched` if states are restored."""
 
     me: int
     name: str
@@ -39,47 +38,68 @@ class Seat(NamedTuple):
     watched: bool
 
 
+class Report(NamedTuple):
+    """What an actor sends after a batch.
+
+    `raised` has positions of states, with kind and detail of the outcome; `stamps` times of each stamped stride;
+    `returned` the actor's name if it returned anything; `changed` the name of something that cannot be restored.
+    """
+
+    raised: list[tuple[int, tuple[Kind, dict[str, Any]]]]
+    stamps: list[list[int]]
+    returned: str | None
+    changed: str
+
+
 def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> None:
     """Be an actor: wait for orders `(number, count, dropped)` on `wire`, go through `count` live states, report."""
     if seat.cpu is not None:
         os.sched_setaffinity(0, {seat.cpu})
-    watch, kept = _watch(states, watched=seat.watched)
+    changed = _watch(states, watched=seat.watched)
     resident = _Resident(seat, memory, states)
-    _settle()
+    residents.settle(always=False)
     wire.send(os.getpid())
     while (order := wire.recv()) is not None:
-        report = resident.batch(*order)
-        wire.send((*report, watch.undo() if watch is not None else kept.changed()))
-        _tidy()
+        returned = resident.batch(*order)
+        wire.send(Report(resident.raised, resident.stamps, returned, changed()))
+        residents.tidy()
 
 
 class _Resident:
+    """An actor.
+
+    Invariant: after a batch all actors are at the same `turn`, since all have gone through the same strides; a stride
+    in which one raises has as many samples for it as for the others.
+    """
+
     def __init__(self, seat: Seat, memory: Any, states: Sequence[Any]) -> None:
         self.seat = seat
         self.method = getattr(type(states[0]), seat.name)
         self.places = view_of(memory)
-        self.meet = meeting(self.places, seat.me, seat.actors, apart=seat.apart)
-        self.splitter = Splitter(seat.seed, seat.me)
+        self.wait_for_all = barrier(self.places, seat.me, seat.actors, apart=seat.apart)
+        self.yielder = Yielder(seat.seed, seat.me)
         self.live = list(states)
         self.turn = 0
-        self.descriptions: dict[object, dict[str, Any]] = {}
-        self.raised: list[tuple[int, dict[str, Any]]] = []
+        self.outcomes: dict[object, tuple[Kind, dict[str, Any]]] = {}
+        self.raised: list[tuple[int, tuple[Kind, dict[str, Any]]]] = []
         self.stamps: list[list[int]] = []
 
-    def batch(self, number: int, count: int, dropped: set[int]) -> Any:
-        """Go through the live states; give what was raised, the stamps, and whether anything was returned."""
+    def batch(self, number: int, count: int, dropped: set[int]) -> str | None:
+        """Go through the live states; return the actor's name if it returned anything."""
         if dropped:
             self.live = [one for index, one in enumerate(self.live) if index not in dropped]
         self.raised, self.stamps = [], []
         seat, stride = self.seat, self.stride
         strides = plan.strides(seat.seed, number % plan.PLANS, count, seat.actors, apart=seat.apart)
         returned = [stride(one) for one in strides]
-        self.splitter.end()
-        return self.raised, self.stamps, seat.name if any(returned) else None
+        self.yielder.end()
+        return seat.name if any(returned) else None
 
     def stride(self, one: plan.Stride) -> bool:
-        """Go through the states of one stride, once all have come to it; tell whether anything was returned."""
-        start, stop, leads, stamped, split = one
+        """Go through the states of one stride, once all have come to it; return whether anything was returned."""
+        # Unless a stride is stamped, `any(map(...))` goes through it without a line of Python between two samples: that
+        # would be time in which the actors cannot collide.
+        start, stop, leads, stamped, yielding = one
         part, lead, method, self.turn = self.live[start:stop], leads[self.seat.me], self.method, self.turn + 1
         going = iter(part)
         through: Callable[[Any], bool] = any
@@ -87,12 +107,12 @@ class _Resident:
         if stamped:
             times = []
             self.stamps.append(times)
-            going, through = _stamping(part, times), _anything
-        if split:
-            self.splitter.begin()
+            going, through = _stamping(part, times), _any_returned
+        if yielding:
+            self.yielder.begin()
         elif not self.seat.apart:
-            self.splitter.end()
-        self.meet(self.turn)
+            self.yielder.end()
+        self.wait_for_all(self.turn)
         for _ in repeat(None, lead):
             pass
         try:
@@ -112,35 +132,36 @@ class _Resident:
         times: list[int] | None,
         going: Any,
     ) -> bool:
-        """Keep what was raised as the outcome of its sample, and go on with the next ones; give what `through` does."""
-        self.splitter.end()
+        """Take what was raised as the outcome of its sample, and go on with the next; return what `through` does."""
+        # The iterator that the loop left off at says which sample raised: it is the last one that was taken from it.
+        self.yielder.end()
         note_raised(self.places, self.seat.me)
         while True:
             done = len(times) if times is not None else len(part) - going.__length_hint__()
-            if not (isinstance(error, SystemExit) and error.code in (None, 0)):  # a process that ends so ended well
-                self.raised.append((start + done - 1, _described(error, self.seat.name, self.descriptions)))
+            if not residents.ended_well(error):
+                self.raised.append((start + done - 1, self.outcome_of(error)))
             try:
                 return through(map(self.method, going))
             except BaseException as another:  # noqa: BLE001  # the same, for the next sample
                 error = another
 
+    def outcome_of(self, error: BaseException) -> tuple[Kind, dict[str, Any]]:
+        """Return kind and detail of what was raised, described once for the many times that it is raised."""
+        key = residents.identity(error)
+        if (known := self.outcomes.get(key)) is not None:
+            return known
+        sys.stderr.flush()
+        made = residents.outcome_of(error, self.seat.name)
+        if len(self.outcomes) < _MOST_DESCRIBED:
+            self.outcomes[key] = made
+        return made
 
-def _watch(states: Sequence[Any], *, watched: bool) -> tuple[Any, Any]:
+
+def _watch(states: Sequence[Any], *, watched: bool) -> Callable[[], str]:
+    """Return the function that, between batches, names what has changed and is not restored."""
     from bench.state.watching import Globals, Watch
 
-    return (Watch(states), None) if watched else (None, Globals(type(states[0])))
-
-
-def _settle() -> None:
-    gc.collect()
-    if hasattr(gc, "freeze"):  # PyPy, which has none, collects in small steps, and takes 0.1 s to do so when told
-        gc.freeze()
-        gc.disable()
-
-
-def _tidy() -> None:
-    if not gc.isenabled() and gc.get_count()[0] > _GARBAGE:
-        gc.collect()
+    return Watch(states).undo if watched else Globals(type(states[0])).changed
 
 
 def _stamping(part: Iterable[Any], times: list[int]) -> Any:
@@ -150,25 +171,6 @@ def _stamping(part: Iterable[Any], times: list[int]) -> Any:
         yield state
 
 
-def _anything(returned: Iterable[object]) -> bool:
-    """Tell what no actor shall return from nothing; `any`, which costs less, does so of what is true."""
+def _any_returned(returned: Iterable[object]) -> bool:
+    """Return whether anything but `None` was returned; `any`, which costs less, misses what is false."""
     return any(one is not None for one in returned)
-
-
-def _described(error: BaseException, name: str, descriptions: dict[object, dict[str, Any]]) -> dict[str, Any]:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    key = (type(error), str(error), None if trace is None else (trace.tb_frame.f_code, trace.tb_lineno))
-    if (known := descriptions.get(key)) is not None:
-        return known
-    if isinstance(error, SystemExit):
-        made: dict[str, Any] = {"kind": "crash", "detail": {"process": name, "role": "child", "exit": error.code}}
-    else:
-        from bench.process.instrument import describe
-
-        sys.stderr.flush()
-        made = {"kind": "raised", "detail": {**describe(error), "process": name, "role": "child"}}
-    if len(descriptions) < _MOST_DESCRIBED:
-        descriptions[key] = made
-    return made

@@ -1,7 +1,7 @@
-"""Where actors take turns on a CPU: an actor made to give way at chance operations in the middle of a sample.
+"""Where actors take turns on a CPU: an actor that yields at chance operations in the middle of a sample.
 
 Left to itself the kernel preempts an actor every few milliseconds, which is once in ten thousand samples. Traced by its
-operations, it costs some 0.2 us for each and can give way between any two, which is why only some strides are so.
+operations, it costs some 0.2 us for each and can yield between any two, which is why only some strides are so.
 """
 
 from __future__ import annotations
@@ -33,17 +33,23 @@ def _sleep_briefly() -> None:
 _give_way = getattr(os, "sched_yield", _sleep_briefly)
 
 
-class Splitter:
-    """Traces this thread from `begin` to `end`, and gives way at operations that the seed chooses.
+class Yielder:
+    """Traces this thread from `begin` to `end`, and yields the CPU at operations that the seed chooses.
 
-    From Python 3.12 on the operations of a function are heard of from its second call on.
+    From Python 3.12 on the operations of a function are traced from its second call on.
     A trace function that is there already, such as a debugger's or that of a coverage tool, is left alone.
     """
+
+    # How far apart the operations of a race are is not known: a lost update takes a few, a scan of a list many. With
+    # gaps as likely to be from 1 to 2 as from 64 to 128, each distance is hit within a constant factor of the best rate
+    # for it. The gap is drawn anew at each yield, so that it never stays in step with a loop of the sample's own.
+    #
+    # Invariant: outside of `begin` and `end`, and after MOST_OPERATIONS, sys.gettrace() is what it was before.
 
     def __init__(self, seed: int, me: int) -> None:
         self._chance = random.Random(f"{seed} {me}").random
         self._gap = self._left = 0
-        self._mine = self._enter  # a method is another object each time that it is asked for
+        self._mine = self._enter  # kept: a bound method is a new object each time, and `end` compares by identity
 
     def begin(self) -> None:
         """Trace from here on; for each sample."""
@@ -62,7 +68,7 @@ class Splitter:
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ARG002  # the interpreter gives them
         if frame.f_code.co_filename.startswith(_OWN):
-            return None
+            return None  # a yield in the actor's own loop is between samples, and the barrier yields by itself
         frame.f_trace_lines = False
         frame.f_trace_opcodes = True
         return self._at

@@ -9,9 +9,9 @@ from bench.observation import Seen, tally_counts
 from bench.outcomes import Conditions, Outcome, acceptable, crashes, forbidden, hangs, interesting, raises, value
 from bench.process.stacks import waits_at
 from bench.stress import observe
-from bench.stress.coordinator import _next_size
 from bench.stress.counting import Counts, distinct, results
-from bench.stress.launch import GroupSeen, _is_at_it
+from bench.stress.generation import next_size
+from bench.stress.launch import GroupResult, _is_in_a_sample
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_predicate_that_raises_finds_nothing() -> None:
 def test_of_what_groups_gave_only_the_first_is_kept() -> None:
     run = observe._Run(cast(Any, None), "fork", 1.0, 0, 2)  # which scenario it is does not matter to what is kept
     for number in range(3):
-        group = GroupSeen()
+        group = GroupResult()
         group.add(value("long enough to be no constant"), 5, {"seed": number})
         run._keep(group)
     assert [group.samples for group in run.groups] == [5, 5, 5]
@@ -136,11 +136,11 @@ def test_of_what_groups_gave_only_the_first_is_kept() -> None:
 def test_batches_take_a_twentieth_of_a_second_or_as_long_as_to_start(
     size: int, seconds: float, started_s: float, following: int
 ) -> None:
-    assert _next_size(size, size, seconds, started_s) == following
+    assert next_size(size, size, seconds, started_s) == following
 
 
 def test_a_batch_that_was_cut_short_says_nothing_of_its_size() -> None:
-    assert _next_size(64, 3, 0.001, 0.0) == 64
+    assert next_size(64, 3, 0.001, 0.0) == 64
 
 
 def test_few_overlaps_are_said() -> None:
@@ -152,9 +152,9 @@ def test_few_overlaps_are_said() -> None:
 
 
 def test_what_ended_groups_has_its_rate_of_all_samples() -> None:
-    ended = GroupSeen({"crash": 1, "value": 9}, cut_short=True)
+    ended = GroupResult({"crash": 1, "value": 9}, cut_short=True)
     ended.figures["lost"] = 40
-    whole = GroupSeen({"value": 1_990})
+    whole = GroupResult({"value": 1_990})
     whole.figures["lost"] = 7  # it stood still, and went on
     assert observe._cut_short([ended, whole]) == {"cut_short": {"groups": 1, "per_sample": 0.0005, "lost_at_most": 40}}
     assert "of all samples it is 0.0005" in observe._said_of_ends([ended, whole])[0]
@@ -169,7 +169,7 @@ STACK = """Current thread 0x1 (most recent call first):
 
 
 def test_an_actor_is_at_a_sample_unless_it_waits_for_the_others() -> None:
-    assert _is_at_it(STACK.format("mine", "deposit"))
-    assert not _is_at_it(STACK.format("meeting", "meet"))
-    assert not _is_at_it("")
+    assert _is_in_a_sample(STACK.format("mine", "deposit"))
+    assert not _is_in_a_sample(STACK.format("barrier", "wait_for_all"))
+    assert not _is_in_a_sample("")
     assert waits_at(STACK.format("mine", "deposit")).startswith("waits in deposit")

@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.stress.plan import LONG, LONGEST, MOST_SPLIT, overlapped, strides
+from bench.stress.plan import LONG, LONGEST, MOST_YIELDING, overlapped, strides
 
 SEEDS = st.integers(0, 2**64)
 
@@ -47,17 +47,17 @@ def test_one_stride_of_a_batch_is_stamped_and_all_where_actors_take_turns() -> N
     assert all(one.stamped for one in strides(1, 0, 4_000, 2, apart=False))
 
 
-def test_where_actors_take_turns_long_strides_and_split_samples_come_by_turns() -> None:
+def test_where_actors_take_turns_long_strides_and_yielding_samples_come_by_turns() -> None:
     runs = [
-        (split, [one.stop - one.start for one in group])
-        for split, group in itertools.groupby(strides(1, 0, 20_000, 2, apart=False), key=lambda one: one.split)
+        (yielding, [one.stop - one.start for one in group])
+        for yielding, group in itertools.groupby(strides(1, 0, 20_000, 2, apart=False), key=lambda one: one.yielding)
     ]
     assert len(runs) > 8
-    for split, lengths in runs[:-1]:
-        assert all(one == 1 for one in lengths) if split else len(lengths) == 1 and LONG <= lengths[0] <= LONGEST
-        assert len(lengths) <= MOST_SPLIT
-    assert {strides(1, number, 1, 2, apart=False)[0].split for number in range(16)} == {True, False}
-    assert not any(one.split for one in strides(1, 0, 20_000, 2, apart=True))
+    for yielding, lengths in runs[:-1]:
+        assert all(one == 1 for one in lengths) if yielding else len(lengths) == 1 and LONG <= lengths[0] <= LONGEST
+        assert len(lengths) <= MOST_YIELDING
+    assert {strides(1, number, 1, 2, apart=False)[0].yielding for number in range(16)} == {True, False}
+    assert not any(one.yielding for one in strides(1, 0, 20_000, 2, apart=True))
 
 
 def test_now_and_then_an_actor_comes_late_and_never_two() -> None:

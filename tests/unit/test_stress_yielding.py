@@ -1,4 +1,4 @@
-"""Giving way in the middle of a sample, at operations that the seed chooses."""
+"""Yielding in the middle of a sample, at operations that the seed chooses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.stress import yielding
-from bench.stress.yielding import Splitter
+from bench.stress.yielding import Yielder
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ def sample(steps: int = 200) -> None:
 def test_it_gives_way_within_a_sample_where_the_seed_says(ways: list[int]) -> None:
     runs = []
     for seed in (0, 1, 1, 2):
-        splitter = Splitter(seed, 0)
-        splitter.begin()
+        yielder = Yielder(seed, 0)
+        yielder.begin()
         sample()
-        splitter.end()
+        yielder.end()
         runs.append(ways[:])
         ways.clear()
     _, first, again, other = runs  # of a function's first call, Python 3.12 and later tell no operations
@@ -47,31 +47,31 @@ def test_it_gives_way_within_a_sample_where_the_seed_says(ways: list[int]) -> No
 
 
 def test_a_long_sample_goes_on_untraced(ways: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    splitter = Splitter(1, 0)
-    splitter.begin()
+    yielder = Yielder(1, 0)
+    yielder.begin()
     sample()  # as above: so that its operations are told
-    splitter.end()
+    yielder.end()
     ways.clear()
     monkeypatch.setattr(yielding, "MOST_OPERATIONS", 200)  # more than any gap
     done[0] = 0
-    splitter.begin()
+    yielder.begin()
     sample(5_000)
     assert sys.gettrace() is None
     assert ways
     assert all(at < 200 for at in ways)
-    splitter.begin()
+    yielder.begin()
     assert sys.gettrace() is not None
-    splitter.end()
+    yielder.end()
 
 
 def test_a_trace_function_of_somebody_else_is_left_alone(ways: list[int]) -> None:
     def theirs(*_: object) -> None: ...
 
     sys.settrace(theirs)
-    splitter = Splitter(1, 0)
-    splitter.begin()
+    yielder = Yielder(1, 0)
+    yielder.begin()
     assert sys.gettrace() is theirs
     sample()
-    splitter.end()
+    yielder.end()
     assert sys.gettrace() is theirs
     assert ways == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from bench.explore.runtime.board import LANE, LANES, RAISED, VARIABLE, Board
 from bench.explore.runtime.death_signal import die_with_parent
 from bench.explore.runtime.lane import Runtime
 from bench.explore.runtime.stack import stack
+from bench.process import residents
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 RETURNED = -1
 """What stands on the board for an actor that returned something."""
 
-_GARBAGE = 20_000
-"""Objects made and not yet freed, above which an actor looks for cycles, between schedules."""
-
 
 class Seat(NamedTuple):
-    """Who an actor is: its lane, the name of its method, and whether states go back and are watched."""
+    """Which actor it is: its lane, the name of its method, and whether states are watched, as they are restored."""
 
     lane: int
     name: str
@@ -45,15 +42,15 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
     runtime.tell = lambda: wire.send(("stack", stack()))
     method, raised_at = getattr(type(state), name), LANES + lane * LANE + RAISED
     watch = _watch(state) if watched else None
-    told: dict[object, int] = {}
-    _settle()
+    known: dict[object, int] = {}
+    residents.settle(always=True)
     wire.send(("here", os.getpid()))
     while runtime.begin():
         try:
             returned = method(state)
         except BaseException as error:  # noqa: BLE001  # whatever an actor raises is its outcome
             runtime.stop()
-            board.numbers[raised_at] = 0 if runtime.abandoning else _raised(error, name, told, wire)
+            board.numbers[raised_at] = 0 if runtime.abandoning else _raised(error, name, known, wire)
         else:
             runtime.stop()
             board.numbers[raised_at] = 0 if returned is None else RETURNED
@@ -63,7 +60,7 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
         if watch is not None:
             watch.undo()
         runtime.leave()
-        _tidy()
+        residents.tidy()
 
 
 def _watch(state: Any) -> Any:
@@ -72,36 +69,12 @@ def _watch(state: Any) -> Any:
     return Watch([state])
 
 
-def _settle() -> None:
-    gc.collect()
-    if hasattr(gc, "freeze"):
-        gc.freeze()
-    gc.disable()
-
-
-def _tidy() -> None:
-    if not hasattr(gc, "get_count") or gc.get_count()[0] > _GARBAGE:
-        gc.collect()
-
-
-def _raised(error: BaseException, name: str, told: dict[object, int], wire: Connection) -> int:
-    """Give the number of what was raised, and send what it is when it comes for the first time; 0 for a good end."""
-    if isinstance(error, SystemExit) and error.code in (None, 0):
+def _raised(error: BaseException, name: str, known: dict[object, int], wire: Connection) -> int:
+    """Return the number of what was raised, and send what it is when it comes for the first time; 0 for a good end."""
+    if residents.ended_well(error):
         return 0
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    key = (type(error), str(error), None if trace is None else (trace.tb_frame.f_code, trace.tb_lineno))
-    if (number := told.get(key)) is None:
-        number = told[key] = len(told) + 1
-        wire.send(("raised", number, _described(error, name)))
+    key = residents.identity(error)
+    if (number := known.get(key)) is None:
+        number = known[key] = len(known) + 1
+        wire.send(("raised", number, residents.outcome_of(error, name)))
     return number
-
-
-def _described(error: BaseException, name: str) -> tuple[str, dict[str, Any]]:
-    who = {"process": name, "role": "child"}
-    if isinstance(error, SystemExit):
-        return "crash", {**who, "exit": error.code}
-    from bench.process.instrument import describe
-
-    return "raised", {**describe(error), **who}

@@ -1,0 +1,111 @@
+"""Resident processes: actors that stay from sample to sample, and what the main process of their group does with them.
+
+Modes stress and explore have them; what an actor does in between is theirs.
+"""
+
+from __future__ import annotations
+
+import gc
+
+TYPE_CHECKING = False  # as type checkers know it: each actor imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from bench.outcomes import Kind
+
+_GARBAGE = 20_000
+"""Objects made and not yet freed, above which an actor looks for cycles, between samples."""
+
+_ENDING_S = 1.0
+"""How long an actor that was told to end may take."""
+
+
+class NotSent(Exception):
+    """A state cannot be sent to a process; the message says why."""
+
+
+def start(context: Any, reside: Callable[..., None], name: str, *arguments: object) -> tuple[Any, Any]:
+    """Start an actor, which is given its end of a pipe after its first argument.
+
+    Returns:
+        The process, and the other end of the pipe.
+
+    Raises:
+        NotSent: if its arguments cannot be sent.
+    """
+    ours, theirs = context.Pipe()
+    process = context.Process(target=reside, name=name, args=(arguments[0], theirs, *arguments[1:]))
+    try:
+        process.start()
+    except (TypeError, AttributeError, RuntimeError, ValueError, ImportError) as error:
+        raise _not_sent(error) from None
+    except Exception as error:
+        if type(error).__name__ != "PicklingError":  # of pickle, or of a library in its place
+            raise
+        raise _not_sent(error) from None
+    if context.get_start_method() != "fork":
+        theirs.close()
+    return process, ours
+
+
+def _not_sent(error: BaseException) -> NotSent:
+    return NotSent(f"its state cannot be sent to a process: {type(error).__name__}: {error}")
+
+
+def end(processes: Sequence[Any], wires: Sequence[Any]) -> None:
+    """Wait for actors that were told to end; kill those that do not."""
+    for process in processes:
+        process.join(_ENDING_S)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+    for wire in wires:
+        wire.close()
+
+
+# In an actor's process.
+
+
+def settle(*, always: bool) -> None:
+    """Collect garbage and keep what is left from being looked through again; from here on `tidy` alone collects.
+
+    Args:
+        always: whether that holds on PyPy too, which collects in small steps, and takes 0.1 s to do so when told: where
+            it matters at which moment an object is finalized.
+    """
+    gc.collect()
+    if hasattr(gc, "freeze"):
+        gc.freeze()
+    if always or hasattr(gc, "freeze"):
+        gc.disable()
+
+
+def tidy() -> None:
+    """Collect garbage, between samples, if there is much of it."""
+    if not gc.isenabled() and (not hasattr(gc, "get_count") or gc.get_count()[0] > _GARBAGE):
+        gc.collect()
+
+
+def ended_well(error: BaseException) -> bool:
+    """Return whether an exception is the good end of a process: `sys.exit()` or `sys.exit(0)`."""
+    return isinstance(error, SystemExit) and error.code in (None, 0)
+
+
+def identity(error: BaseException) -> object:
+    """Return what an exception has in common with others of its type and message that the same line raised."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (type(error), str(error), None if trace is None else (trace.tb_frame.f_code, trace.tb_lineno))
+
+
+def outcome_of(error: BaseException, name: str) -> tuple[Kind, dict[str, Any]]:
+    """Return kind and detail of the outcome that an exception of an actor is."""
+    actor = {"process": name, "role": "child"}
+    if isinstance(error, SystemExit):
+        return "crash", {**actor, "exit": error.code}
+    from bench.process.instrument import describe
+
+    return "raised", {**describe(error), **actor}

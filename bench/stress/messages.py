@@ -1,0 +1,83 @@
+"""What crosses between mode stress and the main process of a fork group."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from bench.process import messages
+
+TYPE_CHECKING = False  # as type checkers know it: each group imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TypeAlias
+
+    from bench.outcomes import Kind
+
+
+class Orders(NamedTuple):
+    """What a group is to do.
+
+    `samples` bounds their number, `None` not at all. `deadline_s` is how long no actor may get through a stride.
+    `cpus` is how many CPUs the actors have, `size` how many states the first batch goes through.
+    """
+
+    root: str
+    module: str
+    name: str
+    method: str
+    seed: int
+    actors: tuple[str, ...]
+    cpus: int
+    seconds: float
+    samples: int | None
+    deadline_s: float
+    size: int
+
+
+class Started(NamedTuple):
+    """An actor was started."""
+
+    child: int
+    name: str
+
+
+class Counts(NamedTuple):
+    """What was counted since the last of these.
+
+    `values` are recorded values with their counts, `others` kinds and details of other outcomes with theirs. Of the
+    samples, `rebuilt` had states made anew, `stamped` were timed and `overlapped` of those overlapped. They took
+    `running_ns` in all. `stalled` if nothing has moved for a while; then `lost` is how many samples at most are not
+    counted if the group ends here.
+    """
+
+    values: Sequence[tuple[Any, int]]
+    others: Sequence[tuple[Kind, Mapping[str, Any], int]]
+    samples: int
+    rebuilt: int
+    stamped: int
+    overlapped: int
+    lost: int
+    running_ns: int
+    why_rebuilt: str
+    size: int
+    stalled: bool
+
+
+class Died(NamedTuple):
+    """An actor's process ended before it was told to."""
+
+    name: str
+    code: int | None
+
+
+if TYPE_CHECKING:
+    Event: TypeAlias = messages.Common | Started | Counts | Died
+
+_KINDS: Mapping[str, Callable[..., Event]] = messages.by_name(*messages.COMMON, Started, Counts, Died)
+
+
+def from_fields(fields: Mapping[str, Any]) -> Event:
+    """Return the event that a line of a group's journal has."""
+    event: Event = messages.from_fields(fields, _KINDS)
+    return event
