@@ -29,20 +29,20 @@ except ImportError:  # Windows: importable, and says so when it is used
     fcntl = None  # type: ignore[assignment]  # Windows has no fcntl
 
 FOLDER = Path("/tmp/forkbench-leases")
-"""Where the locks are; not under `TMPDIR`, which differs between users and would let two of them hold one CPU."""
+"""The folder of the locks; not under `TMPDIR`, which differs between users and would let two of them hold one CPU."""
 
 POLL_S = 0.05
 """How long a waiting holder pauses between two tries, on average, in seconds."""
 
 _GUARD = threading.RLock()
-"""Held while descriptors come and go, and while this process forks: a child knows of every one it inherited."""
+"""Held while descriptors are opened and closed, and while this process forks: a child knows all that it inherited."""
 
 _HELD: set[Lease] = set()
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a CPU, as it says itself; `since` is in seconds since the epoch."""
+    """The holder of a CPU, as it describes itself; `since` is in seconds since the epoch."""
 
     cpu: int
     pid: int
@@ -64,13 +64,13 @@ class Lease:
         return bool(self._descriptors)
 
     def release(self) -> None:
-        """Give the CPUs back; doing so again changes nothing."""
+        """Release the CPUs; a second call does nothing."""
         with _GUARD:
             _HELD.discard(self)
             _unlock(self._descriptors)
 
     def _forget(self) -> None:
-        """Close, and leave the lock, which is the parent's, as it is."""
+        """Close the descriptors without unlocking them: the lock is the parent's."""
         while self._descriptors:
             with suppress(OSError):
                 os.close(self._descriptors.popitem()[1])
@@ -112,10 +112,10 @@ def lease_cpus(
         count: how many; all of them or none are held.
         among: the ids to choose from.
         timeout_s: how long to wait for CPUs that others hold; 0 tries once.
-        holder: who asks, for `holders`.
-        folder: where the locks are; `None` means the one that all users of this host share.
-        clock: tells the time in seconds.
-        sleep: waits for so many seconds.
+        holder: a name for the holder, which `holders` shows.
+        folder: the folder of the locks; `None` means the one that all users of this host share.
+        clock: returns the time in seconds.
+        sleep: waits for a number of seconds.
 
     Raises:
         Unavailable: if this host could never grant `count`, or not in time.
@@ -124,8 +124,8 @@ def lease_cpus(
     ids = sorted(set(among))
     _check_count(count, ids)
     until = clock() + timeout_s
-    # Of its own, since a program's seed, or a fork, gives two waiting holders the same numbers of the global generator:
-    # they would collide at every try.
+    # A generator of its own: after a program's seed, or a fork, two waiting holders would draw the same numbers from
+    # the global one, and collide at every try.
     pause = random.Random()
     while (lease := _try(count, ids, holder, folder or FOLDER)) is None:
         if clock() >= until:
@@ -136,10 +136,10 @@ def lease_cpus(
 
 
 def try_lease(cpus: Iterable[int], *, holder: str, folder: Path | None = None) -> Lease | None:
-    """Hold exactly these CPUs, or none of them and give `None` if another holds one; never waits.
+    """Hold exactly these CPUs; return `None` at once, holding none of them, if another process holds one.
 
     Raises:
-        Unavailable: if the locks cannot be had at all: no such locks on this platform, no access to the folder.
+        Unavailable: if no lock can be taken at all: none on this platform, no access to the folder.
     """
     ids = sorted(set(cpus))
     return _try(len(ids), ids, holder, folder or FOLDER)
@@ -184,10 +184,10 @@ def _held_by_others(count: int, ids: list[int], timeout_s: float, folder: Path) 
 
 
 def _try(count: int, ids: list[int], holder: str, folder: Path) -> Lease | None:
-    """Take the first free ones in order of their ids, and stop as soon as too few are left.
+    """Lock the first free CPUs in order of their ids, and stop as soon as too few are left.
 
-    So of two that want all of the same CPUs the one that gets the first gets all; where both could still end up with
-    a part, both let go and come back at random times.
+    Of two holders that want all of the same CPUs the one that locks the first gets all. Where each could end up with a
+    part, both unlock theirs and try again at random times.
     """
     _check_platform()
     with _GUARD:
@@ -210,7 +210,7 @@ def _try(count: int, ids: list[int], holder: str, folder: Path) -> Lease | None:
 
 
 def _unlock(descriptors: dict[int, int]) -> None:
-    # Unlocked, not only closed: a child that came about behind Python's back may share the open file.
+    # Unlocked, not only closed: a child that was forked without Python's fork handlers may share the open file.
     while descriptors:
         _, descriptor = descriptors.popitem()
         with suppress(OSError):
@@ -245,7 +245,7 @@ def _open_folder(folder: Path) -> int:
 
 
 def _locked(place: int, cpu: int) -> int | None:
-    """Give the descriptor of the CPU's locked file, or `None` if another holds it."""
+    """Return the descriptor of the CPU's locked file; `None` if another process holds it."""
     while True:
         descriptor = _opened(place, f"cpu{cpu}")
         try:
@@ -257,7 +257,7 @@ def _locked(place: int, cpu: int) -> int | None:
             return None
         if _is_current(place, f"cpu{cpu}", descriptor):
             return descriptor
-        os.close(descriptor)  # something cleaned the folder between open and lock: what is locked is no longer there
+        os.close(descriptor)  # the folder was cleaned between open and lock: the locked file is no longer in it
 
 
 def _is_current(place: int, name: str, descriptor: int) -> bool:
@@ -311,7 +311,7 @@ def _holder_of(place: int, cpu: int) -> Holder | None:
         return None
     try:
         text = os.pread(descriptor, 4096, 0)
-        # Whoever releases empties the file, so that only what a dead holder left is ever locked for the question.
+        # A release empties the file, so that only the file of a dead holder is ever locked to find out.
         return _parsed(cpu, text) if text and not _free(descriptor) else None
     except OSError:  # no file
         return None

@@ -15,7 +15,7 @@ from bench.cli.inputs import records_folder, run_name
 from bench.cli.matrix_command import settings
 from bench.cli.options import SECONDS, WithCommand, engine_option, modes_option, sampling_options, seed_option
 from bench.cli.output import say, show, width
-from bench.cli.projects import keeper, project_of
+from bench.cli.projects import project_of, schedule_saver
 from bench.cli.running import carry_out
 from bench.matrix.config import load_config
 from bench.matrix.plan import make_plan
@@ -79,8 +79,8 @@ def command(
             if out
             else Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="bench-records-")))
         )
-        keep = keeper(chosen.targets, config, folder if out else None)
-        records = carry_out(plan, where, folder, project, live=False, keep=keep)
+        save_schedules = schedule_saver(chosen.targets, config, folder if out else None)
+        records = carry_out(plan, where, folder, project, live=False, save_schedules=save_schedules)
         ended = records.cells[0]
         log = folder / "logs" / f"{cell.name}.log"
         _show_log(log, whole=bool(user_command), bad=ended.status not in ("pass", "unavailable"))

@@ -20,7 +20,7 @@ from bench.cli.options import (
     targets_argument,
 )
 from bench.cli.output import say, show, width
-from bench.cli.projects import checked_targets, keeper, project_of
+from bench.cli.projects import checked_targets, project_of, schedule_saver
 from bench.cli.running import carry_out
 from bench.matrix.config import load_config
 from bench.matrix.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
@@ -135,8 +135,8 @@ def _run(axes: Axes, selection: Selection, chosen: Settings, config: Config, *, 
         return 0
     folder = records_folder(out, name)
     project = project_of(chosen.targets, chosen.command, config)
-    keep = keeper(chosen.targets, config, folder)
-    run = carry_out(plan, engine, folder, project, earlier=_earlier(folder, plan), keep=keep)
+    save_schedules = schedule_saver(chosen.targets, config, folder)
+    run = carry_out(plan, engine, folder, project, earlier=_earlier(folder, plan), save_schedules=save_schedules)
     show(report(run, width=width()))
     say(f"records: {folder}")
     return exit_status(run)

@@ -59,7 +59,7 @@ def check_modes(found: Sequence[Found], modes: Sequence[Mode]) -> tuple[Found, .
     return kept
 
 
-def keeper(targets: Sequence[str], config: Config, folder: Path | None) -> Callable[[Judged], Judged]:
+def schedule_saver(targets: Sequence[str], config: Config, folder: Path | None) -> Callable[[Judged], Judged]:
     """Give what keeps the schedules that cells find, to be replayed on this host.
 
     Args:
@@ -72,14 +72,14 @@ def keeper(targets: Sequence[str], config: Config, folder: Path | None) -> Calla
         root = project_root(targets, config)
         found = {one.program.target: one for one in _imported([f"{root}/{t}" if is_path(t) else t for t in targets])}
 
-    def keep(judged: Judged) -> Judged:
+    def save(judged: Judged) -> Judged:
         from bench.explore.findings.files import kept, named
 
         if (one := found.get(judged.observation.target)) is not None:
             judged = named(judged, one, python=_version(judged))  # its place on this host, in place of the cell's
         return kept(judged, folder)
 
-    return keep
+    return save
 
 
 def _version(judged: Judged) -> str:

@@ -45,7 +45,7 @@ def carry_out(
     *,
     earlier: Mapping[str, float] | None = None,
     live: bool = True,
-    keep: Callable[[Judged], Judged] | None = None,
+    save_schedules: Callable[[Judged], Judged] | None = None,
 ) -> RunRecords:
     """Run a plan to its end or until a signal stops it, showing how it goes, and read back what was recorded.
 
@@ -56,12 +56,21 @@ def carry_out(
         project: the user's project, if cells need it.
         earlier: seconds by cell of an earlier run.
         live: whether a terminal gets the board, and not plain lines.
-        keep: writes the schedules of what is explored.
+        save_schedules: writes the schedules of an explored observation; `None` writes none.
     """
     stop = threading.Event()
     watching = _board if live and _is_terminal() else _plain_lines
     with _signals_set(stop), watching(BoardState.of(plan, len(engine.cpus())), stop) as on_event:
-        run_matrix(plan, engine, folder, on_event=on_event, stop=stop, project=project, earlier=earlier, keep=keep)
+        run_matrix(
+            plan,
+            engine,
+            folder,
+            on_event=on_event,
+            stop=stop,
+            project=project,
+            earlier=earlier,
+            save_schedules=save_schedules,
+        )
     return loaded.read(folder)
 
 

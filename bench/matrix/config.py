@@ -1,4 +1,4 @@
-"""The project's own settings: `[tool.bench]` of the nearest pyproject.toml. The command line goes before them."""
+"""The project's own settings: `[tool.bench]` of the nearest pyproject.toml. The command line overrides them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 @dataclass(frozen=True)
 class Config:
-    """What `[tool.bench]` says; a field at its default was not said. Sizes are in bytes, times in seconds.
+    """The settings of `[tool.bench]`; a field at its default was not given. Sizes are in bytes, times in seconds.
 
     `path` is the file that was read, if any; `root`, its folder, is what paths in it are relative to.
     """
@@ -103,7 +103,7 @@ def parse_config(table: object, path: Path) -> Config:
 
 
 class _Wrong(Exception):
-    """Says what a value should have been."""
+    """A value that a key does not accept; the message names what it accepts."""
 
 
 def _read(key: str, item: object, path: Path) -> Any:
@@ -127,12 +127,12 @@ def _texts(item: object) -> tuple[str, ...]:
 
 
 def _entries(item: object) -> tuple[str, ...]:
-    """Read a list such as those of the command line: `"3.10,3.14"`, or one entry each."""
+    """Read a list as the command line takes it (`"3.10,3.14"`), or with one entry each."""
     return tuple(one for text in _texts(item) for one in re.split(r"[\s,]+", text) if one)
 
 
 def _versions(item: object) -> tuple[str, ...]:
-    # A bare 3.10 is the number 3.1 by the time it gets here.
+    # TOML reads a bare 3.10 as the number 3.1.
     if any(isinstance(one, float) for one in (item if isinstance(item, list) else [item])):
         raise _Wrong('versions as strings, for example ["3.10", "3.14"]')
     return _entries(item)
@@ -191,7 +191,7 @@ def parse_bytes(text: str) -> int:
     """Read a size such as `64m`, `2g`, `1.5GiB` or `1048576`; the units are powers of 1024.
 
     Raises:
-        UsageError: if it is none, or nothing.
+        UsageError: if it is no size, or less than a byte.
     """
     found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)\s*([kmg]?)(?:i?b)?", text.strip().lower())
     size = int(float(found[1]) * _UNITS[found[2]]) if found else 0
@@ -209,7 +209,7 @@ class Key:
 
     @property
     def accepts(self) -> str:
-        """The values that it takes, as the message about a wrong one names them."""
+        """The values that the key accepts, in the words of the message about a wrong one."""
         try:
             self.read(object())
         except _Wrong as wanted:

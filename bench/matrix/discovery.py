@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cells import Python
+from bench.process.folders import cache_folder
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,10 @@ class Interpreter:
 
 @functools.cache
 def find(python: Python) -> Interpreter | None:
-    """Find this host's interpreter of a version; `None` if it has none.
+    """Return this host's interpreter of a version; `None` if it has none.
 
-    It is asked for once per process, and what an interpreter says of itself is kept in the user's cache folder.
-    A virtual environment stands for the interpreter that it was made from; free-threaded builds are another Python.
+    The search is made once per process, and the answers of interpreters are cached in the user's cache folder. A
+    virtual environment stands for the interpreter that it was made from; free-threaded builds are another Python.
     """
     from python_discovery import DiskCache, PythonInfo, get_interpreter
 
@@ -45,9 +46,9 @@ def find(python: Python) -> Interpreter | None:
 
 
 def search_path(environment: Mapping[str, str]) -> str:
-    """Give `PATH` without pyenv's shims, and with pyenv's versions at its end, newest first.
+    """Return `PATH` without pyenv's shims, and with pyenv's versions at its end, newest first.
 
-    A shim answers only for versions that are activated; the interpreters behind it are there all the same.
+    A shim starts only the versions that are activated; the interpreters behind it can be started directly.
     """
     root = pyenv_root(environment)
     entries = [entry for entry in environment.get("PATH", os.defpath).split(os.pathsep) if entry]
@@ -56,15 +57,9 @@ def search_path(environment: Mapping[str, str]) -> str:
 
 
 def pyenv_root(environment: Mapping[str, str]) -> Path:
-    """Give the folder that pyenv keeps its things in, whether or not it is there."""
+    """Return the folder of pyenv, whether or not it exists."""
     named = environment.get("PYENV_ROOT")
     return Path(named) if named else Path("~/.pyenv").expanduser()
-
-
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Give the folder where answers of interpreters are kept between processes."""
-    named = environment.get("XDG_CACHE_HOME", "")
-    return (Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()) / "forkbench"
 
 
 def _pyenv_folders(root: Path) -> Iterator[Path]:

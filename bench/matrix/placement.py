@@ -10,10 +10,10 @@ from bench.cells import Cell
 from bench.modes import TIMED
 
 _REPEAT_S: Mapping[str, float] = {"fork": 6.0, "forkserver": 8.0, "spawn": 12.0}
-"""How long the demos take in a cell, in seconds: a first guess, replaced by what an earlier run took."""
+"""How long the demos take in a cell, in seconds: a first estimate, replaced by the times of an earlier run."""
 
 _TIMED_S = 4.0
-"""How long a mode takes with them that goes on for a time: about a second for each scenario."""
+"""How long the demos take in a mode that is bounded by time, in seconds: about one for each scenario."""
 
 _ONE_CPU_FACTOR = 1.4
 _PYPY_FACTOR = 2.0
@@ -29,18 +29,18 @@ class Waiting:
 
 
 def cpus_needed(cell: Cell) -> int:
-    """Tell how many CPUs a cell takes; one with a quota has its worth of room kept free, though nothing pins it."""
+    """Return how many CPUs a cell takes. A quota counts as that many whole CPUs, kept free though it is not pinned."""
     return cell.cpus if cell.quota is None else math.ceil(cell.quota)
 
 
 def expected_s(
     cell: Cell, *, modes: Collection[str] = ("repeat",), earlier: Mapping[str, float] | None = None
 ) -> float:
-    """Guess how long a cell takes, in seconds.
+    """Estimate how long a cell takes, in seconds.
 
     Args:
         cell: the cell.
-        modes: `repeat`, whose time is that of starting processes, and modes that are bounded by time itself.
+        modes: `repeat` takes as long as its processes take to start, the other modes as long as they are given.
         earlier: seconds by cell name, from an earlier run of the same.
     """
     if earlier and cell.name in earlier:
@@ -54,7 +54,7 @@ def expected_s(
 
 
 def waiting(cell: Cell, *, modes: Collection[str] = ("repeat",), earlier: Mapping[str, float] | None = None) -> Waiting:
-    """Make the entry of a cell that is to be placed; the arguments are those of `expected_s`."""
+    """Return the entry of a cell that is to be placed; the arguments are those of `expected_s`."""
     return Waiting(cell, cpus_needed(cell), expected_s(cell, modes=modes, earlier=earlier))
 
 
@@ -74,7 +74,7 @@ def choose(waiting: Sequence[Waiting], free: frozenset[int]) -> list[tuple[Waiti
 
 
 def lower_bound_s(done: Iterable[tuple[int, float]], cores: int) -> float:
-    """Give the least time in which any placement could have run these.
+    """Return the least time in which any placement could have run these cells: the larger of area and longest cell.
 
     Args:
         done: CPUs and seconds of each cell.

@@ -40,7 +40,7 @@ _MOST_ALTERNATIVES = 1000
 
 @dataclass(frozen=True)
 class Axes:
-    """What a matrix is made of; `asked` names the axes that a person gave: what is missing there was required."""
+    """The axes of a matrix; `asked` names those that a person gave: their cells are required, others may be missing."""
 
     pythons: tuple[Python, ...] = tuple(map(parse_python, DEFAULT_PYTHONS))
     methods: tuple[str, ...] = METHODS
@@ -49,7 +49,7 @@ class Axes:
     asked: tuple[str, ...] = ()
 
     def cells(self) -> tuple[Cell, ...]:
-        """Give every cell, by Python, method and size."""
+        """Return every cell, ordered by Python, method and size."""
         sizes = [(cpus, None) for cpus in self.cpus] + [(0, quota) for quota in self.quotas]
         return tuple(
             Cell(python, method, cpus, quota)
@@ -132,7 +132,7 @@ def parse_shard(text: str) -> Shard:
 class Selection:
     """Which cells are wanted: globs over their names, several separated by spaces, `{a,b}` for alternatives.
 
-    `select` empty means all; `skip` takes away from that; `shard` leaves one part of the rest.
+    An empty `select` means all; `skip` removes cells from those; `shard` is one part of the rest, `None` all parts.
     """
 
     select: str = ""
@@ -144,10 +144,10 @@ class Selection:
 class Settings:
     """How each cell runs; `None` leaves a setting to the program, the mode or the engine.
 
-    `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. `modes` are how
-    they are observed; none leaves that to the cell, or to the pytest that a command starts. `samples`, `seconds` and
-    `deadline_s` are those of one target in one mode, `timeout_s` is a whole cell's; `jobs` bounds how many cells run
-    at once.
+    `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. `modes` are those
+    in which they are observed; none leaves that to the cell, or to the pytest that a command starts. `samples`,
+    `seconds` and `deadline_s` are those of one target in one mode, `timeout_s` is that of a whole cell; `jobs` is the
+    most cells that run at once.
     """
 
     targets: tuple[str, ...] = ()
@@ -199,7 +199,7 @@ class Plan(Settings):
 
 
 def run_id(at: datetime, token: str) -> str:
-    """Name a run: by its time, so that names sort, and a token that tells apart those of one second."""
+    """Return the name of a run: its time, so that names sort, and a token that distinguishes runs of one second."""
     return f"{at:%Y%m%d-%H%M%S}-{token}"
 
 
@@ -222,7 +222,7 @@ def make_plan(
 
     Raises:
         UsageError: if a pattern is malformed, or could match no cell whatever the axes.
-        NothingToRun: if the selection is valid and leaves no cell; one that only this host cannot run is left.
+        NothingToRun: if the selection is valid and leaves no cell; cells that this host cannot run count as left.
     """
     axes = cells if isinstance(cells, Axes) else None
     asked = axes.asked if axes else ("python", "method", "cpus")
@@ -247,10 +247,10 @@ def _decided(cells: tuple[Cell, ...], selection: Selection, host_cpus: int) -> t
     out.update(_other_shards([cell for cell in cells if cell not in out], selection.shard))
     if len(out) == len(cells):
         raise NothingToRun(f"no cell is left for shard {selection.shard}; use fewer shards")
-    return tuple(Planned(cell, "excluded", out[cell]) if cell in out else _on_host(cell, host_cpus) for cell in cells)
+    return tuple(Planned(cell, "excluded", out[cell]) if cell in out else _runnable(cell, host_cpus) for cell in cells)
 
 
-def _on_host(cell: Cell, host_cpus: int) -> Planned:
+def _runnable(cell: Cell, host_cpus: int) -> Planned:
     if (needed := cpus_needed(cell)) > host_cpus:
         return Planned(cell, "unavailable", f"needs {needed} CPUs, and there are {host_cpus}")
     return Planned(cell, "run")
@@ -288,7 +288,7 @@ class _Patterns:
         return bool(self.patterns)
 
     def match(self, name: str) -> str | None:
-        """Give the first pattern that matches."""
+        """Return the first pattern that matches a cell's name; `None` if none does."""
         found = (text for text, globs in self.patterns.items() if any(fnmatchcase(name, one) for one in globs))
         return next(found, None)
 
@@ -306,7 +306,7 @@ def _nearest(pattern: str, names: list[str]) -> str:
 
 
 def _every_name(cells: tuple[Cell, ...]) -> Iterator[str]:
-    """Name the cells of all Pythons and methods, with sizes up to 64, one quota, and the sizes of `cells`."""
+    """Yield the names of cells of all Pythons and methods, with sizes up to 64, one quota, and the sizes of `cells`."""
     own = (cell.name.rpartition("-")[2] for cell in cells)
     sizes = dict.fromkeys([*own, *(f"cpu{count}" for count in range(1, 65)), "quota0.5"])
     for python, method, size in itertools.product(map(parse_python, PYTHONS), METHODS, sizes):
@@ -335,7 +335,7 @@ def _alternatives(pattern: str) -> Iterator[str]:
 
 
 def to_json(plan: Plan) -> dict[str, Json]:
-    """Give the JSON object of a plan, for `run.json`."""
+    """Return the JSON object of a plan, for `run.json`."""
     data = {name: list(item) if isinstance(item, tuple) else item for name, item in asdict(plan).items()}
     data["cells"] = [{"cell": one.cell.name, "decision": one.decision, "why": one.why} for one in plan.cells]
     return data
@@ -345,7 +345,7 @@ def from_json(data: Mapping[str, Any]) -> Plan:
     """Read a plan back; fields that this version does not know are ignored.
 
     Raises:
-        UsageError: if it is not of a plan's form.
+        UsageError: if it does not have the form of a plan.
     """
     try:
         known = {field.name: data[field.name] for field in fields(Plan) if field.name in data}

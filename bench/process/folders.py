@@ -1,4 +1,7 @@
-"""The folder of a sample or a fork group: where its processes write, and the environment that marks them as its own."""
+"""Folders of forkbench: that of a sample or a fork group, with the environment that marks its processes, and the cache.
+
+In the first the processes of a sample write; what is to outlive a command stands in the second.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.process import dumping, journal
@@ -38,3 +41,9 @@ def environment(folder: Path, seed: int) -> dict[str, str]:
         "TMPDIR": str(folder / "tmp"),
         "PYTHONHASHSEED": str(seed % 2**32),
     }
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Return the user's cache folder of forkbench, as the XDG specification places it; it may not be there yet."""
+    named = environment.get("XDG_CACHE_HOME", "")
+    return (Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()) / "forkbench"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.cells import Python
-from bench.matrix.discovery import cache_folder, find, pyenv_root, search_path
+from bench.matrix.discovery import find, pyenv_root, search_path
+from bench.process.folders import cache_folder
 
 
 def version(root: Path, name: str) -> Path:

@@ -59,7 +59,7 @@ def test_a_registry_that_cannot_be_reached_is_asked_once_per_process() -> None:
     registry = Registry()
 
     for name in ("python:3.10-slim", "python:3.11-slim"):
-        with pytest.raises(Unavailable, match=r"no registry to be reached \(Get .* no such host\)"):
+        with pytest.raises(Unavailable, match=r"no registry can be reached \(Get .* no such host\)"):
             registry.pull(docker, name)
 
     assert engine.asked == ["python:3.10-slim"]
@@ -76,7 +76,7 @@ def test_an_image_that_the_registry_does_not_have_says_nothing_about_the_next() 
     registry = Registry()
 
     for name in ("python:3.15-slim", "python:3.14-slim"):
-        with pytest.raises(Unavailable, match=f"gives no {name}"):
+        with pytest.raises(Unavailable, match=f"registry has no {name}"):
             registry.check(docker, name)
 
     assert engine.asked == ["python:3.15-slim", "python:3.14-slim"]
@@ -89,7 +89,7 @@ def test_what_cannot_be_had_is_refused_with_each_reason_and_what_to_do(monkeypat
         make_base(docker, PYPY, Registry(), lambda _: None)
 
     assert str(caught.value) == (
-        "pypy:3.11-slim is not in the engine, no registry to be reached (no such host), and this host has no pypy3.11 "
+        "pypy:3.11-slim is not in the engine, no registry can be reached (no such host), and this host has no pypy3.11 "
         "to pack; pull or load the image, or install Python pypy3.11"
     )
 

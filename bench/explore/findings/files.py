@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.called import command_name
 from bench.explore.findings.schedule import Schedule, anchors_of, below, write
 from bench.observation import Tally
+from bench.process.folders import cache_folder
 from bench.record import Judged
 from bench.targets import Found
 from bench.values import Json
@@ -139,10 +140,8 @@ def _written(schedule: Schedule, run: Path | None) -> Path | None:
 
 
 def _shared_folders() -> list[Path]:
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    cache = Path(named) if Path(named).is_absolute() else Path("~/.cache").expanduser()
     user: Callable[[], int] = getattr(os, "getuid", lambda: 0)
-    return [cache / "forkbench" / FOLDER, Path(tempfile.gettempdir()) / f"forkbench-{FOLDER}-{user()}"]
+    return [cache_folder(os.environ) / FOLDER, Path(tempfile.gettempdir()) / f"forkbench-{FOLDER}-{user()}"]
 
 
 def replay_command(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""The interface of engines: what one is given for a cell, and what it says of the cell's end.
+"""The interface of engines: the job of a cell, and how the cell ended.
 
-An engine runs `python -m bench.inside ARGUMENTS` somewhere, hands on what comes out as it comes, and leaves nothing.
+An engine runs `python -m bench.inside ARGUMENTS` somewhere, passes its output on as it comes, and leaves no trace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """What a cell may use at most. The local engine holds the time alone."""
+    """The limits of a cell. The local engine enforces only the time."""
 
     timeout_s: float = 300.0
     memory_bytes: int = 2048 * MIB
@@ -31,7 +31,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """One cell to run: `arguments` are those of `bench.inside`; `cpus` are exact, none for a time quota."""
+    """One cell to run: `arguments` are those of `bench.inside`; `cpus` are exact ids, none for a time quota."""
 
     run: str
     cell: Cell
@@ -43,7 +43,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Ready:
-    """A Python that cells can run under: `where` is an image's id or an interpreter's path, `what` is for a person.
+    """A Python that cells can run under: `where` is an image's id or an interpreter's path, `what` describes it.
 
     `cwd` is the folder of this host that cells run in; `None` means that of this process, or the image's.
     """
@@ -56,7 +56,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Refused:
-    """A Python that this engine cannot have, and why."""
+    """A Python that this engine cannot provide, and why."""
 
     python: Python
     why: str
@@ -66,8 +66,8 @@ class Refused:
 class Ended:
     """How a cell's main process ended.
 
-    `exit_status` is `None` if it never ended by itself; `signal` is what killed it, where it was not the engine.
-    `error` is trouble of the engine. `stacks` are those of every process when the time limit passed.
+    `exit_status` is `None` if it did not exit; `signal` is the one that killed it, unless the engine sent it. `error`
+    is trouble of the engine. `stacks` are those of every process when the time limit passed.
     """
 
     exit_status: int | None = None
@@ -81,12 +81,12 @@ class Ended:
 
 
 class Engine(Protocol):
-    """Where cells run. `run` is called by several threads at once."""
+    """A place where cells run. `run` is called by several threads at once."""
 
     name: str
 
     def cpus(self) -> tuple[int, ...]:
-        """Give the exact CPU ids that cells here can be pinned to.
+        """Return the ids of the CPUs that cells can be pinned to.
 
         Raises:
             Unavailable: if the engine does not answer.
@@ -100,13 +100,13 @@ class Engine(Protocol):
         *,
         stop: threading.Event | None = None,
     ) -> Mapping[Python, Ready | Refused]:
-        """Make ready what cells of these Pythons need.
+        """Prepare what cells of these Pythons need, such as images or environments.
 
         Args:
-            pythons: which.
+            pythons: which Pythons.
             project: the user's project, which cells then find in their working folder.
-            progress: is told, in a line each, what takes a while; from several threads.
-            stop: once set, nothing more is waited for.
+            progress: called with one line for each step that takes a while, from several threads.
+            stop: once set, the preparation ends.
 
         Raises:
             Unavailable: if the engine does not answer.
@@ -126,35 +126,37 @@ class Engine(Protocol):
         """Run one cell to its end, and remove every trace of it.
 
         Args:
-            records: is given each line of the records as it comes, newline included.
-            log: is given the human log as it comes, in pieces of any size.
+            job: the cell.
+            ready: its Python, as `prepare` returned it.
+            records: called with each line of the records as it comes, newline included.
+            log: called with the log as it comes, in pieces of any size.
             stop: once set, the cell is killed at once.
         """
 
     def clean(self) -> list[str]:
-        """Remove what dead runs left behind, and only that; give the names of what was removed."""
+        """Remove what dead runs left behind, and only that; return the names of what was removed."""
 
 
 class Lines:
-    """Cuts a stream into whole lines."""
+    """Cuts a stream into whole lines, and passes each to a sink."""
 
     def __init__(self, sink: Callable[[bytes], None]) -> None:
         self._sink = sink
         self.torn = b""
-        """What came after the last whole line: at the end, the line that a killed writer was at."""
+        """The bytes after the last whole line; at the end, the line that a killed writer did not finish."""
 
     def feed(self, data: bytes) -> None:
-        """Take a piece of the stream and hand on each line that it completes."""
+        """Add a piece of the stream, and pass on each line that it completes."""
         *whole, self.torn = (self.torn + data).split(b"\n")
         for line in whole:
             self._sink(line + b"\n")
 
 
 def main_arguments(job: Job) -> list[str]:
-    """Give the arguments of the interpreter for a cell's main process."""
+    """Return the interpreter's arguments for a cell's main process."""
     return ["-m", "bench.inside", *job.arguments]
 
 
 def ended_by_status(status: int) -> Ended:
-    """Read an exit status as a container or a shell gives it: 128 + n is signal n."""
+    """Read an exit status in the convention of containers and shells, in which 128 + n is signal n."""
     return Ended(signal=status - 128) if 128 < status < 128 + 65 else Ended(exit_status=status)

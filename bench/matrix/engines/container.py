@@ -1,4 +1,4 @@
-"""A container that runs: its output, its end, its stacks when the time limit passes."""
+"""A running container: its output, its end, its stacks when the time limit passes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.matrix.engines.base import Ended, Job, Lines, ended_by_status
+from bench.matrix.images.engine import client_errors, one_line
 
 USER = "1000:1000"
 PYTHON = "python3"
@@ -31,10 +32,10 @@ class Running:
         self._until = 0.0
 
     def follow(self, lines: Lines, log: Callable[[bytes], None]) -> Ended:
-        """Start the container, hand on what comes out, and say how it ended."""
+        """Start the container, pass its output on, and return how it ended."""
         if self._stop.is_set():
             return Ended(interrupted=True)
-        # Reading begins before there is anything to read: should the start fail, removing the container ends it.
+        # The reader starts before the container: should the start fail, removing the container ends the reader.
         threading.Thread(target=self._read, args=(self._attach(), lines, log), daemon=True).start()
         self._api.start(self._id)
         self._until = time.monotonic() + self._job.limits.timeout_s
@@ -74,13 +75,14 @@ class Running:
         return replace(ended_by_status(status), oom=bool(state.get("OOMKilled")))
 
     def _exit_status(self) -> int | None:
-        """Wait a second for the exit status; `None` if the container runs on."""
+        """Return the exit status; `None` if the container still runs after a second."""
         from requests.exceptions import ConnectionError as Cut
         from requests.exceptions import ReadTimeout
 
         try:
             return int(self._api.wait(self._id, timeout=1)["StatusCode"])
-        except (ReadTimeout, Cut):  # how the library says that the time passed; an engine that is gone says it next
+        # The library raises either when the time passes; an engine that is gone shows in the next request.
+        except (ReadTimeout, Cut):
             return None
 
     def _killed(self, ended: Ended) -> Ended:
@@ -90,7 +92,7 @@ class Running:
         return ended
 
     def _stacks(self) -> str:
-        """Ask the container for its stacks; where it cannot answer, list what runs in it."""
+        """Return the stacks of the container's processes; where it cannot answer, a list of these processes."""
         pieces: list[bytes] = []
         trouble: list[str] = []
         asking = threading.Thread(target=self._ask, args=(pieces.append, trouble.append), daemon=True)
@@ -109,51 +111,37 @@ class Running:
                 piece(data)
             if status := self._api.exec_inspect(made)["ExitCode"]:
                 trouble(f"exit status {status}")
-        except engine_errors() as error:
+        except client_errors() as error:
             trouble(one_line(error))
 
     def _listing(self) -> str:
         try:
             top = self._api.top(self._id, ps_args="-eo pid,ppid,stat,wchan:32,args")
-        except engine_errors() as error:
+        except client_errors() as error:
             return f"(no list of processes either: {one_line(error)})"
         return "\n".join("  ".join(row) for row in [top["Titles"], *(top["Processes"] or ())])
 
 
 def frames(stream: Any) -> Iterator[tuple[int, bytes]]:
-    """Give the pieces of an attached stream with the descriptor that each was written to, and close it."""
+    """Yield the pieces of an attached stream with the descriptor that each was written to, then close the stream."""
     from docker.utils.socket import frames_iter
 
     try:
         yield from frames_iter(stream, tty=False)  # type: ignore[no-untyped-call]  # the library is untyped here
     finally:
-        # The library hangs the response, which owns the connection, on the stream that it gives.
+        # The library attaches the response, which owns the connection, to the stream.
         getattr(stream, "_response", stream).close()
 
 
-def engine_errors() -> tuple[type[Exception], ...]:
-    """Give what the library raises; imported with it, and so on first use."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
-    return (DockerException, RequestException)
-
-
 def api_error() -> type[Exception]:
-    """Give what an engine that answers and refuses raises."""
+    """Return the exception for a request that the engine refuses."""
     from docker.errors import APIError
 
     return APIError
 
 
 def not_found() -> type[Exception]:
-    """Give what is raised for a container that has gone."""
+    """Return the exception for a container that is gone."""
     from docker.errors import NotFound
 
     return NotFound
-
-
-def one_line(error: Exception) -> str:
-    """Say what an engine said, in one line."""
-    explanation = getattr(error, "explanation", None)
-    return " ".join(str(explanation or error).split())

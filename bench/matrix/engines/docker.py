@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from bench.cells import Python
 from bench.errors import Unavailable
 from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
-from bench.matrix.engines.container import PYTHON, USER, Running, engine_errors, not_found, one_line
+from bench.matrix.engines.container import PYTHON, USER, Running, not_found
 from bench.matrix.engines.owners import is_dead, this_owner
+from bench.matrix.images.engine import client_errors, engine_errors, one_line
 from bench.process.agreed import METHOD, STACKS
 from bench.process.cpus import usable_cpus
 
@@ -65,12 +66,12 @@ class DockerEngine:
             client.close()
 
     def cpus(self) -> tuple[int, ...]:
-        """Give the CPUs of the engine's host; of this process, where it is the same host.
+        """Return the CPUs of the engine's host; those of this process, where it is the same host.
 
         Raises:
             Unavailable: if no engine answers.
         """
-        with _told():
+        with engine_errors(_TROUBLE):
             count = int(self.client.api.info()["NCPU"])
         here = usable_cpus() if count == os.cpu_count() else ()
         return here or tuple(range(count))
@@ -86,7 +87,7 @@ class DockerEngine:
         """Find or build the images."""
         from bench.matrix.images import ImageReady, prepare_images
 
-        with _told():
+        with engine_errors(_TROUBLE):
             found = prepare_images(self.client, pythons, project, progress=progress, stop=stop)
         return {
             python: Ready(python, image.image_id, f"{image.tag} on {image.base} ({image.base_origin})")
@@ -111,7 +112,7 @@ class DockerEngine:
                 ended = Running(self.client.api, container, job, stop).follow(Lines(records), log)
         except Unavailable as error:
             ended = Ended(error=str(error))
-        except engine_errors() as error:
+        except client_errors() as error:
             ended = Ended(error=f"{_TROUBLE}: {one_line(error)}")
         if ended.error and stop.is_set():
             ended = Ended(interrupted=True)
@@ -142,9 +143,9 @@ class DockerEngine:
                 api.remove_container(made["Id"], force=True, v=True)
 
     def clean(self) -> list[str]:
-        """Remove the containers whose owner died, or is overdue; give their names."""
+        """Remove the containers whose owner died or that are overdue, and return their names."""
         removed = []
-        with _told():
+        with engine_errors(_TROUBLE):
             for one in self.client.api.containers(all=True, filters={"label": f"{LABEL}.owner"}):
                 if is_left_behind(one.get("Labels") or {}, now=time.time()):
                     with contextlib.suppress(not_found()):
@@ -154,12 +155,12 @@ class DockerEngine:
 
 
 def environment(job: Job) -> dict[str, str]:
-    """Give the environment that a container adds to that of its image."""
+    """Return the environment variables that a container has besides those of its image."""
     return {"HOME": "/tmp", METHOD: job.cell.method, STACKS: _STACKS_FILE, **job.environment}
 
 
 def labels(job: Job) -> dict[str, str]:
-    """Say on a container whose it is, and from when on it is overdue (seconds since the epoch)."""
+    """Return a container's labels: its owner, and when it is overdue (in seconds since the epoch)."""
     return {
         f"{LABEL}.run": job.run,
         f"{LABEL}.cell": job.cell.name,
@@ -169,7 +170,7 @@ def labels(job: Job) -> dict[str, str]:
 
 
 def is_left_behind(found: Mapping[str, str], *, now: float) -> bool:
-    """Tell from a container's labels whether nobody looks after it any more."""
+    """Return whether a container is left behind, by its labels: its owner is dead, or it is overdue."""
     owner, deadline = found.get(f"{LABEL}.owner"), found.get(f"{LABEL}.deadline", "")
     if owner is None or not deadline.isdecimal():
         return False
@@ -177,7 +178,7 @@ def is_left_behind(found: Mapping[str, str], *, now: float) -> bool:
 
 
 def limits(job: Job) -> dict[str, Any]:
-    """Give the host configuration of a cell's container: what it may use, and how it is shut in."""
+    """Return the host configuration of a cell's container: its limits and its isolation."""
     asked = job.limits
     share: dict[str, Any] = {"cpuset_cpus": ",".join(map(str, job.cpus))} if job.cpus else {}
     if job.cell.quota is not None:
@@ -195,7 +196,7 @@ def limits(job: Job) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "ulimits": [{"Name": "core", "Soft": 0, "Hard": 0}],
-        "log_config": {"Type": "none"},  # all of it is read while it comes
+        "log_config": {"Type": "none"},  # the output is read from the attached stream
     }
 
 
@@ -205,12 +206,12 @@ def _connect() -> DockerClient:
     _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
     try:
         return docker.from_env(version="auto", timeout=int(_API_S), max_pool_size=32)
-    except engine_errors() as error:
+    except client_errors() as error:
         raise _nobody_answers(one_line(error)) from None
 
 
 def _knock(url: str) -> None:
-    """Try a local socket first: the library's own failure there is three lines long and leaves a socket open."""
+    """Connect to a local socket first: where that fails, the library's error is three lines and leaks a socket."""
     if not url.startswith("unix://") or not hasattr(socket, "AF_UNIX"):
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -222,11 +223,3 @@ def _knock(url: str) -> None:
 
 def _nobody_answers(why: str) -> Unavailable:
     return Unavailable(f"no Docker engine answers ({why}); start it, set DOCKER_HOST, or use --engine local")
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except engine_errors() as error:
-        raise Unavailable(f"{_TROUBLE}: {one_line(error)}") from None

@@ -1,4 +1,4 @@
-"""The engine `local`: a cell is a tree of processes of this host, pinned by affinity. Only the time limit holds."""
+"""The engine `local`: a cell is a tree of processes of this host, pinned by affinity. Only the time is limited."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class LocalEngine:
         self._folder = folder
 
     def cpus(self) -> tuple[int, ...]:
-        """Give the CPUs that this process may use.
+        """Return the CPUs that this process may use.
 
         Raises:
             Unavailable: where processes cannot be pinned.
@@ -92,7 +92,7 @@ class LocalEngine:
         log: Callable[[bytes], None],
         stop: threading.Event,
     ) -> Ended:
-        """Run one cell as a tree of processes, and end all of it."""
+        """Run one cell as a tree of processes, and end all of them."""
         began = time.monotonic()
         if job.cell.quota is not None:
             return Ended(error="the local engine cannot hold a quota of CPU time; use --engine docker")
@@ -106,7 +106,7 @@ class LocalEngine:
         return replace(ended, seconds=time.monotonic() - began)
 
     def clean(self) -> list[str]:
-        """End the processes of cells whose owner died, and remove their folders; give the names."""
+        """Kill the processes of cells whose owner died, remove their folders, and return the names of both."""
         removed = []
         for cell in sorted({name for proc in tree.processes() if (name := _dead_cell(proc.pid)) is not None}):
             tree.kill_all(lambda cell=cell: tree.find(f"{CELL}={cell}"), timeout_s=_KILL_S)  # type: ignore[misc]  # a default binds the loop variable
@@ -135,7 +135,7 @@ def _own_folder() -> Iterator[Path]:
 
 
 def environment(job: Job, ready: Ready, folder: Path, cell: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Give the environment of a cell: this process's, with the cell's interpreter first."""
+    """Return the environment of a cell: this process's, with the cell's interpreter first on the path."""
     own = {name: text for name, text in inherited.items() if name not in _MISLEADING}
     bin_folder = Path(ready.where).parent
     return {
@@ -152,7 +152,7 @@ def environment(job: Job, ready: Ready, folder: Path, cell: str, inherited: Mapp
 
 
 class _Tree:
-    """A cell's processes, from the start of the main one until none is left; ended on leaving the block."""
+    """A cell's processes, from the start of the main one; leaving the block ends all of them."""
 
     def __init__(self, job: Job, ready: Ready, folder: Path) -> None:
         self._job = job
@@ -179,7 +179,7 @@ class _Tree:
                 stream.close()
 
     def follow(self, lines: Lines, log: Callable[[bytes], None], stop: threading.Event) -> Ended:
-        """Hand on what comes out until the main process ends, the time passes, or `stop` is set; then end the rest."""
+        """Pass output on until the main process ends, the time passes, or `stop` is set; then end the others."""
         with selectors.DefaultSelector() as selector:
             self._watch(selector, self._main.stdout, lines.feed)
             self._watch(selector, self._main.stderr, log)
@@ -211,7 +211,7 @@ class _Tree:
         return ended
 
     def _drain(self, selector: selectors.BaseSelector) -> None:
-        """Read what is left in the pipes; not until their ends, which a process that escaped might keep open."""
+        """Read what is left in the pipes, but not until their ends, which a process that escaped may keep open."""
         until = time.monotonic() + _DRAIN_S
         while selector.get_map() and time.monotonic() < until and _pass_on(selector, 0):
             pass
@@ -220,7 +220,7 @@ class _Tree:
         return tree.find(f"{CELL}={self._id}", session=self._main.pid)
 
     def _end_all(self) -> None:
-        """Kill all but the resource trackers, which then remove what is left in /dev/shm and end; then those too."""
+        """Kill all processes but the resource trackers, which then clean /dev/shm and end; then kill these too."""
         tree.kill_all(lambda: [p for p in self._find() if p.role != "resource tracker"], timeout_s=_KILL_S)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._main.wait(_KILL_S)
@@ -231,7 +231,7 @@ class _Tree:
 
 
 def _ended(pid: int) -> Ended | None:
-    """Say how a child ended, or `None`; it stays a zombie, so that its pid, and its session's, are given to nobody."""
+    """Return how a child ended, `None` if it runs; it stays a zombie, so that its pid and session are not reused."""
     found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if found is None:
         return None
@@ -240,7 +240,7 @@ def _ended(pid: int) -> Ended | None:
 
 @contextlib.contextmanager
 def _noticing_end(selector: selectors.BaseSelector, pid: int) -> Iterator[None]:
-    """Have the selector wake when a process ends, where the platform can tell."""
+    """Register the end of a process with the selector for the duration of the block, where the platform has pidfds."""
     if (handle := end_descriptor(pid)) is None:
         yield
         return
@@ -253,7 +253,7 @@ def _noticing_end(selector: selectors.BaseSelector, pid: int) -> Iterator[None]:
 
 
 def _pass_on(selector: selectors.BaseSelector, timeout_s: float) -> bool:
-    """Hand on what is there; tell whether there was anything."""
+    """Pass on what the pipes hold, and return whether they held anything."""
     passed = False
     for key, _ in selector.select(timeout_s):
         if key.data is None:

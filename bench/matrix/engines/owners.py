@@ -1,4 +1,4 @@
-"""Owners: the name by which a process marks what it makes, and by which others see that it died."""
+"""Owners: the name with which a process marks what it makes, and by which others recognise that it died."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _PROC = Path("/proc")
 
 
 def this_owner() -> str:
-    """Name this process for good: its host's boot, its process namespace, its pid, and when it started."""
+    """Return a name that no other process ever has: its host's boot, its pid namespace, its pid, its start time."""
     me = read(os.getpid())
     return f"{_here()}:{os.getpid()}:{me.started if me else 0}"
 
 
 def is_dead(owner: str) -> bool:
-    """Tell whether an owner is known to have died; of one on another host nothing is known."""
+    """Return whether an owner is known to have died; of one on another host that is never known."""
     here, _, rest = owner.rpartition(":")
     here, _, pid = here.rpartition(":")
     if here != _here() or not (pid.isdecimal() and rest.isdecimal()):

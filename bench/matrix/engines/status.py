@@ -24,34 +24,35 @@ def status_of(
     cpus: Sequence[int] = (),
     command: Sequence[str] = (),
 ) -> tuple[CellStatus, str]:
-    """Give a cell's status, and why it is no plain pass.
+    """Return a cell's status, and why it is no plain pass.
 
-    Trouble of the harness is no failure of a test, and a failure that was recorded does not hide behind trouble.
+    Trouble of the harness is never a failure of a test, and never hides a failure that was recorded.
 
     Args:
         ended: how the main process ended.
         lines: what the cell recorded.
-        cell: what was asked for, to be compared with the facts; `None` leaves that out.
-        cpus: the exact CPUs that the cell was to have, none for a quota.
+        cell: the cell that was asked for, to be compared with the facts; `None` compares nothing.
+        cpus: the ids of the CPUs that were leased for the cell, none for a quota.
         command: the user's own command, if the cell ran one.
     """
     facts = next((line for line in lines if isinstance(line, Facts)), None)
     if facts is not None and not ended.interrupted and (otherwise := granted_otherwise(facts, cell, cpus)):
         return "mismatch", otherwise
+    failure = _failure(lines)
     if killed := _killed(ended):
-        return killed[0], _with_failure(killed[1], lines)
+        return killed[0], f"{killed[1]}; before that failed: {failure}" if failure else killed[1]
     trouble = ended.error or _trouble(ended, facts, command)
-    if failure := _failure(lines):
+    if failure:
         return "fail", f"{failure}; and then: {trouble}" if trouble else failure
     if trouble:
         return "error", trouble
-    if not ended.exit_status or _says_unknown(ended.exit_status, lines, command):
-        return _without_failure(lines, command)
-    return _by_exit_status(ended.exit_status, command)
+    if not ended.exit_status or _means_unknown(ended.exit_status, lines, command):
+        return _status_of_records(lines, command)
+    return _status_of_exit(ended.exit_status, command)
 
 
 def granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int]) -> str | None:
-    """Say what the cell was granted that is not what was asked for, or `None`."""
+    """Return how what the cell was granted differs from what was asked for; `None` if it does not."""
     if trouble := facts.mismatch():
         return trouble
     if cell is not None:
@@ -80,12 +81,12 @@ def _killed(ended: Ended) -> tuple[CellStatus, str] | None:
 
 
 def _trouble(ended: Ended, facts: Facts | None, command: Sequence[str]) -> str | None:
-    """Say why the exit status is the harness's and not a test's, or `None`."""
+    """Return why the exit status shows trouble of the harness; `None` if it does not."""
     status = ended.exit_status
     if facts is None or status == NOT_STARTED:
         return f"the cell did not start (exit status {status}); see its log"
     if status == MISMATCH and not command:
-        return "the cell says it was granted something else, and its facts do not"
+        return "the cell's exit status says that it was granted something else, and its facts do not"
     if status in _PYTEST_TROUBLE and runs_pytest(command):
         return f"{_PYTEST_TROUBLE[status]} (exit status {status}); see the cell's log"
     if status in (126, 127) and command:
@@ -94,7 +95,7 @@ def _trouble(ended: Ended, facts: Facts | None, command: Sequence[str]) -> str |
 
 
 def runs_pytest(command: Sequence[str]) -> bool:
-    """Tell whether exit statuses are pytest's: those of the programs' own run, or of a command that names it."""
+    """Return whether exit statuses are pytest's: those of the programs' own run, or of a command that names it."""
     return not command or any(PurePath(word).name.startswith(("pytest", "py.test")) for word in command)
 
 
@@ -105,18 +106,13 @@ def _failure(lines: Sequence[Line]) -> str | None:
     return f"{bad[0]}{more}" if bad else None
 
 
-def _with_failure(why: str, lines: Sequence[Line]) -> str:
-    failure = _failure(lines)
-    return f"{why}; before that failed: {failure}" if failure else why
-
-
-def _says_unknown(status: int, lines: Sequence[Line], command: Sequence[str]) -> bool:
-    """Tell whether an exit status says no more than that some verdict is unknown, which is an error to pytest."""
+def _means_unknown(status: int, lines: Sequence[Line], command: Sequence[str]) -> bool:
+    """Return whether an exit status only means that some verdict is unknown, which pytest counts as an error."""
     unknown = any(isinstance(line, Judged) and line.verdict == "unknown" for line in lines)
     return status == 1 and unknown and runs_pytest(command)
 
 
-def _by_exit_status(status: int, command: Sequence[str]) -> tuple[CellStatus, str]:
+def _status_of_exit(status: int, command: Sequence[str]) -> tuple[CellStatus, str]:
     if not runs_pytest(command):
         return "fail", f"exit status {status}"
     if status == 5:
@@ -126,7 +122,7 @@ def _by_exit_status(status: int, command: Sequence[str]) -> tuple[CellStatus, st
     return "fail", "the tests could not be collected" if status == 2 else f"exit status {status}"
 
 
-def _without_failure(lines: Sequence[Line], command: Sequence[str]) -> tuple[CellStatus, str]:
+def _status_of_records(lines: Sequence[Line], command: Sequence[str]) -> tuple[CellStatus, str]:
     judged = [line for line in lines if isinstance(line, Judged)]
     tests = [line for line in lines if isinstance(line, Test)]
     if not judged and not tests:

@@ -1,4 +1,4 @@
-"""Environments for cells on this host: one per interpreter and project, kept in the user's cache folder."""
+"""Virtual environments for cells on this host: one per interpreter and project, in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import bench
 from bench.cells import Python
-from bench.matrix.discovery import Interpreter, cache_folder, find
+from bench.matrix.discovery import Interpreter, find
 from bench.matrix.engines.base import Ready, Refused
 from bench.process.agreed import METHOD
+from bench.process.folders import cache_folder
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project
@@ -37,12 +38,12 @@ class Trouble(Exception):
 def prepare(
     python: Python, project: Project | None, progress: Callable[[str], None], *, folder: Path | None = None
 ) -> Ready | Refused:
-    """Find an interpreter of this host and an environment of it that holds pytest, the bench and the project.
+    """Return an environment of this host's interpreter with pytest, the bench and the project's requirements.
 
     Args:
         python: which Python.
-        project: whose requirements are installed too.
-        progress: is told before what takes long.
+        project: the project, if there is one.
+        progress: called with one line before an environment is made.
         folder: where environments are kept; `None` means the user's cache folder.
     """
     found = find(python)
@@ -63,12 +64,12 @@ def prepare(
 
 
 def _key(found: Interpreter, project: Project | None) -> str:
-    told = [str(found.path), found.version, str(_package()), REQUIREMENT, _STARTUP]
+    parts = [str(found.path), found.version, str(_package()), REQUIREMENT, _STARTUP]
     if project is not None and project.requirements:
-        told += [str(project.root), *project.requirement_lines()]
+        parts += [str(project.root), *project.requirement_lines()]
     if project is not None and project.installs_itself:
-        told += [hashlib.sha256(_bytes(content)).hexdigest() for _, content in sorted(project.content().items())]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+        parts += [hashlib.sha256(_bytes(content)).hexdigest() for _, content in sorted(project.content().items())]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def _bytes(content: bytes | str) -> bytes:
@@ -81,7 +82,7 @@ def _package() -> Path:
 
 @contextlib.contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """Hold a place against other runs; the kernel lets go of it when this process dies."""
+    """Lock a place against other runs; the kernel drops the lock when this process dies."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -93,7 +94,7 @@ def _make(place: Path, found: Interpreter, project: Project | None) -> str:
     _run([sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "-p", str(found.path), str(place)])
     python = place / "bin" / "python"
     site = Path(_run([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip())
-    # A link and not a path entry: the environment that the bench itself is in may hold packages for another Python.
+    # A link and not a path entry: the environment that the bench itself is in may have packages of another Python.
     (site / "bench").symlink_to(_package(), target_is_directory=True)
     (site / "forkbench.pth").write_text(_STARTUP)
     wanted = [REQUIREMENT, *(word for line in _lines(project) for word in shlex.split(line))]
@@ -116,7 +117,7 @@ def _is_this(python: Path) -> bool:
 
 
 def _borrow(site: Path) -> str:
-    """Without an index, the pytest that the bench itself runs with serves the same Python."""
+    """Add the packages of the bench's own environment by a path entry, and return a note that says so."""
     import pytest
 
     (site / "forkbench-pytest.pth").write_text(f"{Path(pytest.__file__).resolve().parent.parent}\n")
@@ -137,6 +138,6 @@ def _run(command: list[str], project: Project | None = None) -> str:
     except subprocess.TimeoutExpired:
         raise Trouble(f"{Path(command[0]).name} took more than {_BUILD_S:g} s") from None
     if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
-        raise Trouble(next((line for line in reversed(said) if "ERROR" in line), said[-1]).strip())
+        output = (done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}").splitlines()
+        raise Trouble(next((line for line in reversed(output) if "ERROR" in line), output[-1]).strip())
     return done.stdout

@@ -1,7 +1,8 @@
 """The images that cells run in: their bases, their content, building them, listing them.
 
-One way through it: `bases` finds where an image starts from (`packing` makes one from this host's interpreter),
-`recipe` writes down what it is made of (`context` has the files), `building` makes it with the host's `pip_settings`.
+`bases` finds where an image starts from (`packing` makes one from this host's interpreter), `recipe` lists the steps
+that it is made of (`context` has the files), `building` carries them out with the host's `pip_settings`, `listing`
+shows and removes images. `engine` looks at the images that the Docker engine has.
 """
 
 from bench.matrix.images.building import ImageReady, ImageRefused, prepare_images

@@ -23,7 +23,7 @@ Progress: TypeAlias = Callable[[str], None]
 
 PACKED = "forkbench-base"
 REGISTRY_TIMEOUT_S = 15.0
-"""How long a registry may take to say that it has an image; the download itself may take longer."""
+"""How long a registry may take to answer whether it has an image; the download itself may take longer."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Base:
 
 
 class Registry:
-    """The registry behind an engine. Once it cannot be reached, nobody waits for it again."""
+    """The registry behind an engine. Once it cannot be reached, it is not asked again."""
 
     def __init__(self, timeout_s: float = REGISTRY_TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
@@ -47,7 +47,7 @@ class Registry:
         """Ask whether the registry has an image, without downloading it.
 
         Raises:
-            Unavailable: if it has not, cannot be reached or takes too long.
+            Unavailable: if the registry does not have it, cannot be reached or takes too long.
         """
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
@@ -58,11 +58,11 @@ class Registry:
                     bounded(lambda: client.images.get_registry_data(reference), self._timeout_s)
                 except (DockerException, RequestException, TimeoutError) as error:
                     if isinstance(error, APIError) and error.is_client_error():
-                        # It answered: what is wrong is this image, and another one may be had.
-                        raise Unavailable(f"the registry gives no {reference} ({one_line(error)})") from error
+                        # The registry answered: this image is wrong, another one may be available.
+                        raise Unavailable(f"the registry has no {reference} ({one_line(error)})") from error
                     self._unreachable = one_line(error)
             if self._unreachable is not None:
-                raise Unavailable(f"no registry to be reached ({self._unreachable})")
+                raise Unavailable(f"no registry can be reached ({self._unreachable})")
 
     def pull(self, client: DockerClient, reference: str) -> None:
         """Download an image into the engine.
@@ -83,7 +83,7 @@ REGISTRY = Registry()
 
 
 def known_base(store: Store, python: Python) -> Base | None:
-    """Find a base among the engine's images: the official one, or this host's interpreter as it was packed before."""
+    """Return a base among the engine's images: the official one, or this host's interpreter as it was packed before."""
     official = store.tagged(python.image)
     if official is not None:
         return Base(python.image, official.id, "engine")
@@ -97,10 +97,10 @@ def known_base(store: Store, python: Python) -> Base | None:
 
 
 def make_base(client: DockerClient, python: Python, registry: Registry, progress: Progress) -> Base:
-    """Get a base that the engine does not have yet: from the registry, else packed from this host.
+    """Put a base into the engine that it does not have yet: from the registry, else packed from this host.
 
     Raises:
-        Unavailable: if neither has this Python; the message says why for each.
+        Unavailable: if neither has this Python; the message has the reason of each.
     """
     try:
         registry.pull(client, python.image)
@@ -113,7 +113,11 @@ def make_base(client: DockerClient, python: Python, registry: Registry, progress
 
 
 def host_interpreter(python: Python, no_registry: str) -> Interpreter:
-    """Find the interpreter to pack.
+    """Return the interpreter to pack.
+
+    Args:
+        python: which Python.
+        no_registry: why the official image cannot be pulled, for the message.
 
     Raises:
         Unavailable: if this host has none, or none that can be packed.
@@ -143,6 +147,6 @@ def pack(client: DockerClient, python: Python, interpreter: Interpreter) -> Base
     with tempfile.NamedTemporaryFile(suffix=".tar") as archive, engine_errors(f"importing {PACKED}:{tag}"):
         packing.write_tar(entries, archive)
         archive.flush()
-        # By its name, since only then does the client wait for as long as the engine needs.
+        # By the file's name, since only then does the client wait for as long as the engine needs.
         client.api.import_image(archive.name, repository=PACKED, tag=tag, changes=changes)
         return Base(f"{PACKED}:{tag}", str(client.images.get(f"{PACKED}:{tag}").id), "host")

@@ -1,4 +1,4 @@
-"""Images for Pythons: nothing where the engine has them already, else a few builds side by side."""
+"""Images for Pythons: those that the engine has are used as they are, missing ones are built, a few side by side."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 BUILD_TIMEOUT_S = 1800
-"""How long a build may say nothing: compiling a dependency takes its time."""
+"""How long a build may be silent: compiling a dependency takes its time."""
 
 ABANDONED_AFTER_S = 3600.0
-"""When the stage of a build that nobody ended is taken for left behind."""
+"""The age in seconds from which a build's stage counts as left behind by a build that died."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,16 @@ def prepare_images(
     stop: threading.Event | None = None,
     registry: Registry = REGISTRY,
 ) -> Prepared:
-    """Give the image of each Python, built where the engine does not have it yet.
+    """Return the image of each Python, built where the engine does not have it yet.
 
     Args:
-        progress: is told, in one line each, what is being done; called from several threads.
+        client: the connection to the engine.
+        pythons: which Pythons.
+        project: the user's project, if its files belong in the images.
+        progress: called with one line for each step that takes long, from several threads.
         jobs: how many images are made at once.
-        stop: once set, nothing is waited for any more.
+        stop: once set, the wait for images ends.
+        registry: where bases are pulled from.
 
     Raises:
         Unavailable: if the engine does not answer.
@@ -118,7 +122,7 @@ def _task(builder: Builder, python: Python, base: Base | None) -> Callable[[], I
 
 @dataclass(frozen=True)
 class Builder:
-    """Carries recipes out. Its settings may hold passwords: they reach the stage that runs pip and nothing else."""
+    """Carries out recipes. Its settings may hold passwords: they reach the stage that runs pip and nothing else."""
 
     client: DockerClient
     ingredients: Ingredients
@@ -128,10 +132,14 @@ class Builder:
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def make(self, python: Python, base: Base | None) -> ImageReady:
-        """Make the image of one Python; `base` if the engine has one already.
+        """Make the image of one Python.
+
+        Args:
+            python: which Python.
+            base: its base, `None` if the engine had none.
 
         Raises:
-            Unavailable: if the base is not to be had, or a build fails.
+            Unavailable: if no base is available, or a build fails.
         """
         with locked(f"base-{python}"):
             base = base or known_base(look(self.client), python)
@@ -144,14 +152,14 @@ class Builder:
                     self._build(recipe, step)
         ready = _already(self.client, look(self.client), recipe)
         if ready is None:
-            raise Unavailable(f"{python}: {recipe.tag} was removed while it was made; try again")
+            raise Unavailable(f"{python}: {recipe.tag} was removed while it was built; try again")
         return ready
 
     def _build(self, recipe: Recipe, step: Step) -> None:
         nonce = f"{self.name}-{recipe.python.tag}"
         context = step.context
         if step.pip:
-            # Joined here and now, so that no digest and no other step ever sees the settings.
+            # Joined only now, so that no digest and no other step ever sees the settings.
             context = type(context)({**context.files, **site_files(self.settings).files}, context.modes)
         context = type(context)({**context.files, "Dockerfile": step.dockerfile.encode()}, context.modes)
         arguments = {"BASE": recipe.base.reference, "BUILD": nonce} if step.pip else {}
@@ -177,22 +185,22 @@ class Builder:
 
 
 def follow_build(tag: str, events: Iterator[Mapping[str, object]]) -> None:
-    """Read what a build says until it ends.
+    """Read the output of a build until it ends.
 
     Raises:
-        Unavailable: if it failed; the message has its last error line.
+        Unavailable: if it failed; the message has the line that explains why.
     """
-    said = ""
+    output = ""
     for event in events:
-        said += str(event.get("stream", ""))
+        output += str(event.get("stream", ""))
         if "error" in event:
-            raise Unavailable(f"building {tag}: {build_failure(said, str(event['error']))}")
+            raise Unavailable(f"building {tag}: {build_failure(output, str(event['error']))}")
 
 
-def build_failure(said: str, error: str) -> str:
-    """Give the line that explains a failed build: the first error that pip reports, else the engine's own words."""
-    # The engine wraps what comes from standard error in colours, and cuts it anywhere.
-    lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", said).splitlines()]
+def build_failure(output: str, error: str) -> str:
+    """Return the line that explains a failed build: the first error that pip reports, else the engine's message."""
+    # The engine puts colours around standard error, and splits it at any character.
+    lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", output).splitlines()]
     reported = [line for line in lines if line.startswith(("ERROR:", "error:"))]
     code = error.rpartition("returned a non-zero code: ")[2].strip()
     return without_secrets(f"{reported[0]} (pip ended with {code})" if reported else " ".join(error.split()))
@@ -202,7 +210,9 @@ def remove_stages(client: DockerClient, nonce: str | None = None, *, now_s: floa
     """Remove the stage that ran pip, which the engine keeps without a name: it may hold the host's settings.
 
     Args:
-        nonce: of one build; `None` for all that were abandoned before `now_s`.
+        client: the connection to the engine.
+        nonce: the build's name; `None` means all builds that were abandoned.
+        now_s: the time, in seconds since the epoch, by which a stage's age is measured where `nonce` is `None`.
     """
     for _ in range(5):
         stages = [image for image in look(client).labelled(image="tools") if not image.tags]

@@ -1,4 +1,4 @@
-"""What goes into an image: the bench's own files, and the files of a user's project that git would not ignore."""
+"""The files of an image: the bench's own, and those of a user's project that git would not ignore."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import bench
 from bench.errors import UsageError
 
 HOST_ONLY = ("cli", "matrix")
-"""Modules and packages of the bench that nothing in a cell imports; `.dockerignore` names the same ones."""
+"""Packages of the bench that nothing in a cell imports; `.dockerignore` names the same ones."""
 
 NEVER = frozenset(
     {".git", ".hg", ".svn", ".venv", "venv", ".tox", ".nox", "__pycache__", "node_modules", ".eggs", "bench-runs"}
     | {".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".idea", ".DS_Store"}
 )
-"""Names that are never a part of a project, with git or without."""
+"""Names that are never part of a project, with git or without."""
 
 PACKAGED = Path(__file__).with_name("Dockerfile")
 """Where the wheel has the Dockerfile; a checkout has it in `docker/`."""
@@ -35,9 +35,9 @@ MTIME = 1_577_836_800
 class Project:
     """A user's project to copy into images at /project.
 
-    `include` are patterns of paths below `root`, such as `src` or `tests/*.py`; without any, all that git would not
-    ignore. What matches a pattern of `exclude` is left out. `requirements` are lines as in a requirements file;
-    `-r FILE` is read, `.` installs the project.
+    `include` are patterns of paths below `root`, such as `src` or `tests/*.py`; none means every file that git would
+    not ignore. Files that match a pattern of `exclude` are left out. `requirements` are lines as in a requirements
+    file: `-r FILE` is read, `.` installs the project.
     """
 
     root: Path
@@ -49,10 +49,10 @@ class Project:
         """List the project's files below its root, sorted.
 
         Raises:
-            UsageError: if the root is no folder that can be read, or nothing in it is included.
+            UsageError: if the root is no readable folder, or nothing in it is included.
         """
         if not os.access(self.root, os.R_OK | os.X_OK) or not self.root.is_dir():
-            raise UsageError(f"{self.root}: no folder that can be read; name the project's folder")
+            raise UsageError(f"{self.root} is no folder that can be read; name the project's folder")
         found = _git_files(self.root)
         names = _walked(self.root) if found is None else found
         chosen = [name for name in names if not NEVER & set(name.split("/")) and not name.endswith(".pyc")]
@@ -62,7 +62,7 @@ class Project:
         return [Path(name) for name in kept]
 
     def content(self) -> dict[str, bytes | str]:
-        """Read the project's files by name; a link stands as the text of its target.
+        """Read the project's files by name; a symbolic link is the text of its target.
 
         Raises:
             UsageError: if a file cannot be read.
@@ -75,7 +75,7 @@ class Project:
         return any(line.startswith((".", "-e ", "--editable ")) for line in self.requirement_lines())
 
     def requirement_lines(self) -> list[str]:
-        """Give the requirements one by one, those of named requirements files among them.
+        """Return the requirements one by one, those of named requirements files among them.
 
         Raises:
             UsageError: if a requirements file cannot be read.
@@ -94,13 +94,13 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 @dataclass
 class Context:
-    """Files of a build, by their names in the context: bytes, or a text for a link; `modes` where not 0644."""
+    """Files of a build, by their names in the context: bytes, or the target of a link; `modes` where not 0644."""
 
     files: dict[str, bytes | str] = field(default_factory=dict)
     modes: dict[str, int] = field(default_factory=dict)
 
     def add(self, folder: str, files: Mapping[str, bytes | str], root: Path | None = None) -> Context:
-        """Add files below a folder of the context, executable where they are so below `root`."""
+        """Add files below a folder of the context; those that are executable below `root` are so there too."""
         for name, content in files.items():
             self.files[f"{folder}/{name}"] = content
             if root is not None and isinstance(content, bytes) and os.access(root / name, os.X_OK):
@@ -108,7 +108,7 @@ class Context:
         return self
 
     def digest(self, *more: str) -> str:
-        """Name the content, and whatever else decides what comes out of it."""
+        """Return a digest of the content, and of `more`: whatever else determines the result of the build."""
         digest = hashlib.sha256("\0".join(more).encode())
         for name, content in sorted(self.files.items()):
             data = content.encode() if isinstance(content, str) else content
@@ -117,7 +117,7 @@ class Context:
         return digest.hexdigest()[:12]
 
     def tar(self) -> io.BytesIO:
-        """Write the context as the archive that an engine builds from; all is root's, and of one time."""
+        """Return the context as the archive that an engine builds from; every file is root's and has one time."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for name, content in sorted(self.files.items()):
@@ -174,7 +174,9 @@ def _read(root: Path, names: Iterable[Path]) -> dict[str, bytes | str]:
             elif path.is_file():
                 content[name.as_posix()] = path.read_bytes()
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}; it is a part of the project, which is copied") from error
+            raise UsageError(
+                f"{path} cannot be copied into images: {error.strerror}; make it readable, or `exclude` it"
+            ) from error
     return content
 
 

@@ -1,4 +1,4 @@
-"""What the engine has: one look at its images, and its client's exceptions as the bench's own."""
+"""The Docker engine's images at one moment, and its client's exceptions as the bench's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "org.forkbench.image"
-"""The label that every image of the bench carries; nothing without it is ever removed."""
+"""The label of every image of the bench; no image without it is ever removed."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,18 @@ class Store:
     images: tuple[Image, ...]
 
     def tagged(self, tag: str) -> Image | None:
-        """Find the image of a tag."""
+        """Return the image of a tag; `None` if there is none."""
         return next((image for image in self.images if tag in image.tags), None)
 
     def labelled(self, **labels: str) -> list[Image]:
-        """Find the images that carry these labels below `org.forkbench`, newest first."""
+        """Return the images that carry these labels below `org.forkbench`, newest first."""
         wanted = {f"org.forkbench.{name}": value for name, value in labels.items()}
         found = [image for image in self.images if wanted.items() <= image.labels.items()]
         return sorted(found, key=lambda image: -image.created_s)
 
 
 def look(client: DockerClient) -> Store:
-    """Ask the engine for its images, once for all that is to be known.
+    """Ask the engine for its images, in one request.
 
     Raises:
         Unavailable: if it does not answer.
@@ -56,29 +56,34 @@ def look(client: DockerClient) -> Store:
 
 
 def _image(row: Mapping[str, Any]) -> Image:
-    # Older engines give `null` and `<none>:<none>` where newer ones give empty lists.
+    # Older engines answer `null` and `<none>:<none>` where newer ones answer empty lists.
     tags = tuple(tag for tag in row.get("RepoTags") or () if not tag.startswith("<none>"))
     return Image(row["Id"], tags, row.get("Labels") or {}, row.get("Size", 0), row.get("Created", 0))
 
 
 @contextmanager
 def engine_errors(what: str) -> Iterator[None]:
-    """Turn whatever the engine's client raises inside the block into `Unavailable` with one line."""
-    from docker.errors import DockerException
-    from requests.exceptions import RequestException
-
+    """Raise `Unavailable` with one line in place of what the engine's client raises inside the block."""
     try:
         yield
-    except (DockerException, RequestException) as error:
+    except client_errors() as error:
         raise Unavailable(f"{what}: {one_line(error)}") from error
 
 
+def client_errors() -> tuple[type[Exception], ...]:
+    """Return the exceptions of the engine's client, which is imported on first use."""
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    return (DockerException, RequestException)
+
+
 def one_line(error: BaseException) -> str:
-    """Give an exception's own words in one line, without passwords of URLs."""
+    """Return the message of an exception, or the engine's explanation of it, in one line and without passwords."""
     text = str(getattr(error, "explanation", None) or error) or type(error).__name__
     return without_secrets(" ".join(text.split()))
 
 
 def without_secrets(text: str) -> str:
-    """Blank out the user and password of URLs."""
+    """Return the text with the user and password of its URLs masked."""
     return re.sub(r"://[^/@\s]+@", "://****@", text)

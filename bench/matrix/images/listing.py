@@ -1,4 +1,4 @@
-"""Which images there are, where they come from, why one is not to be had; and removing stale ones."""
+"""Listing images, with their bases or why there is none, and removing stale ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """A Python's image: `tag`, `image_id` and `size_bytes` if it is built, `base` if one is to be had, else `why`."""
+    """A Python's image: `tag`, `image_id`, `size_bytes` if it is built; `base` if one is available, else `why` not."""
 
     python: Python
     base: str | None = None
@@ -35,7 +35,7 @@ class ImageRow:
 def list_images(
     client: DockerClient, pythons: Sequence[Python], project: Project | None = None, *, registry: Registry = REGISTRY
 ) -> list[ImageRow]:
-    """Say of each Python which image it has or would get. Nothing is built, downloaded or packed.
+    """Return for each Python the image that it has or would get. Nothing is built, downloaded or packed.
 
     Raises:
         Unavailable: if the engine does not answer.
@@ -47,7 +47,7 @@ def list_images(
 def _row(client: DockerClient, store: Store, ingredients: Ingredients, python: Python, registry: Registry) -> ImageRow:
     base = known_base(store, python)
     if base is None:
-        return _without_base(client, python, registry)
+        return _future_base(client, python, registry)
     tag = ingredients.recipe(python, base).tag
     image = store.tagged(tag)
     if image is None:
@@ -55,7 +55,7 @@ def _row(client: DockerClient, store: Store, ingredients: Ingredients, python: P
     return ImageRow(python, base.reference, base.origin, tag, image.id, image.size_bytes)
 
 
-def _without_base(client: DockerClient, python: Python, registry: Registry) -> ImageRow:
+def _future_base(client: DockerClient, python: Python, registry: Registry) -> ImageRow:
     try:
         registry.check(client, python.image)
     except Unavailable as no_registry:
@@ -68,10 +68,12 @@ def _without_base(client: DockerClient, python: Python, registry: Registry) -> I
 
 
 def remove_images(client: DockerClient, *, keep: Collection[Python] = (), project: Project | None = None) -> list[str]:
-    """Remove images of the bench, by their label alone; give the names of what was removed.
+    """Remove images of the bench, recognised by their label alone, and return their names.
 
     Args:
-        keep: Pythons whose present image stays, with all that it is built from.
+        client: the connection to the engine.
+        keep: Pythons whose present image stays, with the images that it is built from.
+        project: the project whose images of these Pythons stay too.
     """
     from docker.errors import APIError
 
@@ -83,7 +85,7 @@ def remove_images(client: DockerClient, *, keep: Collection[Python] = (), projec
             try:
                 client.api.remove_image(name)
             except APIError:
-                continue  # a container runs in it: it goes next time
+                continue  # a container runs in it: the next call removes it
             removed.append(name)
     remove_stages(client, now_s=time.time())
     return removed

@@ -1,7 +1,7 @@
 """The host's own interpreter as the files of an image: where neither the engine nor a registry has the official one.
 
 The interpreter goes to /usr/local, as in the official images, with the shared libraries that it and its extension
-modules need, a shell, and the few files that a C library looks for. Nothing of the host's site-packages but pip.
+modules need, a shell, and the few files that a C library looks for. Of the host's site-packages only pip is packed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench.errors import Unavailable
 from bench.matrix.discovery import Interpreter
 
 FORMAT = "1"
-"""Raised when the same interpreter is to be packed in another way."""
+"""Version of the packing; a change of the number packs an interpreter again that was packed before."""
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
@@ -33,13 +33,13 @@ TOOLS = (
     *("sh", "cat", "cp", "echo", "env", "false", "head", "id", "ln", "ls", "mkdir", "mv", "nproc", "rm", "sleep"),
     *("tail", "touch", "true", "uname", "wc"),
 )
-"""What `shell=True` and scripts of a test suite most often call; the rest of a distribution is not packed."""
+"""The commands that `shell=True` and scripts of test suites call most; the rest of a distribution is not packed."""
 
 LDCONFIG = Path("/sbin/ldconfig")
-"""`ctypes.util.find_library` asks it; the build runs it once, for its cache."""
+"""`ctypes.util.find_library` calls it; the build runs it once, for its cache."""
 
 LOADED_BY_NAME = ("libgcc_s.so.1", "libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2", "libstdc++.so.6")
-"""Libraries that nothing links to and that are loaded when needed: to end a thread, to look names up, for C++."""
+"""Libraries that nothing is linked to and that are loaded by name: to end a thread, to look up hosts, for C++."""
 
 LEFT_OUT = re.compile(
     r"(^|/)(__pycache__/.*\.opt-[12]\.pyc|tests?|idle_test|idlelib|tkinter|turtledemo|site-packages|dist-packages)(/|$)"
@@ -59,7 +59,7 @@ _FOLDERS = {"root": 0o700, "tmp": 0o1777, "var/tmp": 0o1777, "proc": 0o755, "sys
 
 @dataclass(frozen=True, order=True)
 class Entry:
-    """One file, folder or link of an image, at `name`: a file of the host, these bytes, a link, or none of them."""
+    """One entry of an image at `name`: a copy of the file `source`, the bytes `content`, a `link`, or else a folder."""
 
     name: str
     mode: int
@@ -70,16 +70,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Linked:
-    """What the dynamic loader says of one file: the libraries it finds, and those it misses."""
+    """The libraries that the dynamic loader finds for one file, and the names of those that it misses."""
 
     found: tuple[Path, ...]
     missing: tuple[str, ...]
 
 
 def parse_ldd(text: str, files: Sequence[str]) -> dict[str, Linked]:
-    """Read what `ldd FILE...` printed: for each of the files, what it is linked to.
+    """Read the output of `ldd FILE...`: for each file the libraries that it is linked to, none for a static one.
 
-    With one file `ldd` prints no heading; a static file has no libraries.
+    For a single file `ldd` prints no heading.
     """
     blocks: dict[str, list[str]] = {name: [] for name in files}
     current = files[0]
@@ -104,7 +104,7 @@ def _linked(lines: Iterable[str]) -> Linked:
 
 
 def stamp(interpreter: Interpreter) -> str:
-    """Name the state of an installed interpreter by a few `stat` calls, to know whether it was packed before."""
+    """Return a digest of an interpreter's state by a few `stat` calls, to recognise one that was packed before."""
     places = [interpreter.path, interpreter.stdlib, interpreter.stdlib / "lib-dynload", interpreter.stdlib / "os.py"]
     digest = hashlib.sha256(f"{FORMAT} {interpreter} {TOOLS} {LOADED_BY_NAME} {LEFT_OUT.pattern}".encode())
     for place in filter(Path.exists, places):
@@ -114,7 +114,7 @@ def stamp(interpreter: Interpreter) -> str:
 
 
 def refuse_unpackable(python: Python) -> None:
-    """Refuse an interpreter that the bench does not know how to pack.
+    """Raise an error for an interpreter that cannot be packed.
 
     Raises:
         Unavailable: if it is no CPython, or this host is no Linux.
@@ -126,7 +126,7 @@ def refuse_unpackable(python: Python) -> None:
 
 
 def entries_of(python: Python, interpreter: Interpreter) -> list[Entry]:
-    """List what an image with this interpreter holds, in the order of names.
+    """Return the entries of an image with this interpreter, sorted by name.
 
     Raises:
         Unavailable: if it is no CPython of Linux with pip and a dynamic loader.
@@ -151,7 +151,7 @@ def _ask_ldd(files: Sequence[Path]) -> dict[Path, Linked]:
     if command is None:
         raise Unavailable("packing an interpreter of this host needs `ldd`; pull the official images instead")
     names = [str(path) for path in files]
-    # It ends with 1 when one of the files is static, which is no error here.
+    # The exit status is 1 when one of the files is static, which is no error here.
     done = subprocess.run([command, *names], capture_output=True, text=True, check=False, timeout=60)
     return {Path(name): linked for name, linked in parse_ldd(done.stdout, names).items()}
 
@@ -228,7 +228,7 @@ def _zones(folder: Path) -> Iterator[Path]:
 
 
 def digest_of(entries: Iterable[Entry]) -> str:
-    """Name the content of a list of entries: the same files give the same name on any host."""
+    """Return a digest of entries and their content; it is the same for the same files on any host."""
     digest = hashlib.sha256(FORMAT.encode())
     for entry in entries:
         data = entry.source.read_bytes() if entry.source else entry.content or b""
@@ -237,7 +237,7 @@ def digest_of(entries: Iterable[Entry]) -> str:
 
 
 def write_tar(entries: Iterable[Entry], file: IO[bytes]) -> None:
-    """Write entries as the layer of an image; modification times stay, since compiled modules go by them."""
+    """Write entries as the layer of an image; modification times stay, since compiled modules are checked by them."""
     with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
         made: set[str] = set()
         for entry in entries:

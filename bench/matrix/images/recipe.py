@@ -1,4 +1,4 @@
-"""What an image is made of, as data: three steps, each named by the content that decides what comes out of it."""
+"""How an image is made, as data: up to three steps, each named by a digest of everything that determines its result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ USER 1000:1000
 
 @dataclass(frozen=True)
 class Step:
-    """One image to build: its tag, the Dockerfile and the other files; `pip` where it runs pip."""
+    """One image to build: its tag, the Dockerfile and the other files; `pip` is set where the build runs pip."""
 
     tag: str
     dockerfile: str
@@ -38,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The steps to the image of one Python, each from the one before; the last is what cells run in."""
+    """The steps to the image of one Python, each built from the one before; cells run in the last."""
 
     python: Python
     base: Base
@@ -51,12 +51,12 @@ class Recipe:
 
     @property
     def stable_tag(self) -> str | None:
-        """The name that follows the newest plain image of this Python; a project's image has none."""
+        """The name of the newest plain image of this Python; `None` for a project's image."""
         return None if self.tag.startswith(WITH_PROJECT) else f"{PLAIN}:{self.python.tag}"
 
 
 class Ingredients:
-    """What the images of all Pythons share, read once: the Dockerfile, the bench's files, the project's."""
+    """The parts that the images of all Pythons share, read once: Dockerfile, the bench's files, the project's files."""
 
     def __init__(self, project: Project | None) -> None:
         """Read the files.
@@ -77,7 +77,7 @@ class Ingredients:
         self.site.files["docker/requirements.txt"] = "".join(f"{line}\n" for line in lines).encode()
 
     def recipe(self, python: Python, base: Base) -> Recipe:
-        """Write down how the image of one Python is made from its base."""
+        """Return how the image of one Python is made from its base."""
         site_digest = self.site.digest(self.site_part, base.image_id, str(python))
         site = Step(f"{SITE}:{python.tag}-{site_digest}", self.site_part, self.site, target="site", pip=True)
         plain_digest = self.bench.digest(self.bench_part, site.tag)
@@ -91,7 +91,10 @@ class Ingredients:
 
 
 def split_dockerfile(text: str) -> tuple[str, str]:
-    """Cut the Dockerfile before its last `FROM site`: what asks an index, and what holds the bench."""
+    """Return the two parts of the Dockerfile, cut before its last `FROM site`: the first runs pip, the second does not.
+
+    A change of the bench alone so repeats no download.
+    """
     before, found, after = text.rpartition("\nFROM site\n")
     if not found:
         raise ValueError("docker/Dockerfile has no stage that is FROM site")
@@ -99,7 +102,7 @@ def split_dockerfile(text: str) -> tuple[str, str]:
 
 
 def install_line(line: str) -> str:
-    """Give a requirement as pip in a build is to read it: paths are those of the project's copy there.
+    """Return a requirement for pip in a build, where paths are those of the project's copy.
 
     Raises:
         UsageError: if it is a path outside the project.
@@ -113,5 +116,5 @@ def install_line(line: str) -> str:
 
 
 def site_files(settings: PipSettings) -> Context:
-    """Give the host's pip settings as files for the stage that runs pip; they are no part of any digest."""
+    """Return the host's pip settings as files for the stage that runs pip; they are no part of any digest."""
     return Context().add("docker", dict(settings.files()))

@@ -1,4 +1,4 @@
-"""Waiting without being stuck: a bound on one call, tasks side by side, a lock between processes."""
+"""Waits that end: a call with a time limit, tasks in threads that can be stopped, a lock between processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 def bounded(call: Callable[[], T], seconds: float) -> T:
-    """Give what a call gives, or raise `TimeoutError` after `seconds`; the call is left to end by itself."""
+    """Return the result of a call, or raise `TimeoutError` after `seconds`; the call then goes on in its thread."""
     answers: SimpleQueue[tuple[T | None, Exception | None]] = SimpleQueue()
 
     def work() -> None:
@@ -38,7 +38,7 @@ def bounded(call: Callable[[], T], seconds: float) -> T:
 
 
 def in_threads(tasks: Mapping[K, Callable[[], T]], jobs: int, stop: threading.Event | None = None) -> dict[K, T]:
-    """Carry tasks out, `jobs` at a time. Whoever waits can be interrupted: the threads end with the process.
+    """Return the results of tasks, run `jobs` at a time in threads that end with the process.
 
     Raises:
         Interrupted: if `stop` was set meanwhile.
@@ -72,7 +72,7 @@ def in_threads(tasks: Mapping[K, Callable[[], T]], jobs: int, stop: threading.Ev
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Keep other processes of this host from making the same image at the same time."""
+    """Hold the lock of an image against other processes of this host, so that it is made once."""
     import fcntl
 
     folder = Path(tempfile.gettempdir(), "forkbench-images")
@@ -82,7 +82,7 @@ def locked(name: str) -> Iterator[None]:
             folder.chmod(0o1777)
         descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError:
-        # Without a lock two processes may make the same image twice, which costs time and nothing else.
+        # Without a lock two processes may both make the image, which costs time and nothing else.
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""A running matrix: `run_matrix` carries out a plan, and tells as events what happens."""
+"""A running matrix: `run_matrix` carries out a plan, and reports events while it does."""
 
 from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
 from bench.matrix.run.loop import make_job, run_matrix

@@ -1,4 +1,4 @@
-"""What a running matrix tells whoever watches it, and what it came to."""
+"""The events of a running matrix, for whoever displays it, and its result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.record import CellStatus, End, Line
 
 @dataclass(frozen=True)
 class Preparing:
-    """Something that takes a while before cells can start, or that they wait for; `text` says what."""
+    """A preparation that takes a while, or the reason why cells wait, as one line of text."""
 
     text: str
 
@@ -37,7 +37,7 @@ class CellLine:
 
 @dataclass(frozen=True)
 class CellEnded:
-    """A cell has its status; also one that never started."""
+    """A cell has its status; sent also for a cell that never started."""
 
     cell: Cell
     status: CellStatus
@@ -50,10 +50,10 @@ Event: TypeAlias = "Preparing | CellStarted | CellLine | CellEnded"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to: how every planned cell ended, in the plan's order; times are in seconds.
+    """The result of a run: how every planned cell ended, in the plan's order; times are in seconds.
 
-    `makespan_s` is from the first cell's start to the last one's end, `lower_bound_s` the least that any placement of
-    these cells on these CPUs could have taken.
+    `makespan_s` is the time from the first cell's start to the last one's end, `lower_bound_s` the least that any
+    placement of these cells on these CPUs could have taken.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""What a run writes and reads beside the records: the cells' logs, lines as they come, the host that drives it."""
+"""Files of a run beside the records: the cells' logs, lines as cells write them, the facts about the host."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from bench.values import Json
 
 LOG_BYTES = 32 << 20
-"""How much of a cell's log is kept."""
+"""How many bytes of a cell's log are kept."""
 
 
 def read_line(data: bytes) -> Line | None:
-    """Read a line as it came out of a cell; `None` if it is none, whatever it is."""
+    """Read a line that a cell wrote; `None` if it is no record."""
     try:
         found = json.loads(data)
         return record.from_json(found) if isinstance(found, dict) else None
@@ -30,7 +30,7 @@ def read_line(data: bytes) -> Line | None:
 
 
 def host_facts() -> dict[str, Json]:
-    """Give what is worth knowing of the host that drives a run."""
+    """Return facts about the host that drives a run, and the versions installed there."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions: dict[str, Json] = {"forkbench": bench.__version__}
@@ -48,7 +48,7 @@ def host_facts() -> dict[str, Json]:
 
 
 class Log:
-    """A cell's log file, which takes so much and no more."""
+    """A cell's log file, which keeps at most `LOG_BYTES`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,8 +65,8 @@ class Log:
             self._file.close()
 
     def write(self, data: bytes) -> None:
-        """Append, or once it is full pass over."""
+        """Append to the log; what comes once it is full is dropped."""
         if self._file is None or self._left <= 0:
             return
         self._left -= len(data)
-        self._file.write(data if self._left > 0 else data + b"\nbench: the log is full; the rest is passed over\n")
+        self._file.write(data if self._left > 0 else data + b"\nbench: the log is full; the rest is dropped\n")

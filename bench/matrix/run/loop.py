@@ -1,6 +1,6 @@
 """The loop of a running matrix: it owns the state, worker threads run the cells and hand values back.
 
-Each line is on disk before anybody is told of it; `run.json` is written at the start and again at the end.
+Each line is on disk before its event is reported; `run.json` is written at the start and again at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _STOP_S = 4.0
 
 @dataclass
 class _Live:
-    """A cell that runs: what it holds and what it has recorded."""
+    """A running cell: its job, its lease, its worker, and the lines that it has recorded."""
 
     job: Job
     lease: Lease
@@ -80,26 +80,26 @@ def run_matrix(
     project: Project | None = None,
     earlier: Mapping[str, float] | None = None,
     leases: Path | None = None,
-    keep: Callable[[Judged], Judged] | None = None,
+    save_schedules: Callable[[Judged], Judged] | None = None,
 ) -> RunResult:
-    """Run the cells of a plan, each on CPUs of its own, and record all of it in `folder`.
+    """Run the cells of a plan, each on CPUs of its own, and record the run in `folder`.
 
     Args:
         plan: which cells, and how they run.
         engine: where.
         folder: the run's folder; it is made, and must not hold a run.
-        on_event: is told what happens, in this thread.
-        stop: once set, what runs is killed, what waits is `interrupted`, and what is recorded stays.
+        on_event: called with each event, in this thread.
+        stop: once set, running cells are killed, waiting ones are `interrupted`, and the records stay.
         project: the user's project, if cells need it.
         earlier: seconds by cell name from an earlier run, to place long cells first.
         leases: the folder of the CPU leases; `None` means the one that all users of this host share.
-        keep: is given what was explored, and gives it back with the commands that replay the schedules that it wrote:
-            a cell has no folder to write to.
+        save_schedules: called with each explored observation, since a cell has no folder to write to; it writes the
+            schedules and returns the observation with the commands that replay them. `None` writes none.
 
     Raises:
         Unavailable: if the engine does not answer, or the folder cannot be written.
     """
-    loop = _Loop(plan, engine, folder, on_event, stop, leases, keep)
+    loop = _Loop(plan, engine, folder, on_event, stop, leases, save_schedules)
     try:
         return loop.run(project, earlier)
     except OSError as error:
@@ -109,7 +109,7 @@ def run_matrix(
 
 
 class _Loop:
-    """The state of a running matrix; touched by one thread."""
+    """The state of a running matrix. One thread reads and writes it; the others put messages into its inbox."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class _Loop:
         on_event: Callable[[Event], None],
         stop: threading.Event,
         leases: Path | None,
-        keep: Callable[[Judged], Judged] | None,
+        save_schedules: Callable[[Judged], Judged] | None,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -127,7 +127,7 @@ class _Loop:
         self._on_event = on_event
         self._stop = stop
         self._leases = leases
-        self._keep = keep
+        self._save_schedules = save_schedules
         self._cpus: tuple[int, ...] = ()
         # Bounded, so that a cell that records without end waits for the disk and does not fill this process.
         self._inbox: queue.Queue[_Message] = queue.Queue(maxsize=1024)
@@ -139,10 +139,10 @@ class _Loop:
         self._started_at = _now()
         self._first_start: float | None = None
         self._last_end = 0.0
-        self._told_of: frozenset[int] = frozenset()
+        self._reported_holders: frozenset[int] = frozenset()
 
     def run(self, project: Project | None, earlier: Mapping[str, float] | None) -> RunResult:
-        """Prepare, run everything, and write it down."""
+        """Prepare, run every cell, and write `run.json`."""
         for planned in self._plan.cells:
             if planned.decision != "run":
                 self._ends[planned.cell] = End(planned.cell.name, planned.decision, planned.why, 0.0)
@@ -160,7 +160,7 @@ class _Loop:
         return self._result()
 
     def close(self) -> None:
-        """Stop what still runs, after an error, and give the CPUs back."""
+        """Stop the cells that still run after an error, and release their CPUs."""
         if self._live:
             self._stop.set()
         until = time.monotonic() + _STOP_S
@@ -200,18 +200,18 @@ class _Loop:
                 self._take_end(cell, ended)
 
     def _prepare(self, project: Project | None) -> None:
-        """In a thread, so that a stop need not wait for an image; what it gives comes through the inbox."""
+        """Prepare the engine, in a thread, so that a stop need not wait for an image; put the result into the inbox."""
         pythons = list(dict.fromkeys(cell.python for cell in self._plan.to_run))
         try:
             for name in self._engine.clean():
-                self._tell(f"removed {name}, left by a run that died")
-            found = self._engine.prepare(pythons, project, self._tell, stop=self._stop)
+                self._report(f"removed {name}, left by a run that died")
+            found = self._engine.prepare(pythons, project, self._report, stop=self._stop)
         except Exception as error:  # noqa: BLE001  # raised again in the loop's thread
             self._inbox.put(_Failed(error))
         else:
             self._inbox.put(_Prepared(found))
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self._inbox.put(Preparing(text))
 
     def _take_pythons(self, pythons: Mapping[Python, Ready | Refused]) -> None:
@@ -237,13 +237,13 @@ class _Loop:
                 self._start(one, lease)
 
     def _free(self, held: set[int]) -> frozenset[int]:
-        """Give the CPUs that nobody holds; say once who holds those that all cells wait for."""
+        """Return the CPUs that nobody holds; report once who holds those that all cells wait for."""
         others = [one for one in holders(self._leases) if one.cpu in self._cpus and one.cpu not in held]
         taken = frozenset(one.cpu for one in others)
-        if not self._live and taken and taken != self._told_of:
+        if not self._live and taken and taken != self._reported_holders:
             who = ", ".join(f"CPU {one.cpu} is held by {one.holder} (pid {one.pid})" for one in others)
             self._on_event(Preparing(f"waiting: {who}"))
-        self._told_of = taken
+        self._reported_holders = taken
         return frozenset(self._cpus) - held - taken
 
     def _start(self, one: Waiting, lease: Lease) -> None:
@@ -259,7 +259,7 @@ class _Loop:
         thread.start()
 
     def _work(self, job: Job, ready: Ready) -> None:
-        """In a worker: run a cell, and hand on what it gives."""
+        """Run a cell, in a worker's thread, and put its lines and its end into the inbox."""
         try:
             with Log(self._log_of(job.cell)) as log:
                 ended = self._engine.run(
@@ -285,8 +285,8 @@ class _Loop:
             with Log(self._log_of(cell)) as log:
                 log.write(b"\nbench: not a record: " + data[:1000] + b"\n")
             return
-        if self._keep and isinstance(line, Judged) and line.observation.mode == "explore":
-            line = self._keep(line)
+        if self._save_schedules and isinstance(line, Judged) and line.observation.mode == "explore":
+            line = self._save_schedules(line)
             data = record.dump(line)
         self._sink(cell).write_bytes(data)
         live.lines.append(line)
@@ -347,7 +347,7 @@ class _Loop:
 
 
 def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
-    """Give what an engine needs to run a cell of a plan."""
+    """Return the job by which an engine runs a cell of a plan."""
     options: list[str] = ["--cell", cell.name, "--seed", str(plan.seed), "--engine", engine]
     options += [word for mode in plan.modes for word in ("--mode", mode)]
     for name, setting in (("samples", plan.samples), ("seconds", plan.seconds), ("deadline", plan.deadline_s)):
