@@ -21,13 +21,15 @@ PROGRAMS: Mapping[str, str] = {"bench": " -m bench", "forkbench": " -m bench", "
 """The commands that examples call, each with what follows the name of this Python."""
 
 _VOLATILE: Sequence[tuple[str, str]] = (
+    (r"\s+", " "),
     (r"[\d,.]+ (steps|samples|schedules)/s", r"N \1/s"),
     (r"(?:[\d,]+ +)?\d+\.\d+ ?%", "N %"),
+    (r"\b\d{1,3}(,\d{3})+ (samples|schedules)", r"N \2"),
     (r"\b[\d,]+(\.\d+)? ?(s|ms|MB|MiB)\b", r"N \2"),
     (r"-[0-9a-f]{8}\.jsonl", "-HASH.jsonl"),
     (r"[#▏▎▍▌▋▊▉█]{1,}", ""),
     (r"[=_-]{3,}", "---"),
-    (r"\s+", " "),
+    (r" +", " "),
 )
 """What differs from run to run, with what stands for it: rates, shares, times, sizes, names made of a hash, bars."""
 
@@ -141,9 +143,23 @@ def missing(shown: Sequence[str], output: Sequence[str]) -> str | None:
     return None if skip or not rest else f"nothing more, but there is {rest[0]!r}"
 
 
-def is_run(block: Block) -> bool:
-    """Return whether the block is run on any host: a script of its own, or commands."""
-    return not block.mark and (block.language == "console" or (block.language == "python" and not block.file))
+def is_run(block: Block, mark: str = "") -> bool:
+    """Return whether the block, a script of its own or commands, is among those with this mark that are run."""
+    return block.mark == mark and (block.language == "console" or (block.language == "python" and not block.file))
+
+
+def pages_with(mark: str = "") -> list[Path]:
+    """Return the pages that have blocks with this mark to be run."""
+    return [page for page in pages() if any(is_run(block, mark) for block in blocks(page))]
+
+
+def run_page(page: Path, folder: Path, mark: str = "") -> None:
+    """Write the files of a page into a folder, and run its blocks with this mark there, all in their order."""
+    examples = Examples(folder)
+    for block in blocks(page):
+        examples.write(block)
+        if is_run(block, mark):
+            examples.run(block)
 
 
 class Examples:
@@ -189,7 +205,7 @@ class Examples:
 
     def _call(self, text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["timeout", "60", "bash", "-c", text],
+            ["timeout", "300", "bash", "-c", text],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -34,6 +34,9 @@ else:
 NOT_RUN = ("pip", "python3", ".venv/bin/pip", ".venv/bin/tox", "tox", "git", "docker", "docker-compose", "pre-commit")
 """What a block of the language `sh` may call."""
 
+SAME = "the same is run on "
+"""The reason not to run a block that another page has as well, for the same command and with the same output."""
+
 RECORDS = [
     json.loads(files("bench.schema").joinpath(name).read_text(encoding="utf-8"))
     for name in ("record-v1.json", "run-v1.json", "schedule-v1.json")
@@ -59,8 +62,12 @@ def check_source(block: Block) -> None:
 
 def check_console(block: Block) -> None:
     word, _, reason = block.mark.partition(" ")
-    assert word in ("", "container", "parse"), f"unknown mark {block.mark!r}"
+    assert word in ("", "alone", "container", "parse"), f"unknown mark {block.mark!r}"
     assert word != "parse" or reason, "say why it is not run: <!-- test: parse REASON -->"
+    if reason.startswith(SAME):
+        page = (documents.ROOT / reason.removeprefix(SAME)).read_text(encoding="utf-8")
+        assert block.text.partition("\n")[0] in page
+        assert block.text.partition("\n")[2] in page
     for command in documents.commands(block):
         words = shlex.split(command.text, comments=True)
         if words and words[0] in ("bench", "forkbench"):
