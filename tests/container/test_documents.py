@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.engines.docker import DockerEngine
+from bench.matrix.engines.docker import DockerEngine
 from tests import documents
 
 pytestmark = pytest.mark.container
