@@ -8,7 +8,10 @@ import pytest
 
 ONCE = frozenset(
     {
+        "test_changelog",
+        "test_ci",
         "test_compose",
+        "test_contributing",
         "test_documents",
         "test_explore_schedule",
         "test_explore_shrinking",
