@@ -18,19 +18,19 @@ from tox.tox_env.register import ToxEnvRegister
 
 
 class SharedInfo(Info):
-    """What tox notes of an environment's last setup, without the name: that of another cell is as good."""
+    """What tox records of an environment's last setup, without the name: that of another user of it is as good."""
 
     @contextmanager
     def compare(self, value: Any, section: str, sub_section: str | None = None) -> Iterator[tuple[bool, Any]]:
         """Compare with what was noted, and note it if it differs."""
         if isinstance(value, dict) and "name" in value:
-            value = {**value, "name": CellRunner.id()}
+            value = {**value, "name": SharedRunner.id()}
         with super().compare(value, section, sub_section) as found:
             yield found
 
 
-class CellRunner(VirtualEnvRunner):
-    """Makes one environment for all cells, from whichever Python tox itself runs on.
+class SharedRunner(VirtualEnvRunner):
+    """Makes one environment for all that name its folder, from whichever Python tox itself runs on.
 
     tox insists that `py314-spawn-cpu2` is made from a Python 3.14, whatever `base_python` and
     `ignore_base_python_conflict` say, since it reads the version out of the name. And it would make an environment for
@@ -39,8 +39,8 @@ class CellRunner(VirtualEnvRunner):
 
     @staticmethod
     def id() -> str:
-        """Give the name by which `runner =` selects it."""
-        return "cell"
+        """Return the name by which `runner =` selects it."""
+        return "shared"
 
     @classmethod
     def extract_base_python(cls, env_name: str) -> str | None:  # noqa: ARG003 (tox's signature)
@@ -53,17 +53,17 @@ class CellRunner(VirtualEnvRunner):
         return SharedInfo(self.env_dir)
 
     def setup(self) -> None:
-        """Set the environment up, one cell at a time: the first makes it, the others find it made."""
+        """Set the environment up, one user of it at a time: the first makes it, the others find it made."""
         folder: Path = self.core["work_dir"]
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "cell.lock"):
+        with FileLock(folder / f"{self.env_dir.name}.lock"):
             super().setup()
 
 
 @impl
 def tox_register_tox_env(register: ToxEnvRegister) -> None:
-    """Make `runner = cell` known to tox."""
-    register.add_run_env(CellRunner)
+    """Make `runner = shared` known to tox."""
+    register.add_run_env(SharedRunner)
 
 
 @impl

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from bench.errors import UsageError
-from bench.process.cpus import cpu_count
 
 if TYPE_CHECKING:
     from bench.observation import Mode
@@ -278,6 +277,8 @@ def share(config: pytest.Config, settings: Settings) -> None:
 
 
 def _check_room(workers: int, each: int) -> None:
+    from bench.process.cpus import cpu_count  # here, so that a plain suite imports nothing for it
+
     has = cpu_count()
     if workers * each > has:
         raise pytest.UsageError(

@@ -132,7 +132,7 @@ def test_the_bug_shows_under_stress(kernel: Kernel) -> None:
     pytest.fail(f"only {', '.join(sorted({one.text() for one in seen}))}")
 
 
-@pytest.mark.alone
+@pytest.mark.pinned
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 @each_kernel
 def test_a_state_can_be_sent_to_processes_that_are_not_forked(kernel: Kernel, method: str) -> None:

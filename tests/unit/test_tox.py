@@ -11,6 +11,7 @@ import pytest
 
 from bench.cells import DEFAULT_PYTHONS, parse_python
 from bench.matrix.plan import Axes
+from tests.conftest import ONCE, SHARED_OUT, is_mine
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("container", "alone", "pinned", "once")
@@ -24,7 +25,17 @@ TESTS = [parse_python(text).tag for text in DEFAULT_PYTHONS]
 @pytest.fixture(scope="module")
 def environments(tmp_path_factory: pytest.TempPathFactory) -> configparser.ConfigParser:
     """What tox makes of its configuration, each environment a section."""
-    keys = ["env_dir", "base_python", "commands", "package", "runner", "pass_env", "dependency_groups", "skip_install"]
+    keys = [
+        "env_dir",
+        "base_python",
+        "commands",
+        "package",
+        "runner",
+        "pass_env",
+        "dependency_groups",
+        "skip_install",
+        "set_env",
+    ]
     command = [sys.executable, "-m", "tox", "config", "-c", str(ROOT / "tox.ini"), "--workdir"]
     command += [str(tmp_path_factory.mktemp("tox")), "-e", "ALL", "-k", *keys]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -68,3 +79,22 @@ def test_environments_reach_the_index_and_the_engine_as_their_caller_does(
     wanted = "CI CURL_CA_BUNDLE DOCKER_* HOME PIP_* REQUESTS_CA_BUNDLE SSL_CERT_* TMPDIR XDG_CACHE_HOME https_proxy"
     for name in environments.sections():
         assert set(wanted.split()) <= set((environments[name]["pass_env"] or "").split()), name
+
+
+def test_any_three_pythons_that_follow_each_other_run_every_test_that_is_shared_out() -> None:
+    shares = [
+        [is_mine(f"tests/process/test_demos.py::test_{number}", minor) for minor in (12, 13, 14)]
+        for number in range(99)
+    ]
+    assert all(sum(share) == 1 for share in shares)
+    assert all(12 < count < 60 for count in map(sum, zip(*shares, strict=True)))
+
+
+def test_all_is_run_on_one_python_and_shares_on_the_others(environments: configparser.ConfigParser) -> None:
+    shared = {name for name in TESTS if "BENCH_TESTS_SHARE=1" in (environments[f"testenv:{name}"]["set_env"] or "")}
+    assert set(TESTS) - shared == {"py311"}
+
+
+def test_modules_that_are_run_once_or_shared_out_are_there() -> None:
+    assert {name for name in ONCE if not (ROOT / "tests" / "unit" / f"{name}.py").is_file()} == set()
+    assert {name for name in SHARED_OUT if not (ROOT / "tests" / "process" / f"{name}.py").is_file()} == set()
