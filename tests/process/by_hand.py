@@ -189,8 +189,8 @@ def stopped(kernel: Kernel, kind: Callable[..., Any], most: int = TRIES) -> Iter
 
 
 TURNS = 3
-"""How often all orders are gone through for the bug: whether an actor waits is judged by the clock, and on a busy machine
-one that runs can look like one that waits."""
+"""How often all orders are gone through for the bug: whether an actor waits is judged by the clock, and on a machine
+that is busy elsewhere one that runs can look like one that waits."""
 
 
 def shown(kernel: Kernel) -> Iterator[object]:
