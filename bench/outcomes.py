@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 from bench.causes import cause_of, family_has
@@ -34,7 +35,7 @@ class Outcome:
     value: Json = None
     detail: Mapping[str, Json] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The identity of the outcome in a histogram: equal for samples that gave the same for the same cause."""
         return _KEYS[self.kind](self)

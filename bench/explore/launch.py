@@ -253,7 +253,7 @@ class _Watcher:
 
 
 def _in_result(stack: str) -> bool:
-    return f'{os.sep}scenario.py"' in stack and "in result" in stack
+    return f'{os.sep}actors.py"' in stack and "in read_result" in stack
 
 
 def _at_a_point(stack: str) -> bool:

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 
+from bench.explore.driver.labels import Labels
 from bench.explore.model import Step, Trace
 from bench.explore.runtime import board as at
 from bench.explore.runtime.board import COMMAND, COORDINATOR, COUNTERS, LANE, LANES, LOG, STEPS, WANTED_AT, Board
@@ -23,52 +24,26 @@ if TYPE_CHECKING:
 _LOOK_S = 0.01
 """How often it is looked whether a process has died, which hands the baton on to nobody."""
 
-_OUT_S = 1.0
-"""How long a lane may take to come out of a schedule that is given up."""
+_ANSWER_S = 1.0
+"""How long a lane may take to come out of a schedule that is given up, or to send its stack."""
 
 _MOST_KNOWN = 100_000
 """Steps whose unpacked form is kept."""
 
 
-class Labels:
-    """What the numbers of a trace stand for, in words; empty where one stands for nothing."""
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self.sizes: Mapping[int, int] = {}
-        """The bytes of an item of each array among the objects, by number."""
-
-    def part(self, number: int, part: int) -> int:
-        """Give a part of an object as the user knows it: of an array the index of the item that begins at that byte."""
-        size = self.sizes.get(number, 1)
-        return part // size if part > 0 and not part % size else part
-
-    def lane(self, number: int) -> str:
-        """Name a lane."""
-        return self._board.name(number) if 0 <= number < self._board.numbers[at.NAMES] else ""
-
-    def object(self, number: int) -> str:
-        """Name an object."""
-        return self._board.object_label(number) if 0 < number < self._board.numbers[at.OBJECTS] else ""
-
-    def place(self, number: int) -> str:
-        """Give a place as `file:line`."""
-        return self._board.place(number) if number > 0 else ""
-
-
-class Machine:
-    """The board as the coordinator uses it.
+class Executor:
+    """The board as the exploring process uses it: a plan is written, and the trace of its schedule read.
 
     Args:
         board: the board.
         actors: how many lanes there are from the start of each schedule.
         limit: after how many steps a schedule is given up.
-        died: tells whether a process that belongs to the schedule has ended.
     """
 
-    def __init__(self, board: Board, actors: int, limit: int, died: Callable[[], bool]) -> None:
-        self.board, self.actors, self.died = board, actors, died
+    def __init__(self, board: Board, actors: int, limit: int) -> None:
+        self.board, self.actors = board, actors
         self.numbers = board.numbers
+        self.labels = Labels(board)
         self.numbers[at.ACTORS] = actors
         self.limit = min(limit, at.MOST_STEPS - 1)
         self.steps = 0
@@ -97,17 +72,27 @@ class Machine:
         """How many different operations there were, by what is done to what on which line."""
         return len({step.op for step in self._known.values()})
 
+    @property
+    def taken(self) -> int:
+        """How many steps the schedule that runs, or ran last, has taken."""
+        return self.numbers[STEPS]
+
     # A schedule.
 
-    def run(self, plan: Plan) -> End:
-        """Run a plan until it has ended; what was left unfinished then waits, see `give_up`."""
+    def run(self, plan: Plan, goes_on: Callable[[], bool]) -> End:
+        """Run a plan until it has ended; what was left unfinished then waits, see `give_up`.
+
+        Args:
+            plan: the plan.
+            goes_on: asked again and again meanwhile; `False` ends the schedule as `died`.
+        """
         self._write(plan)
         numbers = self.numbers
         numbers[LANES + COMMAND] = at.BEGIN
         self.board.semaphore(0).release()
         wait = self._semaphore.acquire
         while not wait(True, _LOOK_S):
-            if self.died():
+            if not goes_on():
                 numbers[at.END] = at.DIED
                 break
         self.steps += numbers[STEPS]
@@ -147,11 +132,14 @@ class Machine:
         for index, step in enumerate(changes):
             numbers[at.CHANGES + 1 + index] = step
 
-    def give_up(self) -> bool:
-        """Have what waits in a schedule that is given up come out of it; tell whether all of it did.
+    def give_up(self, dead: Callable[[], int | None]) -> bool:
+        """Have the lanes that wait in a schedule that is given up come out of it; return whether all of them did.
 
         Processes that the actors started are killed: they are of no more use. While one that waits for its baton is
         dying, it can still be the one that the next of its lane's is meant to wake.
+
+        Args:
+            dead: returns a lane whose process has ended, for which nothing is to be waited.
         """
         numbers = self.numbers
         numbers[at.ODD] |= at.GIVEN_UP
@@ -164,29 +152,24 @@ class Machine:
             if numbers[at.PRESENT] >> lane & 1:
                 numbers[LANES + lane * LANE + COMMAND] = at.ABANDON
                 self.board.semaphore(lane).release()
-                if not self._answered(_OUT_S):
+                if not self._answered(dead):
                     return False
         return True
 
-    def _answered(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+    def _answered(self, dead: Callable[[], int | None]) -> bool:
+        deadline = time.monotonic() + _ANSWER_S
         while (left := deadline - time.monotonic()) > 0:
             if self._semaphore.acquire(True, min(left, _LOOK_S)):
                 return True
-            if self.died():
+            if dead() is not None:
                 return False
         return False
 
-    def tell(self, lane: int) -> None:
-        """Have a lane that waits send where it does."""
+    def ask_stack(self, lane: int, dead: Callable[[], int | None]) -> None:
+        """Have a lane that waits send its stack, and wait until it has; `dead` as for `give_up`."""
         self.numbers[LANES + lane * LANE + COMMAND] = at.TELL
         self.board.semaphore(lane).release()
-        self._answered(_OUT_S)
-
-    def quit(self, lane: int) -> None:
-        """Have a lane that waits for the next schedule end."""
-        self.numbers[LANES + lane * LANE + COMMAND] = at.QUIT
-        self.board.semaphore(lane).release()
+        self._answered(dead)
 
     def drain(self) -> None:
         """Take back batons that nobody took, after processes have died."""
@@ -219,7 +202,7 @@ class Machine:
         return tuple(steps)
 
     def _note_difference(self, log: bytes, same: int) -> None:
-        labels = Labels(self.board)
+        labels = self.labels
         first = next(step for step in range(same) if log[16 * step :][:16] != self._log[16 * step :][:16])
         came = self._decode(first, first + 1) if 16 * first < len(log) else []
         self.differed = self.differed or (
@@ -252,6 +235,11 @@ class Machine:
                 wants = numbers[slot + at.WANTS]
                 found[lane] = at.op_of(numbers[slot + at.WORD], 0 if wants == at.NEVER else wants)
         return found
+
+    def present(self) -> list[int]:
+        """Return the lanes that are not through, and feeders that cannot feed."""
+        present = self.numbers[at.PRESENT]
+        return [lane for lane in range(at.MOST_LANES) if present >> lane & 1]
 
     def killed(self) -> set[int]:
         """Give the lanes that were killed by plan in the last schedule."""

@@ -16,29 +16,15 @@ import importlib
 import os
 import signal
 import sys
-import time
 from contextlib import suppress
 from multiprocessing import resource_tracker
 
-from bench.explore.driver.exploration import TELL_S, Exploration
-from bench.explore.driver.program_process import perform
-from bench.explore.driver.scenario import Refused
+from bench.explore.driver.program_process import LANE, perform
+from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
 from bench.explore.points import processes
 from bench.explore.runtime import board as at
 from bench.explore.runtime import control
-from bench.explore.runtime.board import (
-    COMMAND,
-    COORDINATOR,
-    FEEDERS,
-    HOSTS,
-    LANE,
-    LANES,
-    LOG,
-    MOST_LANES,
-    PIDS,
-    PRESENT,
-    STEPS,
-)
+from bench.explore.runtime.board import COORDINATOR, MOST_LANES
 from bench.explore.runtime.registry import Names
 from bench.explore.runtime.scheduler import gone
 from bench.outcomes import Outcome
@@ -52,18 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from bench.explore.driver.exploration import Seen
-    from bench.explore.model import End, Plan, Trace
-    from bench.explore.runtime.board import Board
-
-MAIN = "main"
-"""What the lane of the main process is called."""
-
-LONG = 5_000
-"""Steps of a schedule above which it is neither told nor kept: nobody reads that."""
-
-SHORTENING_S = 10.0
-"""About how long making all schedules of a program shorter may take."""
+    from bench.explore.driver.executor import Executor
+    from bench.explore.model import End
 
 _PRELOADED = (
     "multiprocessing.queues",
@@ -84,13 +60,16 @@ _SET_CHILD_SUBREAPER = 36
 """`PR_SET_CHILD_SUBREAPER` of prctl(2): orphans below this process become its children."""
 
 
-class ProgramExploration(Exploration):
-    """The exploration of a program: a new main process for each schedule."""
+class ProgramSubject:
+    """A program: its main process, forked anew for each schedule, and all that it starts."""
 
-    def __init__(self, orders: Mapping[str, Any], tell: Any, board: Board) -> None:
+    shrinking_s = 10.0
+
+    def __init__(self, orders: Mapping[str, Any], executor: Executor, tell: Any) -> None:
         if orders["kills"]:
             raise Refused("the processes of a program are not killed by plan; write what is to be killed as a scenario")
-        super().__init__({**orders, "actors": (MAIN,)}, None, tell, board)
+        self.orders, self.executor, self.board = orders, executor, executor.board
+        self.numbers = executor.numbers
         self.events = os.environ[at.EVENTS]
         self.overlong = 0
         """Schedules that were given up for their number of steps, which says nothing of the program."""
@@ -98,18 +77,12 @@ class ProgramExploration(Exploration):
         """Processes that ended otherwise than by a step, and so at a time that is no choice."""
         self.main = 0
         self.main_status: int | None = None
-        self._beat_at = 0
-        self._shortening_until: float | None = None
-        control.know(Names(board, COORDINATOR))
+        control.know(Names(self.board, COORDINATOR))
         _adopt_orphans()
         resource_tracker.ensure_running()
         if orders["method"] == "forkserver":
-            from multiprocessing import forkserver
-
-            forkserver.set_forkserver_preload(["__main__", *_PRELOADED])
-            forkserver.ensure_running()
-        self.shares_at_import = self._shares_at_import()
-        if not self.shares_at_import:
+            _start_forkserver()
+        if not self._shares_at_import():
             self._load()
         tell("running")
 
@@ -117,7 +90,7 @@ class ProgramExploration(Exploration):
         return getattr(importlib.import_module(self.orders["module"]), self.orders["name"])
 
     def _shares_at_import(self) -> bool:
-        """Tell whether the import of the program makes anything shared, by importing it in a process of its own."""
+        """Return whether the import of the program makes anything shared, by importing it in a process of its own."""
         pid = os.fork()
         if not pid:
             shares = False
@@ -131,13 +104,11 @@ class ProgramExploration(Exploration):
         _, status = os.waitpid(pid, 0)
         return os.waitstatus_to_exitcode(status) == 3
 
-    # One schedule.
-
-    def ready(self) -> Any:
-        """Have a main process that waits for its schedule."""
+    def ready(self) -> None:
+        """Fork a main process that waits for its schedule, unless there is one."""
         if self.main:
-            return None
-        self.board.numbers[PIDS + 1 : PIDS + MOST_LANES] = _NO_PIDS
+            return
+        self.numbers[at.PIDS + 1 : at.PIDS + MOST_LANES] = _NO_PIDS
         self.main_status = None
         _flush()
         pid = os.fork()
@@ -146,48 +117,37 @@ class ProgramExploration(Exploration):
         with suppress(OSError):  # whoever comes first; it is the same group
             os.setpgid(pid, pid)
         self.main = pid
+
+    def changed(self) -> set[int]:
+        """Return nothing: what the main process makes is not in the memory of this one."""
+        return set()
+
+    # What became of a schedule.
+
+    def outcome(self, end: End) -> Outcome | None:
+        """Return what the program gave, once its main process has ended; the processes of a standstill are left."""
+        if end in ("done", "died"):
+            return decide(self._evidence(wait=end == "done"))
+        if end == "stuck":
+            return self._with_failures(deadlock(self.executor))
+        if end == "limit" and not self._is_overlong():
+            return self._with_failures(livelock(self.executor))
         return None
 
-    def play(self, plan: Plan) -> Trace:
-        """Run a plan, take down its outcome, and end what is left of it."""
-        self.ready()
-        self._beat_at = 0
-        end = self.machine.run(plan)
-        key = self._key(end)
-        trace = self.machine.trace(plan, "stuck" if end == "died" else end, key)
-        if self.counting:
-            self.schedules += 1
-        self.deaths += end == "died"
-        if trace.outcome:
-            self._count(trace)
-        elif end == "asleep":
-            self.asleep += 1
-        self.clear()
-        return trace
-
-    def _key(self, end: End) -> str:
-        """Give the key of the outcome of a schedule that has ended."""
-        if end in ("done", "died"):
-            return self._known(decide(self._evidence(wait=end == "done")))
-        if end == "stuck":
-            return self._of_stuck(self)  # type: ignore[arg-type]  # handed through to _stacks, which is ours
-        if end == "limit" and self.board.numbers[STEPS] < self.machine.limit:
-            return self._of_limit(self)  # type: ignore[arg-type]  # as above
-        if end == "limit":
-            self.overlong += 1
-        return ""
+    def _is_overlong(self) -> bool:
+        """Return whether the schedule took all its steps, and was not given up before since it went round in a loop."""
+        return self.numbers[at.STEPS] >= self.executor.limit
 
     def _evidence(self, *, wait: bool) -> Evidence:
         if wait and self.main_status is None:
             self._await_main()
-        status = self.main_status
-        if status is None:  # a child ended whom nobody could wait for, and the main process stays where it is
+        if self.main_status is None:  # a child ended whom nobody could wait for, and the main process stays where it is
             os.kill(self.main, signal.SIGKILL)
             self._await_main()
         events = journal.read(self.events)
         present = [(kind, name) for kind, name in _named(events) if os.path.exists(_path_of(kind, name))]
         return Evidence(
-            status if status is not None else 0,
+            self.main_status or 0,
             events,
             self.main,
             (),
@@ -200,23 +160,24 @@ class ProgramExploration(Exploration):
         _, status = os.waitpid(self.main, 0)
         self.main_status = os.waitstatus_to_exitcode(status)
 
-    def _known(self, outcome: Outcome, stuck: Any = None) -> str:
-        if stuck is not None:
-            evidence = Evidence(None, journal.read(self.events), self.main)
-            if others := failures(evidence):
-                also: Any = [one.text() for one in others[:4]]
-                outcome = Outcome(outcome.kind, outcome.value, {**outcome.detail, "also": also})
-        return super()._known(outcome, stuck)
+    def _with_failures(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with what has failed in other processes, which may be why it came."""
+        others = failures(Evidence(None, journal.read(self.events), self.main))
+        if not others:
+            return outcome
+        also: Any = [one.text() for one in others[:4]]
+        return Outcome(outcome.kind, outcome.value, {**outcome.detail, "also": also})
 
-    def _stacks(self, _: Any) -> list[dict[str, Any]]:
-        lanes = [lane for lane in self._present() if not self._is_feeder(lane)]
+    def stacks(self) -> list[dict[str, Any]]:
+        """Return where each process waits that is not through."""
+        lanes = [lane for lane in self.executor.present() if not self._is_feeder(lane)]
         for lane in lanes:
-            self.machine.tell(lane)
+            self.executor.ask_stack(lane, self.dead)
         told = {event["lane"]: event["stack"] for event in journal.read(self.events) if event["event"] == "stack"}
         return [
             {
                 "name": self.board.name(lane),
-                "pid": self.board.numbers[PIDS + lane],
+                "pid": self.numbers[at.PIDS + lane],
                 "role": "process",
                 "stack": told.get(lane, ""),
             }
@@ -224,68 +185,73 @@ class ProgramExploration(Exploration):
         ]
 
     def _is_feeder(self, lane: int) -> bool:
-        return bool(self.board.numbers[FEEDERS] >> lane & 1)
+        return bool(self.numbers[at.FEEDERS] >> lane & 1)
 
-    # Whoever ends otherwise than by a step.
+    # Processes that end otherwise than by a step.
 
-    def died(self) -> bool:
-        """Tell whether a schedule cannot go on since a process has ended, having seen to it that it can if possible."""
-        self._give_sign()
+    def dead(self) -> int | None:
+        """Return the lane of a process that has ended with the baton, or the main process's where that has."""
         if self.main_status is None:
             pid, status = os.waitpid(self.main, os.WNOHANG)
             if pid:
                 self.main_status = os.waitstatus_to_exitcode(status)
-        if self.main_status is not None and self.board.numbers[PRESENT] & 1:
-            return True
-        lane = self._lost()
-        return lane is not None and not self._go_on_without(lane)
-
-    def _give_sign(self) -> None:
-        """Say that a long schedule gets on."""
-        steps = self.board.numbers[STEPS]
-        if steps != self._beat_at and time.monotonic() - self.told >= TELL_S:
-            self._beat_at = steps
-            self.tell_counts()
+        if self.main_status is not None and self.numbers[at.PRESENT] & 1:
+            return LANE
+        return self._lost()
 
     def _lost(self) -> int | None:
-        """Give the lane that has ended with the baton, if there is one."""
-        numbers = self.board.numbers
-        steps = numbers[STEPS]
-        last = numbers[HOSTS + at.lane_of(numbers[LOG + 2 * steps - 2])] if steps else -1
+        numbers = self.numbers
+        steps = numbers[at.STEPS]
+        last = numbers[at.HOSTS + at.lane_of(numbers[at.LOG + 2 * steps - 2])] if steps else -1
         for lane in range(1, MOST_LANES):
-            if numbers[PRESENT] >> lane & 1 and (lane == last or numbers[LANES + lane * LANE + COMMAND]):
-                pid = numbers[PIDS + lane]
+            if numbers[at.PRESENT] >> lane & 1 and (lane == last or numbers[at.LANES + lane * at.LANE + at.COMMAND]):
+                pid = numbers[at.PIDS + lane]
                 if pid and not self._is_feeder(lane) and has_ended(pid):
                     return lane
         return None
 
-    def _go_on_without(self, lane: int) -> bool:
-        """Hand the baton on to whoever started a lane that has ended; tell whether there is anybody."""
-        numbers = self.board.numbers
-        parent = self._parent_of(lane)
-        if not numbers[PRESENT] >> lane & 1:  # it handed it on by itself, in between
-            return True
-        gone(numbers, lane)
-        self.deaths += 1
-        if parent < 0 or not numbers[PRESENT] >> parent & 1:
+    def revive(self, lane: int) -> bool:
+        """Hand the baton of a lane that has ended to the lane that started it; the main process has none."""
+        numbers = self.numbers
+        if lane == LANE:
+            self.deaths += 1
             return False
-        numbers[LANES + parent * LANE + COMMAND] = at.REAP | lane << 8
+        parent = self._parent_of(lane)
+        if not numbers[at.PRESENT] >> lane & 1:  # it handed it on by itself, in between
+            return True
+        self.deaths += 1
+        gone(numbers, lane)
+        if parent < 0 or not numbers[at.PRESENT] >> parent & 1:
+            return False
+        numbers[at.LANES + parent * at.LANE + at.COMMAND] = at.REAP | lane << 8
         self.board.semaphore(parent).release()
         return True
 
     def _parent_of(self, lane: int) -> int:
-        numbers = self.board.numbers
-        words = numbers[LOG : LOG + 2 * numbers[STEPS] : 2].tolist()
+        """Return the lane that started another one; -1 where no step says so."""
+        numbers = self.numbers
+        words = numbers[at.LOG : at.LOG + 2 * numbers[at.STEPS] : 2].tolist()
         ops = [(at.lane_of(word), at.op_of(word, 0)) for word in words]
         begun = next((op.object for who, op in ops if who == lane and op.kind == "begin"), None)
         return next((who for who, op in ops if op.kind == "start" and op.object == begun), -1)
 
     # Between schedules.
 
-    def clear(self) -> None:
+    def put_back(self, end: End) -> None:
         """End all processes of a schedule, and remove what they left."""
-        numbers, main = self.board.numbers, self.main
-        present = [numbers[PIDS + lane] for lane in self._present() if lane and not self._is_feeder(lane)]
+        self.overlong += end == "limit" and self._is_overlong()
+        self._end_processes()
+        self.executor.drain()
+        for kind, name in _named(journal.read(self.events)):
+            if os.path.exists(path := _path_of(kind, name)):
+                os.unlink(path)
+                resource_tracker.unregister(name, kind)
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.events, "journal"))
+
+    def _end_processes(self) -> None:
+        numbers, main = self.numbers, self.main
+        present = [numbers[at.PIDS + lane] for lane in self.executor.present() if lane and not self._is_feeder(lane)]
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(main, signal.SIGKILL)
         for pid in filter(None, present):  # a forkserver's children are in its own group
@@ -296,42 +262,27 @@ class ProgramExploration(Exploration):
             while True:
                 os.waitpid(-main, 0)
         self.main = 0
-        self.machine.drain()
-        for kind, name in _named(journal.read(self.events)):
-            if os.path.exists(path := _path_of(kind, name)):
-                os.unlink(path)
-                resource_tracker.unregister(name, kind)
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(self.events, "journal"))
 
-    # What is told.
+    def caveats(self, schedules: int) -> Caveats:
+        """Return what is not known for processes that ended by themselves, and for schedules that did not end."""
+        died = "processes ended between two steps, whose order with others is not known"
+        long = f"{self.overlong:,} of {schedules:,} schedules were given up after {self.executor.limit:,} steps"
+        return Caveats((died,) if self.deaths else (), (long,) if self.overlong else ())
 
-    def worth_telling(self) -> list[tuple[str, Seen]]:
-        """Give the outcomes whose schedules are told, by key."""
-        return [(key, one) for key, one in super().worth_telling() if len(one.lanes) <= LONG]
-
-    def _short(self, key: str, lanes: tuple[int, ...]) -> tuple[int, ...]:
-        now = time.monotonic()
-        self._shortening_until = self._shortening_until or now + SHORTENING_S
-        return lanes if now > self._shortening_until else super()._short(key, lanes)
-
-    def but(self) -> list[str]:
-        """Say what keeps a strategy's claim from holding as it is."""
-        found = []
-        if self.deaths:
-            found.append("processes ended between two steps, whose order with others is not known")
-        if any(len(one.lanes) > LONG for one in self.seen.values()):
-            found.append(f"schedules of more than {LONG:,} steps are not kept")
-        return found
-
-    def limits(self) -> list[str]:
-        """Say what kept schedules from their ends."""
-        if not self.overlong:
-            return []
-        return [f"{self.overlong:,} of {self.schedules:,} schedules were given up after {self.machine.limit:,} steps"]
+    def close(self) -> None:
+        """End the main process that waits for the next schedule."""
+        if self.main:
+            self._end_processes()
 
 
 _NO_PIDS = memoryview(bytes(8 * (MOST_LANES - 1))).cast("q")
+
+
+def _start_forkserver() -> None:
+    from multiprocessing import forkserver
+
+    forkserver.set_forkserver_preload(["__main__", *_PRELOADED])
+    forkserver.ensure_running()
 
 
 def _adopt_orphans() -> None:

@@ -1,0 +1,157 @@
+"""A state and the processes of its actors: started, listened to, put back as they were at first, and ended."""
+
+from __future__ import annotations
+
+import contextlib
+from multiprocessing import connection
+
+from bench.explore.driver.actor_process import Seat, reside
+from bench.explore.driver.labels import label_objects
+from bench.explore.driver.subject import Refused
+from bench.explore.points import locks, pipes, values
+from bench.explore.runtime import control
+from bench.explore.runtime.board import COORDINATOR
+from bench.explore.runtime.registry import Names
+from bench.state.restoring import Restorer
+from bench.state.survey import Unrestorable, survey
+from bench.state.watching import Watch
+
+TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from bench.explore.runtime.board import Board
+
+_STARTING_S = 30.0
+"""How long actors may take until they are there."""
+
+
+class Actors:
+    """A state, the processes of the actors that were given it, and what it takes to put the state back.
+
+    `why_rebuilt` says why the state cannot be put back, in which case each schedule needs another one; `raised` has
+    what actors raised, by lane and number.
+
+    Raises:
+        Refused: if the state cannot be sent, or an actor does not come to where it waits for the first schedule.
+    """
+
+    def __init__(self, kind: Any, context: Any, names: Sequence[str], board: Board, why_rebuilt: str = "") -> None:
+        self.kind, self.context, self.names = kind, context, names
+        self.why_rebuilt = why_rebuilt
+        self.raised: dict[tuple[int, int], tuple[str, dict[str, Any]]] = {}
+        self.stacks: dict[int, str] = {}
+        self.wires: list[Any] = []
+        self.processes: list[Any] = []
+        locks.known.clear()
+        made: list[Any] = []
+        values.memory = made
+        control.know(known := Names(board, COORDINATOR))
+        known.fresh()
+        self.state = kind(context)
+        values.memory = None
+        self.memory = values.Memory(made)
+        self.sizes = label_objects(self.state, board)
+        """The bytes of an item of each array among the objects, by number."""
+        self.restorer = self._restorer()
+        self._start()
+        self.watch = Watch([self.state]) if self.restorer is not None else None
+        self._semaphores = [(lock, lock._semlock._get_value) for lock in locks.known]
+        self._values = [get() for _, get in self._semaphores]
+        self._readers = [] if self.restorer is None else [number for _, number in survey(self.state).readers]
+
+    def _restorer(self) -> Restorer | None:
+        if not self.why_rebuilt:
+            try:
+                return Restorer([self.state])
+            except Unrestorable as error:
+                self.why_rebuilt = str(error)
+        return None
+
+    def _start(self) -> None:
+        for lane, name in enumerate(self.names):
+            ours, theirs = self.context.Pipe()
+            seat = Seat(lane, name, self.restorer is not None)
+            process = self.context.Process(target=reside, name=name, args=(seat, theirs, self.state))
+            try:
+                process.start()
+            except (TypeError, AttributeError, RuntimeError, ValueError, ImportError) as error:
+                raise _refusal(error) from None
+            except Exception as error:
+                if type(error).__name__ != "PicklingError":
+                    raise
+                raise _refusal(error) from None
+            self.wires.append(ours)
+            self.processes.append(process)
+            if self.context.get_start_method() != "fork":
+                theirs.close()
+        for process, wire in zip(self.processes, self.wires):  # noqa: B905  # Python 3.10 has strict, both are equal
+            if not wire.poll(_STARTING_S):
+                raise Refused(f"{process.name} did not come to its first line in {_STARTING_S:g} s")
+            try:
+                wire.recv()
+            except EOFError:
+                process.join()
+                raise Refused(f"{process.name} ended with {process.exitcode} before its first line") from None
+
+    def dead(self) -> set[int]:
+        """Return the lanes whose processes have ended."""
+        ready = connection.wait([process.sentinel for process in self.processes], 0)
+        return {lane for lane, process in enumerate(self.processes) if process.sentinel in ready}
+
+    def hear(self) -> None:
+        """Take in what the actors have sent."""
+        for lane, wire in enumerate(self.wires):
+            with contextlib.suppress(EOFError, OSError):
+                while wire.poll(0):
+                    kind, *what = wire.recv()
+                    if kind == "raised":
+                        self.raised[lane, what[0]] = what[1]
+                    elif kind == "stack":
+                        self.stacks[lane] = what[0]
+
+    def read_result(self) -> object:
+        """Return the result that the scenario reads from its state."""
+        return self.kind.result(self.state)
+
+    def left(self) -> Any:
+        """Return what the actors left in the state; `None` where that is nothing, or not known."""
+        return self.restorer.inspect().get(0) if self.restorer is not None else None
+
+    def put_back(self) -> bool:
+        """Put the state back; `False` if that cannot be done, and another one is needed."""
+        if self.restorer is None:
+            return False
+        if [get() for _, get in self._semaphores] != self._values:
+            for (lock, get), value in zip(self._semaphores, self._values):  # noqa: B905  # Python 3.10 has strict
+                if get() != value:
+                    locks.set_value(lock, value)
+            locks.forget_holding()
+        pipes.drain(self._readers)
+        if self.watch is not None:
+            self.watch.undo()
+        return not self.restorer.restore()
+
+    def close(self) -> None:
+        """Kill the processes, and let go of the state."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.join()
+        for wire in self.wires:
+            wire.close()
+        if self.watch is not None:
+            _unwatch(self.state)
+
+
+def _refusal(error: BaseException) -> Refused:
+    return Refused(f"its state cannot be sent to a process: {type(error).__name__}: {error}")
+
+
+def _unwatch(state: Any) -> None:
+    kind = type(state)
+    for name in ("__setattr__", "__delattr__"):
+        if hasattr(vars(kind).get(name), "watches"):
+            delattr(kind, name)
