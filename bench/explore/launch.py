@@ -17,12 +17,10 @@ from bench.explore.runtime.board import EVENTS, MOST_STEPS, NAMES, PIDS, VARIABL
 from bench.outcomes import Outcome
 from bench.process import groups, journal, stacks, tree
 from bench.process.ended import how_it_ended
-from bench.process.folders import environment, sample_folder
+from bench.process.folders import sample_folder
 from bench.process.stacks import stack_record, waits_at
 from bench.targets import Found
 from bench.values import Json
-
-_MAIN = Path(__file__).parent / "driver" / "main.py"
 
 STEPS = 2_000
 """Steps of a schedule of a scenario after which it is given up, unless ordered otherwise; of a program, all there is
@@ -101,8 +99,8 @@ def run_group(found: Found, orders: Mapping[str, Any], told: Callable[[Explored]
     """
     with sample_folder() as folder:
         started, board = time.monotonic(), str(folder / "board")
-        env = {**environment(folder, orders["seed"]), VARIABLE: board, **_events(orders, folder)}
-        main = groups.start(_MAIN, repr(dict(orders)), folder, env)
+        env = {VARIABLE: board, **_events(orders, folder)}
+        main = groups.start("bench.explore.driver.main", [repr(dict(orders))], folder, orders["seed"], env)
         try:
             seen = _Watcher(found, orders, folder, main, told).watch()
         finally:  # also where we are interrupted ourselves: nothing may run on

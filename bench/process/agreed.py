@@ -1,4 +1,4 @@
-"""What a cell and whoever starts it agree on: names in the environment, and exit statuses of the main process.
+"""What processes and those that start them agree on: names in the environment, exit statuses of a cell's main process.
 
 Imported by every Python of a cell at its start, and therefore nothing but names.
 """
@@ -8,6 +8,9 @@ METHOD = "BENCH_START_METHOD"
 
 STACKS = "BENCH_STACKS"
 """Environment variable that names the file which processes append their stacks to."""
+
+MAIN = "BENCH_MAIN"
+"""Environment variable that names the module that `bench.process.main` is to run in a sample or group."""
 
 MISMATCH = 70
 """Exit status of a cell's main process that was granted something else than the cell asks for."""

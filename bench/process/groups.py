@@ -1,4 +1,4 @@
-"""The group of processes that the bench starts for one stress or exploration: started, listened to, and ended."""
+"""The processes of a sample, a fork group or an exploration: started, listened to, and ended."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.process import journal, tree
+from bench.process.agreed import MAIN
+from bench.process.folders import environment
+
+_MAIN = str(Path(__file__).with_name("main.py"))
 
 _TRACKER_S = 2.0
 """How long resource trackers may take to clean up once all others are gone."""
@@ -19,24 +23,27 @@ _TRACKER_S = 2.0
 _MOST_STDERR = 4_000
 
 
-def start(module: Path, argument: str, folder: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """Start a group's main process in a session of its own, its output in files.
+def start(
+    main: str, arguments: Sequence[str], folder: Path, seed: int, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start the main process of a sample or group in a session of its own, its output in files.
 
     Args:
-        module: the main module, which is run by its path.
-        argument: its orders.
-        folder: of the group, where its output goes.
-        env: its environment.
+        main: the main module of the mode.
+        arguments: for it.
+        folder: of the sample or group, where its output goes.
+        seed: of the hashes of strings.
+        env: what its environment has besides that of all samples and groups.
     """
+    safe_path = ["-P"] if sys.version_info >= (3, 11) else []
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        safe_path = ["-P"] if sys.version_info >= (3, 11) else []
         return subprocess.Popen(
-            [sys.executable, *safe_path, str(module), argument],
+            [sys.executable, *safe_path, _MAIN, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
             start_new_session=True,
-            env=env,
+            env={**environment(folder, seed), MAIN: main, **(env or {})},
         )
 
 

@@ -1,7 +1,7 @@
-"""What is hung into the processes of a sample so that each start, end, exception and warning is heard of.
+"""Patches of a process of a sample, which journal each start, end, exception and warning, and names of shared objects.
 
-Installed by importing `bench.repeat.main`, which is the main module of a sample: under spawn and forkserver every
-child imports its parent's main module before anything else, so that the same hooks are in all of them.
+`bench.process.main` installs them, the main module of a sample: under spawn and forkserver every child imports its
+parent's main module before anything else, so that the same patches are in all of them.
 """
 
 from __future__ import annotations

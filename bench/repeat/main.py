@@ -1,43 +1,31 @@
 """The main module of a sample: runs one program in a fresh interpreter and journals what it returned.
 
-Children under spawn and forkserver import this module too (as `__mp_main__`), which hangs the hooks into them. It is
-run by its path, and imports little: what it costs, every process of every sample pays.
+`bench.process.main` imports it, in children under spawn and forkserver too. It imports little: what it costs, every
+process of every sample pays.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
-import os
 import sys
 import threading
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
-if sys.path and sys.path[0] == _HERE:  # as -P does from Python 3.11 on
-    del sys.path[0]
-try:
-    import bench
-except ModuleNotFoundError:  # the one who runs us found it by a path of its own
-    sys.path.append(os.path.dirname(os.path.dirname(_HERE)))
-    import bench
-from bench.process import dumping, instrument, journal  # noqa: E402  # now that it can be found
+from bench.process import instrument, journal
 
 TYPE_CHECKING = False  # as type checkers know it
 
 if TYPE_CHECKING:
     from typing import Any
 
-_FOLDER = os.environ.get(journal.VARIABLE)
-if _FOLDER:
-    bench.GRADED_HERE = False
-    instrument.install(_FOLDER)
-    dumping.install(os.environ.get(dumping.VARIABLE, os.devnull))
+
+def install(folder: str) -> None:
+    """Patch this process so that its starts, ends, exceptions and warnings are journalled in a folder."""
+    instrument.install(folder)
 
 
-def main() -> None:
+def main(folder: str) -> None:
     """Run what the arguments name: root of the import path (or nothing), module, name, method, seed, any actors."""
-    if not _FOLDER or len(sys.argv) < 6:
-        sys.exit("bench.repeat.main runs one sample for the bench; start it with `bench run`")
     root, module, name, method, seed, *actors = sys.argv[1:]
     del sys.argv[1:]
     try:
@@ -45,9 +33,9 @@ def main() -> None:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever the program raised is its outcome
-        journal.append(_FOLDER, "raised", name="MainProcess", role="main", **instrument.describe(error))
+        journal.append(folder, "raised", name="MainProcess", role="main", **instrument.describe(error))
         raise SystemExit(_print_and_fail()) from None
-    journal.append(_FOLDER, "returned", **returned)
+    journal.append(folder, "returned", **returned)
 
 
 def _print_and_fail() -> int:
@@ -86,7 +74,3 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
 
 def _threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-
-
-if __name__ == "__main__":
-    main()

@@ -12,13 +12,11 @@ from typing import Any
 
 from bench.declared import actors_of
 from bench.outcomes import Outcome
-from bench.process import journal, stacks, tree
+from bench.process import groups, journal, stacks, tree
 from bench.process.ended import wait_for_end
 from bench.process.evidence import Evidence, decide, warnings_of
-from bench.process.folders import environment, sample_folder
+from bench.process.folders import sample_folder
 from bench.targets import Found
-
-_MAIN = str(Path(__file__).with_name("main.py"))
 
 _HELPER_GRACE_S = 3.0
 """How long trackers and forkservers may take to see that the program has ended."""
@@ -49,29 +47,19 @@ def run_sample(found: Found, *, method: str, deadline_s: float, seed: int) -> Sa
     """
     with sample_folder() as folder:
         started = time.monotonic()
-        evidence = _observe(folder, _command(found, method, seed), seed, deadline_s)
+        evidence = _observe(folder, _arguments(found, method, seed), seed, deadline_s)
         seconds = time.monotonic() - started
     warned = tuple(warnings_of(evidence, method))
     return Sample(decide(evidence), warned, seconds, seed, evidence.stderr[-4_000:])
 
 
-def _command(found: Found, method: str, seed: int) -> list[str]:
-    safe_path = ["-P"] if sys.version_info >= (3, 11) else []
+def _arguments(found: Found, method: str, seed: int) -> list[str]:
     place = found.place
-    arguments = [place.root or "", place.module, found.program.name, method, str(seed), *actors_of(found.program)]
-    return [sys.executable, *safe_path, _MAIN, *arguments]
+    return [place.root or "", place.module, found.program.name, method, str(seed), *actors_of(found.program)]
 
 
-def _observe(folder: Path, command: Sequence[str], seed: int, deadline_s: float) -> Evidence:
-    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        main = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            env=environment(folder, seed),
-            start_new_session=True,
-        )
+def _observe(folder: Path, arguments: Sequence[str], seed: int, deadline_s: float) -> Evidence:
+    main = groups.start("bench.repeat.main", arguments, folder, seed)
     evidence = None
     try:
         evidence = _watch(main, folder, deadline_s)

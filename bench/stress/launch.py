@@ -13,7 +13,7 @@ from bench.observation import Seen
 from bench.outcomes import Outcome
 from bench.process import groups
 from bench.process.ended import how_it_ended
-from bench.process.folders import environment, sample_folder
+from bench.process.folders import sample_folder
 from bench.process.messages import Running, to_argument
 from bench.process.stacks import Stack, stack_record, waits_at
 from bench.process.watcher import Watcher
@@ -23,8 +23,6 @@ from bench.values import Json
 
 if TYPE_CHECKING:
     from bench.stress.messages import Event
-
-_MAIN = Path(__file__).with_name("main.py")
 
 _FIGURES = ("rebuilt", "stamped", "overlapped", "running_ns", "lost")
 _POLL_S = 0.02
@@ -71,7 +69,7 @@ def run_group(found: Found, orders: Orders, on_counts: Callable[[GroupResult], N
     """
     with sample_folder() as folder:
         started = time.monotonic()
-        main = groups.start(_MAIN, to_argument(orders), folder, environment(folder, orders.seed))
+        main = groups.start("bench.stress.main", [to_argument(orders)], folder, orders.seed)
         listener = _Listener(orders, folder, main.pid, on_counts)
         try:
             Watcher(found, main, folder, listener, deadline_s=orders.deadline_s, poll_s=_POLL_S).watch()

@@ -380,7 +380,7 @@ def test_nothing_is_left_of_an_exploration_whose_starter_is_interrupted_or_kille
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_is_left_of_an_exploration_whose_main_process_is_killed(method: str) -> None:
     def kill(_: Progress) -> None:
-        mains = [p for p in tree.processes() if "explore/driver/main.py" in p.command and p.ppid == os.getpid()]
+        mains = [p for p in tree.processes() if "process/main.py" in p.command and p.ppid == os.getpid()]
         for main in mains:
             tree.send(main, signal.SIGKILL)
 

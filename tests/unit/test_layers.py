@@ -141,6 +141,7 @@ RUNS: Mapping[str, frozenset[str]] = {
 BEGINNINGS = (
     "inside",
     "pytest_plugin",
+    "process.main",
     "process.startup",
     "process.stacks",
     "process.words",

@@ -1,6 +1,6 @@
 """What runs in the main process of a program, which is forked anew for each schedule: the program, and its end.
 
-It is a process as `bench.repeat.main` makes it in mode repeat, but for being forked: its children have the start
+It is a process as `bench.process.main` makes it in mode repeat, but for being forked: its children have the start
 method asked for, and are started by it as they would be anywhere.
 """
 
