@@ -23,6 +23,7 @@ from bench.modes import CELL_MODES, CELL_SECONDS
 from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS
 from bench.process.facts import gather
 from bench.record import DescriptorSink
+from bench.sampling import NAMES, Sampling
 from bench.targets import DEMOS
 
 _PLUGIN = "bench.pytest_plugin"
@@ -30,13 +31,12 @@ _PLUGIN = "bench.pytest_plugin"
 
 @dataclass(frozen=True)
 class Orders:
-    """What the command line asks for; `passed_on` are options of the pytest plugin."""
+    """What the command line asks for; `sampling` is passed on to the pytest plugin."""
 
     cell: Cell
-    seed: int
     engine: str
     pin: tuple[int, ...]
-    passed_on: tuple[str, ...]
+    sampling: Sampling
     targets: tuple[str, ...]
     command: tuple[str, ...]
 
@@ -73,25 +73,20 @@ def parse(argv: Sequence[str]) -> Orders:
         words, command = words[:cut], words[cut + 1 :]
     parser = argparse.ArgumentParser(prog="python -m bench.inside", description=__doc__)
     parser.add_argument("--cell", required=True)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", default="local")
     parser.add_argument("--pin", default="", help="exact CPU ids, for example 0,1")
-    parser.add_argument("--mode", action="append", help="how targets are observed; again for more")
-    for name in ("samples", "seconds", "deadline"):
-        parser.add_argument(f"--{name}")
+    for name in NAMES:  # those of which there may be several, again for more
+        parser.add_argument(f"--{name}", action="append" if name == "mode" else "store")
     parser.add_argument("targets", nargs="*")
     found = parser.parse_args(words)
-    modes = found.mode or (() if command else CELL_MODES)  # a command's pytest has settings of its own
-    passed_on = [word for mode in modes for word in ("--bench-mode", mode)]
-    for name in ("samples", "seconds", "deadline"):
-        if (value := getattr(found, name)) is not None:
-            passed_on += [f"--bench-{name}", value]
+    sampling = Sampling.from_arguments(vars(found))
+    if not command:  # a command's pytest has modes of its own
+        sampling = sampling.with_defaults(Sampling(CELL_MODES))
     return Orders(
         parse_cell(found.cell),
-        found.seed,
         found.engine,
         _ids(found.pin),
-        tuple(passed_on),
+        sampling,
         tuple(found.targets),
         tuple(command),
     )
@@ -127,7 +122,7 @@ def _state_facts(orders: Orders, records: int) -> bool:
         method_asked=cell.method,
         cpus_asked=cell.cpus if cell.quota is None else None,
         engine=orders.engine,
-        seed=orders.seed,
+        seed=orders.sampling.seed,
     )
     DescriptorSink(records).write(facts)
     if (trouble := facts.mismatch()) is not None:
@@ -148,10 +143,8 @@ def plugin_options(orders: Orders, records: int) -> list[str]:
         str(records),
         "--bench-cell",
         orders.cell.name,
-        "--bench-seed",
-        str(orders.seed),
         *(word for mode, most_s in CELL_SECONDS.items() for word in ("--bench-budget", f"{mode}={most_s:g}")),
-        *orders.passed_on,
+        *orders.sampling.to_arguments("--bench-"),
     ]
 
 

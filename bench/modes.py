@@ -1,4 +1,4 @@
-"""Modes: which there are, which of them a target is observed in, and who observes."""
+"""Modes: which of them a target is observed in, and who observes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bench.declared import Target, actors_of
-from bench.errors import UsageError
+from bench.sampling import MODES, TIMED
 
 if TYPE_CHECKING:
-    from bench.observation import Mode, Observation
+    from bench.observation import Observation
     from bench.record import Judged
+    from bench.sampling import Mode
     from bench.targets import Found
 
-OBSERVED: tuple[Mode, ...] = ("repeat", "stress", "explore")
-"""The modes that can be asked for, in the order in which a target goes through them."""
-
-CELL_MODES: tuple[Mode, ...] = OBSERVED
+CELL_MODES: tuple[Mode, ...] = MODES
 """What a cell does with programs and scenarios unless told otherwise."""
-
-TIMED: frozenset[Mode] = frozenset({"stress", "explore"})
-"""The modes that go on for a time; repeat takes a number of samples."""
 
 CELL_SECONDS: Mapping[Mode, float] = MappingProxyType({"stress": 0.7, "explore": 5.0})
 """How long a timed mode goes on with each target in a cell, unless told otherwise.
@@ -72,18 +67,6 @@ def undecided(judged: Iterable[Judged]) -> list[Judged]:
 
 def _subject(judged: Judged) -> tuple[str, str | None]:
     return judged.observation.target, judged.method
-
-
-def parse_modes(texts: Iterable[str], where: str = "mode") -> tuple[Mode, ...]:
-    """Read names of modes, several in one text separated by commas; give each once, in their order.
-
-    Raises:
-        UsageError: if there is no such mode, naming `where` it was given.
-    """
-    names = [name for text in texts for name in text.replace(",", " ").split()]
-    if wrong := next((name for name in names if name not in OBSERVED), None):
-        raise UsageError(f"{where} {wrong!r}: there are {', '.join(OBSERVED[:-1])} and {OBSERVED[-1]}")
-    return tuple(mode for mode in OBSERVED if mode in names)
 
 
 def observer(mode: Mode) -> Callable[..., Observation]:

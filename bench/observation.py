@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from bench.outcomes import Outcome
 from bench.values import Json
 
-Mode = Literal["repeat", "stress", "explore"]
-MODES: tuple[Mode, ...] = ("repeat", "stress", "explore")
+if TYPE_CHECKING:
+    from bench.sampling import Mode
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from bench.errors import UsageError
-from bench.observation import Mode, Observation, Rate, Tally
+from bench.observation import Observation, Rate, Tally
 from bench.outcomes import Conditions, Grade, Kind, Outcome
+from bench.sampling import Mode
 from bench.values import Json
 
 VERSION = 1

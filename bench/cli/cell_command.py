@@ -13,7 +13,15 @@ from bench.cells import parse_cell
 from bench.cli.engines import engine_of
 from bench.cli.inputs import records_folder, run_name
 from bench.cli.matrix_command import settings
-from bench.cli.options import SECONDS, WithCommand, engine_option, modes_option, sampling_options, seed_option
+from bench.cli.options import (
+    SECONDS,
+    WithCommand,
+    as_sampling,
+    engine_option,
+    modes_option,
+    sampling_options,
+    seed_option,
+)
 from bench.cli.output import say, show, width
 from bench.cli.projects import project_of, schedule_saver
 from bench.cli.running import carry_out
@@ -27,6 +35,7 @@ from bench.report.status import exit_status
 
 if TYPE_CHECKING:
     from bench.report.loaded import CellRecords
+    from bench.sampling import Sampling
 
 LOG_LINES = 60
 """How much of the log is shown of a cell that did not pass."""
@@ -41,16 +50,13 @@ LOG_LINES = 60
 @sampling_options
 @seed_option
 @click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
+@as_sampling
 def command(
     name: str,
     targets: tuple[str, ...],
     engine: str | None,
     timeout_s: float | None,
-    modes: tuple[str, ...],
-    seconds: float | None,
-    samples: int | None,
-    deadline_s: float | None,
-    seed: int,
+    sampling: Sampling,
     out: str | None,
     user_command: tuple[str, ...],
 ) -> int:
@@ -62,11 +68,7 @@ def command(
         targets=targets or (() if user_command else config.targets),
         command=user_command,
         engine=engine,
-        modes=modes,
-        seconds=seconds,
-        samples=samples,
-        deadline_s=deadline_s,
-        seed=seed,
+        sampling=sampling,
         timeout_s=timeout_s,
     )
     where = engine_of(chosen.engine)

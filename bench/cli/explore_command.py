@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.inputs import programs
-from bench.cli.options import SECONDS, json_option, methods_option, seed_option, targets_argument
+from bench.cli.options import SECONDS, as_sampling, json_option, methods_option, seed_option, targets_argument
 from bench.cli.output import say
 from bench.cli.run_command import carry_out
 from bench.declared import actors_of
 from bench.report.lines import counted
 
 if TYPE_CHECKING:
+    from bench.sampling import Sampling
     from bench.targets import Found
 
 STRATEGIES = ("portfolio", "dpor", "dfs", "pct", "random")
@@ -37,16 +39,15 @@ STRATEGIES = ("portfolio", "dpor", "dfs", "pct", "random")
 @seed_option
 @click.option("--out", metavar="DIR", help="Where to record; without it the schedules of findings alone are kept.")
 @json_option
+@as_sampling
 def command(
     targets: tuple[str, ...],
     strategy: str,
     preemptions: int | None,
     schedules: int | None,
-    seconds: float | None,
     kills: int,
-    deadline_s: float | None,
+    sampling: Sampling,
     methods: tuple[str, ...],
-    seed: int,
     out: str | None,
     json_to: str | None,
 ) -> int:
@@ -54,16 +55,10 @@ def command(
 
     The JSON output is the record lines, one object a line.
     """
-    asked = {
-        "strategy": strategy,
-        "preemptions": preemptions,
-        "schedules": schedules,
-        "seconds": seconds,
-        "kills": kills,
-        "deadline_s": deadline_s,
-    }
+    sampling = replace(sampling, modes=("explore",), samples=schedules)
+    further = {"strategy": strategy, "preemptions": preemptions, "kills": kills}
     found = programs(targets) if targets else _scenarios(programs(targets))
-    return carry_out(found, targets, mode="explore", methods=methods, seed=seed, out=out, json_to=json_to, asked=asked)
+    return carry_out(found, targets, sampling, methods=methods, out=out, json_to=json_to, further=further)
 
 
 def _scenarios(found: tuple[Found, ...]) -> tuple[Found, ...]:

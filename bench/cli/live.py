@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from bench.declared import Target
-    from bench.observation import Mode, Tally
+    from bench.observation import Tally
     from bench.report.lines import Line
+    from bench.sampling import Mode
 
     class Told(Protocol):
         """How far an observation is; `steps` besides, where they are counted."""

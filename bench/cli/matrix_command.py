@@ -13,6 +13,7 @@ from bench.cli.inputs import RUNS, records_folder, run_name
 from bench.cli.options import (
     SECONDS,
     WithCommand,
+    as_sampling,
     engine_option,
     modes_option,
     sampling_options,
@@ -24,10 +25,11 @@ from bench.cli.projects import checked_targets, project_of, schedule_saver
 from bench.cli.running import carry_out
 from bench.matrix.config import load_config
 from bench.matrix.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
-from bench.modes import CELL_MODES, parse_modes
+from bench.modes import CELL_MODES
 from bench.report.lines import Line, Span, counted, line
 from bench.report.status import exit_status
 from bench.report.summary import report
+from bench.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +56,7 @@ TIMEOUT_S = 600.0
 @seed_option
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
 @click.option("--out", metavar="DIR", help=f"Where to record.  [default: {RUNS}/TIME-ID]")
+@as_sampling
 def command(
     targets: tuple[str, ...],
     pythons: tuple[str, ...],
@@ -65,11 +68,7 @@ def command(
     shard: str | None,
     jobs: int | None,
     timeout_s: float | None,
-    modes: tuple[str, ...],
-    seconds: float | None,
-    samples: int | None,
-    deadline_s: float | None,
-    seed: int,
+    sampling: Sampling,
     dry_run: bool,
     out: str | None,
     user_command: tuple[str, ...],
@@ -89,11 +88,7 @@ def command(
         targets=given,
         command=user_command,
         engine=engine,
-        modes=modes,
-        seconds=seconds,
-        samples=samples,
-        deadline_s=deadline_s,
-        seed=seed,
+        sampling=sampling,
         jobs=jobs,
         timeout_s=timeout_s,
     )
@@ -101,20 +96,19 @@ def command(
 
 
 def settings(
-    config: Config, *, targets: tuple[str, ...], modes: tuple[str, ...], engine: str | None, **given: object
+    config: Config, *, targets: tuple[str, ...], sampling: Sampling, engine: str | None, **given: object
 ) -> Settings:
     """Put the command line before the configuration, and that before the defaults; say which targets are left out.
 
     Raises:
-        UsageError: if targets and a command are given, or a target or a mode is wrong.
+        UsageError: if targets and a command are given, or a target is wrong.
         NothingToRun: if no target can be observed in any of the modes asked for.
     """
     command = given.get("command")
-    asked = parse_modes(modes, "--mode") or config.modes or (CELL_MODES if targets or not command else ())
+    asked = sampling.with_defaults(config.sampling)
+    if targets or not command:  # the pytest that a command starts has modes of its own
+        asked = asked.with_defaults(Sampling(CELL_MODES))
     configured: Mapping[str, object] = {
-        "samples": config.samples,
-        "seconds": config.seconds,
-        "deadline_s": config.deadline,
         "jobs": config.jobs,
         "timeout_s": config.timeout or TIMEOUT_S,
         "memory_bytes": config.memory,
@@ -122,8 +116,8 @@ def settings(
         "shm_bytes": config.shm,
     }
     merged = {**configured, **{name: item for name, item in given.items() if item is not None}}
-    checked = checked_targets(targets, config, asked) if targets or not command else ()
-    return Settings(targets=checked, modes=asked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time
+    checked = checked_targets(targets, config, asked.modes) if targets or not command else ()
+    return Settings(targets=checked, sampling=asked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time
 
 
 def _run(axes: Axes, selection: Selection, chosen: Settings, config: Config, *, out: str | None, dry_run: bool) -> int:
@@ -163,7 +157,8 @@ def _earlier(folder: Path, plan: Plan) -> dict[str, float]:
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             same = all(run[name] == list(getattr(plan, name)) for name in ("targets", "command"))
-            if same and run["modes"] == list(plan.modes) and run["samples"] == plan.samples:
+            asked = plan.sampling
+            if same and run["modes"] == list(asked.modes) and run["samples"] == asked.samples:
                 return {one["cell"]: float(one["seconds"]) for one in run["cells"] if one.get("seconds")}
         except (OSError, ValueError, KeyError, TypeError):
             continue  # not a run that can be learned from; the guess will do

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from bench.modes import OBSERVED
+from bench.sampling import MODES, Sampling, parse_modes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     F = TypeVar("F", bound=Callable[..., object])
+    R = TypeVar("R")
 
 
 class _Positive(click.ParamType[float]):
@@ -52,11 +54,11 @@ modes_option = click.option(
     "modes",
     multiple=True,
     metavar="L",
-    help=f"How targets are observed, of {', '.join(OBSERVED)}.  [default: all that a target has]",
+    help=f"How targets are observed, of {', '.join(MODES)}.  [default: all that a target has]",
 )
 mode_option = click.option(
     "--mode",
-    type=click.Choice(OBSERVED),
+    type=click.Choice(MODES),
     default="repeat",
     show_default=True,
     help="repeat: fresh interpreters; stress: resident actors, explore: every interleaving, both for scenarios.",
@@ -77,6 +79,18 @@ def sampling_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def as_sampling(function: Callable[..., R]) -> Callable[..., R]:
+    """Hand the options for modes, samples, times and seed on as one `sampling`, as far as a command has them."""
+
+    @functools.wraps(function)
+    def command(**given: Any) -> R:
+        modes = parse_modes([*given.pop("modes", ()), given.pop("mode", "")], "--mode")
+        bounds = {name: given.pop(name, None) for name in ("samples", "seconds", "deadline_s")}
+        return function(sampling=Sampling(modes, **bounds, seed=given.pop("seed")), **given)
+
+    return command
 
 
 def split(lists: tuple[str, ...]) -> list[str]:

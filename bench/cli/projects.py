@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bench.matrix.config import Config
-    from bench.observation import Mode
     from bench.record import Judged
+    from bench.sampling import Mode
     from bench.targets import Found
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import time
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +14,7 @@ import click
 from bench.cells import parse_method
 from bench.cli.inputs import platform_methods, programs, records_folder, run_name
 from bench.cli.options import (
+    as_sampling,
     json_option,
     methods_option,
     mode_option,
@@ -22,19 +25,21 @@ from bench.cli.options import (
 )
 from bench.cli.output import say, show, told, width, write_text
 from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
-from bench.modes import TIMED, modes_of, observer, why_none
+from bench.modes import modes_of, observer, why_none
 from bench.outcomes import Conditions
 from bench.record import End, Facts, FileSink, Judged, dump, write_run
 from bench.report.histogram import histogram
 from bench.report.lines import counted
+from bench.sampling import TIMED
 from bench.verdict import judge, merge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bench.observation import Mode, Observation
+    from bench.observation import Observation
     from bench.record import CellStatus, Line
+    from bench.sampling import Mode, Sampling
     from bench.targets import Found
     from bench.values import Json
 
@@ -50,14 +55,11 @@ CELL = "local"
 @seed_option
 @click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
 @json_option
+@as_sampling
 def command(
     targets: tuple[str, ...],
-    mode: Mode,
-    seconds: float | None,
-    samples: int | None,
-    deadline_s: float | None,
+    sampling: Sampling,
     methods: tuple[str, ...],
-    seed: int,
     out: str | None,
     json_to: str | None,
 ) -> int:
@@ -66,41 +68,38 @@ def command(
     The JSON output is the record lines, one object a line. In mode explore --samples bounds the schedules, and those of
     findings are kept also without --out.
     """
-    found = _of_mode(programs(targets), mode)
-    asked = {"seconds": seconds, "samples": samples, "deadline_s": deadline_s}
-    return carry_out(found, targets, mode=mode, methods=methods, seed=seed, out=out, json_to=json_to, asked=asked)
+    found = _of_mode(programs(targets), sampling.modes[0])
+    return carry_out(found, targets, sampling, methods=methods, out=out, json_to=json_to)
 
 
 def carry_out(
     found: Sequence[Found],
     targets: Sequence[str],
+    sampling: Sampling,
     *,
-    mode: Mode,
     methods: Sequence[str],
-    seed: int,
     out: str | None,
     json_to: str | None,
-    asked: Mapping[str, Any],
+    further: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
-    """Observe each target under each start method, record and show it; give the exit status.
+    """Observe each target under each start method, record and show it; return the exit status.
 
     Args:
         found: what to observe.
         targets: what was asked for, for the record.
-        mode: how to observe.
+        sampling: in which one mode, and how, to observe.
         methods: the start methods asked for; none asks for all.
-        seed: where everything random comes from.
         out: where to record.
         json_to: where the lines go for machines.
-        asked: further arguments of the mode's observer.
+        further: what the mode's observer takes besides.
     """
     usable, missing = _usable([parse_method(name) for name in split(tuple(methods))])
     recorder = _Recorder(records_folder(out, "") if out is not None else None, json_to)
-    recorder.begin(tuple(targets), mode, seed)
+    recorder.begin(tuple(targets), sampling)
     try:
         for one in found:
             for method in usable:
-                seen = _observed(one, method, mode, cell=CELL, seed=seed, **asked)
+                seen = _observed(one, method, sampling, **further)
                 recorder.write(_kept(_judged(one, method, recorder.facts, seen), one, recorder))
     except KeyboardInterrupt:
         recorder.end("interrupted", "stopped by a signal")
@@ -144,7 +143,7 @@ class _Recorder:
         self._told: set[str] = set()
         self._begun = time.monotonic()
 
-    def begin(self, targets: tuple[str, ...], mode: Mode, seed: int) -> None:
+    def begin(self, targets: tuple[str, ...], sampling: Sampling) -> None:
         """Record what is to be run, and the facts of this host."""
         from bench.process.facts import gather
 
@@ -152,8 +151,8 @@ class _Recorder:
             "run": run_name(),
             "targets": list(targets),
             "command": [],
-            "modes": [mode],
-            "seed": seed,
+            "modes": list(sampling.modes),
+            "seed": sampling.seed,
             "engine": CELL,
             "started": _now(),
             "ended": None,
@@ -161,7 +160,7 @@ class _Recorder:
         }
         if self.folder is not None:
             write_run(self.folder, self._run)
-        self.facts = gather(CELL, method_asked=None, cpus_asked=None, engine=CELL, seed=seed)
+        self.facts = gather(CELL, method_asked=None, cpus_asked=None, engine=CELL, seed=sampling.seed)
         self.write(self.facts)
 
     def write(self, line: Line) -> None:
@@ -196,15 +195,16 @@ def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _observed(one: Found, method: str, mode: Mode, **asked: Any) -> Observation:
+def _observed(one: Found, method: str, sampling: Sampling, **further: Any) -> Observation:
     """Observe; what goes on for a time is shown as it grows where there is a terminal."""
-    observe = observer(mode)
+    (mode,) = sampling.modes
+    observe = functools.partial(observer(mode), one, method=method, cell=CELL, **sampling.keywords(), **further)
     if mode not in TIMED or not sys.stderr.isatty():
-        return observe(one, method=method, **asked)
+        return observe()
     from bench.cli.live import growing
 
     with growing(one.program, method, mode) as told:
-        return observe(one, method=method, on_progress=told, **asked)
+        return observe(on_progress=told)
 
 
 def _kept(judged: Judged, one: Found, recorder: _Recorder) -> Judged:

@@ -7,13 +7,12 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.errors import UsageError
-from bench.modes import OBSERVED, parse_modes
-from bench.observation import Mode
+from bench.sampling import MODES, Mode, Sampling, parse_modes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,10 +37,7 @@ class Config:
     select: str = ""
     skip: str = ""
     targets: tuple[str, ...] = ()
-    modes: tuple[Mode, ...] = ()
-    samples: int | None = None
-    seconds: float | None = None
-    deadline: float | None = None
+    sampling: Sampling = field(default_factory=Sampling)
     timeout: float | None = None
     jobs: int | None = None
     engine: str | None = None
@@ -99,7 +95,8 @@ def parse_config(table: object, path: Path) -> Config:
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(KEYS)}"
             raise UsageError(f"{path}: unknown key {key!r} in [tool.bench]; {hint}")
     found = {key: _read(key, item, path) for key, item in table.items()}
-    return Config(**found, path=path)
+    modes, *bounds = (found.pop(key, None) for key in ("modes", "samples", "seconds", "deadline"))
+    return Config(**found, sampling=Sampling(modes or (), *bounds), path=path)
 
 
 class _Wrong(Exception):
@@ -159,7 +156,7 @@ def _modes(item: object) -> tuple[Mode, ...]:
     try:
         return parse_modes(_texts(item))
     except UsageError:
-        raise _Wrong(f"some of {', '.join(OBSERVED)}") from None
+        raise _Wrong(f"some of {', '.join(MODES)}") from None
 
 
 def _whole(item: object) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.cells import Cell
-from bench.modes import TIMED
+from bench.sampling import TIMED
 
 _REPEAT_S: Mapping[str, float] = {"fork": 6.0, "forkserver": 8.0, "spawn": 12.0}
 """How long the demos take in a cell, in seconds: a first estimate, replaced by the times of an earlier run."""

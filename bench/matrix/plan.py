@@ -7,7 +7,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar
@@ -25,8 +25,8 @@ from bench.cells import (
 )
 from bench.errors import NothingToRun, UsageError
 from bench.matrix.placement import cpus_needed
-from bench.observation import MODES, Mode
 from bench.outcomes import METHODS
+from bench.sampling import Sampling
 from bench.values import Json
 
 T = TypeVar("T")
@@ -142,21 +142,16 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How each cell runs; `None` leaves a setting to the program, the mode or the engine.
+    """How each cell runs; `None` leaves a setting to the engine.
 
-    `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. `modes` are those
-    in which they are observed; none leaves that to the cell, or to the pytest that a command starts. `samples`,
-    `seconds` and `deadline_s` are those of one target in one mode, `timeout_s` is that of a whole cell; `jobs` is the
-    most cells that run at once.
+    `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. What `sampling`
+    leaves open is left to the cell, or to the pytest that a command starts. `timeout_s` is that of a whole cell; `jobs`
+    is the most cells that run at once.
     """
 
     targets: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
-    modes: tuple[Mode, ...] = ()
-    samples: int | None = None
-    seconds: float | None = None
-    deadline_s: float | None = None
-    seed: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
     timeout_s: float = 600.0
     engine: str = "auto"
     jobs: int | None = None
@@ -167,9 +162,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.targets and self.command:
             raise UsageError("give programs to run, or a command after --, not both")
-        if wrong := [mode for mode in self.modes if mode not in MODES]:
-            raise UsageError(f"unknown mode {wrong[0]!r}; there are {', '.join(MODES)}")
-        for name in ("samples", "seconds", "deadline_s", "timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
+        for name in ("timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
             number = getattr(self, name)
             if number is not None and not 0 < number < math.inf:
                 raise UsageError(f"{name.removesuffix('_s').removesuffix('_bytes')} is {number:g}; give more than 0")
@@ -335,8 +328,10 @@ def _alternatives(pattern: str) -> Iterator[str]:
 
 
 def to_json(plan: Plan) -> dict[str, Json]:
-    """Return the JSON object of a plan, for `run.json`."""
-    data = {name: list(item) if isinstance(item, tuple) else item for name, item in asdict(plan).items()}
+    """Return the JSON object of a plan, for `run.json`; the fields of its sampling stand among its own."""
+    flat = asdict(plan)
+    flat |= flat.pop("sampling")
+    data = {name: list(item) if isinstance(item, tuple) else item for name, item in flat.items()}
     data["cells"] = [{"cell": one.cell.name, "decision": one.decision, "why": one.why} for one in plan.cells]
     return data
 
@@ -349,8 +344,10 @@ def from_json(data: Mapping[str, Any]) -> Plan:
     """
     try:
         known = {field.name: data[field.name] for field in fields(Plan) if field.name in data}
-        for name in ("targets", "command", "modes", "asked"):
+        for name in ("targets", "command", "asked"):
             known[name] = tuple(known.get(name, ()))
+        sampling = {field.name: data[field.name] for field in fields(Sampling) if field.name in data}
+        known["sampling"] = Sampling(**{**sampling, "modes": tuple(sampling.get("modes", ()))})
         known["cells"] = tuple(
             Planned(parse_cell(one["cell"]), one["decision"], one.get("why", "")) for one in data["cells"]
         )

@@ -162,4 +162,4 @@ def pytest_runtest_makereport(
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say the seed, where the run is one of the bench's by its options."""
     read = settings.read(config)
-    return f"forkbench: seed {read.seed}, cell {read.cell}" if read.given else None
+    return f"forkbench: seed {read.sampling.seed}, cell {read.cell}" if read.given else None

@@ -22,12 +22,12 @@ from _pytest.outcomes import Failed
 import bench
 from bench.declared import ATTRIBUTE, Target, actors_of, defined_in
 from bench.errors import BenchError, UsageError
-from bench.modes import TIMED, modes_of, observer, why_none
-from bench.observation import Mode
+from bench.modes import modes_of, observer, why_none
 from bench.outcomes import Conditions
 from bench.process.cpus import cpu_count
 from bench.pytest_plugin import settings
 from bench.record import Judged, dump
+from bench.sampling import TIMED, Mode, Sampling, parse_modes
 from bench.targets import Found, place_of_file
 
 LINE = "bench_line"
@@ -107,19 +107,17 @@ class ProgramItem(pytest.Item):
 
     def _again(self, judged: Judged) -> str:
         """Give the command that takes the first forbidden sample again, from where pytest was started."""
-        config = self.config
         bad = [one for one, graded in zip(judged.observation.outcomes, judged.grades) if graded[0] == "forbidden"]  # noqa: B905 (there are no grades where an expectation raised)
         shown = bad or judged.observation.outcomes
         witness = shown[0].witness if shown else {}
-        seed = witness.get("seed", settings.read(config).seed)  # a schedule needs none
+        asked = settings.read(self.config).sampling
+        seed = number if isinstance(number := witness.get("seed"), int) else asked.seed  # a schedule needs none
         if self.mode in TIMED:
-            how = ["--bench-mode", self.mode, "--bench-seconds", f"{max(judged.observation.seconds, 1):.0f}"]
+            seconds = float(round(max(judged.observation.seconds, 1)))
+            once = Sampling((self.mode,), None, seconds, asked.deadline_s, seed)
         else:
-            how = ["--bench-samples", "1"]
-        words = ["pytest", *self._named(), "--bench-seed", str(seed), *how]
-        if config.option.bench_deadline is not None:
-            words += ["--bench-deadline", str(config.option.bench_deadline)]
-        return shlex.join(words)
+            once = Sampling((), 1, None, asked.deadline_s, seed)
+        return shlex.join(["pytest", *self._named(), *once.to_arguments("--bench-")])
 
     def _named(self) -> list[str]:
         if self.config.option.pyargs:
@@ -151,7 +149,7 @@ def items_of(
     found = Found(replace(program, module=place.module), place)  # pytest's import modes name modules otherwise
     read = settings.read(collector.config)
     marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
-    asked = _marked(name, marks) or read.modes
+    asked = _marked(name, marks) or read.sampling.modes
     modes = modes_of(program, asked) or asked
     return [
         ProgramItem.from_parent(
@@ -175,7 +173,7 @@ def _name(name: str, method: str, mode: Mode) -> str:
 def _marked(name: str, marks: Iterable[pytest.Mark]) -> tuple[Mode, ...]:
     """Give the modes that the first mark of them names; none where there is no such mark."""
     mark = next((mark for mark in marks if mark.name == "bench_mode"), None)
-    return () if mark is None else settings.check_modes(f"{name}: the mark bench_mode", mark.args or (None,))
+    return () if mark is None else parse_modes(map(str, mark.args or (None,)), f"{name}: the mark bench_mode")
 
 
 def mistake_in(module: ModuleType) -> str | None:
@@ -195,9 +193,7 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
             found,
             method=method,
             cell=asked.cell,
-            deadline_s=asked.deadline_s,
-            seed=asked.seed,
-            **_bounds(mode, asked),
+            **asked.sampling.of_mode(mode, asked.budgets_s.get(mode)).keywords(),
         )
     verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), cpu_count()))
     grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
@@ -211,13 +207,6 @@ def _with_schedules(judged: Judged, found: Found, asked: settings.Settings) -> J
 
     judged = named(judged, found, python=platform.python_version(), pythonpath=_added_to_path())
     return kept(judged, asked.out) if asked.records is None or asked.out is not None else judged
-
-
-def _bounds(mode: Mode, asked: settings.Settings) -> dict[str, Any]:
-    """Give the samples and seconds that bound an observation; a number of samples is meant for one mode alone."""
-    samples = asked.samples if mode not in TIMED or len(asked.modes) == 1 else None
-    budget = asked.budgets_s.get(mode) if samples is None else None
-    return {"samples": samples, "seconds": asked.seconds or budget}
 
 
 @contextlib.contextmanager

@@ -71,7 +71,8 @@ class Recorder:
     def _facts(self) -> Line:
         from bench.process.facts import gather
 
-        return gather(self._settings.cell, method_asked=None, cpus_asked=None, engine="local", seed=self._settings.seed)
+        seed = self._settings.sampling.seed
+        return gather(self._settings.cell, method_asked=None, cpus_asked=None, engine="local", seed=seed)
 
     def _write(self, line: Line) -> None:
         for sink in self._sinks:
@@ -122,8 +123,8 @@ def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
         "run": now,
         "targets": [],
         "command": command,
-        "modes": list(settings.modes),
-        "seed": settings.seed,
+        "modes": list(settings.sampling.modes),
+        "seed": settings.sampling.seed,
         "engine": "local",
         "started": now,
         "ended": None,

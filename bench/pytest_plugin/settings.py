@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import random
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +20,7 @@ import pytest
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.observation import Mode
+    from bench.sampling import Sampling
 
 LOCAL = "local"
 """The name of the host itself as a cell."""
@@ -26,6 +28,9 @@ LOCAL = "local"
 _ADDOPTS = "PYTEST_ADDOPTS"
 _NOT_FOR_NESTED = ("--bench-records", "--bench-out")
 _FOLDER = "bench_lease_folder"
+
+LEASE_TIMEOUT_S = 60.0
+"""How long a process waits for CPUs that others hold."""
 
 _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-out", "DIR", "write records to DIR/cells/CELL.jsonl as things happen, and DIR/run.json"),
@@ -36,10 +41,11 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
     ("--bench-seed", "N", "where everything random comes from (default: random, and told)"),
     ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
-    ("--bench-lease-timeout", "S", "how long to wait for CPUs that others hold (default: 60)"),
+    ("--bench-lease-timeout", "S", f"how long to wait for CPUs that others hold (default: {LEASE_TIMEOUT_S:g})"),
 )
 
-T = TypeVar("T")
+
+T = TypeVar("T", int, float)
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -83,27 +89,31 @@ def add_options(parser: pytest.Parser) -> None:
 
 @dataclass(frozen=True)
 class Settings:
-    """The options, checked. `methods` is `None` for all that the platform has; `given` tells of any option at all.
+    """The options, checked. `methods` is `None` for all that the platform has; `given` is true with any option at all.
 
-    `seconds` bounds every mode; where it is not given, `budgets_s` bounds some of those that go on for a time.
+    `sampling_given` holds the options that `sampling` is read from. Where that says neither seconds nor samples of a
+    mode, `budgets_s` may say its seconds.
     """
 
     methods: tuple[str, ...] | None
-    modes: tuple[Mode, ...]
+    sampling_given: Mapping[str, object]
     out: Path | None
     records: int | None
     cell: str
-    samples: int | None
-    seconds: float | None
     budgets_s: Mapping[str, float]
-    deadline_s: float | None
-    seed: int
     lease: bool
     cpus_per_worker: int
     lease_timeout_s: float
     lease_folder: Path | None
     collect_only: bool
     given: bool
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How targets are sampled: they are repeated unless something else is asked for."""
+        from bench.sampling import Sampling  # not at the top: a plain suite asks for none
+
+        return Sampling.from_arguments(self.sampling_given, "--bench-").with_defaults(Sampling(("repeat",)))
 
     @property
     def records_asked(self) -> bool:
@@ -127,7 +137,10 @@ def read(config: pytest.Config) -> Settings:
     """
     if _KEY not in config.stash:
         try:
-            config.stash[_KEY] = _checked(config)
+            checked = _checked(config)
+            if checked.given and not is_worker(config):
+                _ = checked.sampling  # read here, so that a wrong option is reported at once
+            config.stash[_KEY] = checked
         except UsageError as error:
             raise pytest.UsageError(str(error)) from None
     return config.stash[_KEY]
@@ -136,22 +149,18 @@ def read(config: pytest.Config) -> Settings:
 def _checked(config: pytest.Config) -> Settings:
     option = config.option
     names = [f"bench_{name.removeprefix('--bench-').replace('-', '_')}" for name, _, _ in _OPTIONS]
-    seed = _number(option, "seed", int, least=0)
     folder = getattr(option, _FOLDER, None)
+    timeout_s = _number(option, "lease_timeout", float, least=0)
     return Settings(
         methods=_methods(option.bench_methods),
-        modes=check_modes("--bench-mode", option.bench_modes or ()),
+        sampling_given=_sampling_given(option),
         out=None if option.bench_out is None else Path(config.invocation_params.dir, option.bench_out),
         records=_records(config),
         cell=_cell(option.bench_cell),
-        samples=_number(option, "samples", int, least=1),
-        seconds=_number(option, "seconds", float, above=0.0),
         budgets_s=dict(map(_budget, option.bench_budgets or ())),
-        deadline_s=_number(option, "deadline", float, above=0.0),
-        seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
         lease=_lease(option),
         cpus_per_worker=_number(option, "cpus_per_worker", int, least=1) or 1,
-        lease_timeout_s=60.0 if (timeout_s := _number(option, "lease_timeout", float, least=0)) is None else timeout_s,
+        lease_timeout_s=LEASE_TIMEOUT_S if timeout_s is None else timeout_s,
         lease_folder=None if folder is None else Path(folder),
         collect_only=bool(option.collectonly),
         given=bool(option.bench_methods or option.bench_modes or option.bench_budgets or option.bench_lease)
@@ -159,21 +168,23 @@ def _checked(config: pytest.Config) -> Settings:
     )
 
 
-def check_modes(where: str, modes: Sequence[object]) -> tuple[Mode, ...]:
-    """Check names of modes; where nothing says otherwise, programs and scenarios are repeated.
+def _sampling_given(option: argparse.Namespace) -> dict[str, object]:
+    """Return the options that say how to sample; the seed is one that differs each time where none is given."""
+    seed = random.SystemRandom().randrange(2**32) if option.bench_seed is None else option.bench_seed
+    others = {name: getattr(option, f"bench_{name}") for name in ("samples", "seconds", "deadline")}
+    return {"seed": seed, "mode": option.bench_modes, **others}
 
-    Raises:
-        UsageError: if there is no such mode, naming `where` it was given.
-    """
-    if not modes:
-        return ("repeat",)
-    from bench.modes import parse_modes
 
-    return parse_modes(map(str, modes), where)
+def _number(option: argparse.Namespace, name: str, kind: Callable[[str], T], *, least: float) -> T | None:
+    if (text := getattr(option, f"bench_{name}")) is None:
+        return None
+    from bench.sampling import parse_number
+
+    return parse_number(f"--bench-{name.replace('_', '-')}", text, kind, least=least)
 
 
 def _budget(text: str) -> tuple[str, float]:
-    from bench.modes import TIMED
+    from bench.sampling import TIMED
 
     mode, _, seconds = text.partition("=")
     try:
@@ -183,23 +194,6 @@ def _budget(text: str) -> tuple[str, float]:
     if mode not in TIMED or not 0 < found < math.inf:
         raise UsageError(f"--bench-budget {text!r}: give MODE=SECONDS, for example stress=2")
     return mode, found
-
-
-def _number(
-    option: object, name: str, kind: Callable[[str], T], *, least: float = -math.inf, above: float = -math.inf
-) -> T | None:
-    if (text := getattr(option, f"bench_{name}")) is None:
-        return None
-    flag = f"--bench-{name.replace('_', '-')}"
-    try:
-        number = kind(str(text))
-        fits = math.isfinite(number) and number >= least and number > above  # type: ignore[arg-type, operator]  # number is one of these or an error was raised
-    except (ValueError, OverflowError):
-        fits = False
-    if not fits:
-        bound = f" from {least:g}" if least > -math.inf else f" above {above:g}"
-        raise UsageError(f"{flag} {text!r}: give a {'whole number' if kind is int else 'number'}{bound}")
-    return number
 
 
 def _methods(asked: list[str] | None) -> tuple[str, ...] | None:
@@ -263,7 +257,9 @@ def share(config: pytest.Config, settings: Settings) -> None:
     Raises:
         pytest.UsageError: if more workers are asked for than this host has CPUs to lease.
     """
-    config.option.bench_seed = str(settings.seed)  # pytest-xdist hands the options on as they stand here
+    config.option.bench_seed = str(
+        settings.sampling_given["seed"]
+    )  # pytest-xdist hands the options on as they stand here
     workers = len(getattr(config.option, "tx", None) or ())
     if settings.lease and workers > 1:
         _check_room(workers, settings.cpus_per_worker)

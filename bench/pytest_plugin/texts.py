@@ -92,13 +92,14 @@ def announcement(modes: Sequence[str], methods: Sequence[str], settings: Setting
     lacks = f"; this platform lacks {words(missing)}" if missing else ""
     each = [f"{modes.count(mode)} in {mode}" for mode in dict.fromkeys(modes)]
     how = f" in {modes[0]}" if len(each) == 1 else f": {words(each)}"
-    return [f"forkbench: {counted(len(modes), 'test')}{how}, under {words(methods)}, seed {settings.seed}{lacks}"]
+    seed = settings.sampling.seed
+    return [f"forkbench: {counted(len(modes), 'test')}{how}, under {words(methods)}, seed {seed}{lacks}"]
 
 
 def show(terminal: pytest.TerminalReporter, judged: Sequence[Judged], settings: Settings) -> None:
     """Write the summary; quieter with `-q`, where what simply passed goes unsaid, and nothing with `-qq`."""
     width = max(shutil.get_terminal_size((_WIDTH, 24)).columns, 80)
-    lines = summary(judged, seed=settings.seed, quiet=terminal.verbosity < 0, width=width)
+    lines = summary(judged, seed=settings.sampling.seed, quiet=terminal.verbosity < 0, width=width)
     if terminal.verbosity < -1 or not lines:
         return
     terminal.section("forkbench")

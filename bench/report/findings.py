@@ -16,11 +16,12 @@ from bench.causes import normalise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bench.observation import Mode, Tally
+    from bench.observation import Tally
     from bench.outcomes import Grade
     from bench.record import Judged, Test
     from bench.report.loaded import CellRecords, RunRecords
     from bench.report.places import Place
+    from bench.sampling import Mode
     from bench.values import Json
 
 FEW: Mapping[Grade, int] = {"acceptable": 0, "interesting": 1, "forbidden": 3}

@@ -6,23 +6,23 @@ import shlex
 from typing import TYPE_CHECKING
 
 from bench.called import command_name
-from bench.modes import TIMED
 from bench.report import findings as found
 from bench.report.explored import explored
 from bench.report.grid import STYLES, grid
 from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words
 from bench.report.places import HOST, where
 from bench.report.rates import rates
+from bench.sampling import TIMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bench.observation import Mode
     from bench.outcomes import Grade
     from bench.record import CellStatus
     from bench.report.findings import Distribution, Finding, Note, Spread
     from bench.report.loaded import RunRecords
     from bench.report.places import Place
+    from bench.sampling import Mode
 
 TOP = 5
 """Values of a distribution that are named; how many more there are is said."""

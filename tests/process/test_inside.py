@@ -15,6 +15,7 @@ from bench.errors import UsageError
 from bench.modes import CELL_MODES
 from bench.process import agreed
 from bench.process.facts import gather, method_granted
+from bench.sampling import Sampling
 
 HERE = "pypy" if sys.implementation.name == "pypy" else "cpython"
 TAG = Python(HERE, f"{sys.version_info[0]}.{sys.version_info[1]}").tag
@@ -103,7 +104,11 @@ def test_a_command_finds_the_records_in_pytest_s_options(startup: dict[str, str]
 def test_options_of_the_plugin_are_passed_on() -> None:
     words = ["--mode", "repeat", "--mode", "stress", "--samples", "5", "--deadline", "2.5", "--pin", "0,1", "a.py"]
     orders = inside.parse(["--cell", "py314-fork-cpu2", *words])
-    assert orders.passed_on == (
+    assert orders.sampling == Sampling(("repeat", "stress"), samples=5, deadline_s=2.5)
+    passed_on = inside.plugin_options(orders, 9)[-10:]
+    assert passed_on == [
+        "--bench-seed",
+        "0",
         "--bench-mode",
         "repeat",
         "--bench-mode",
@@ -112,7 +117,7 @@ def test_options_of_the_plugin_are_passed_on() -> None:
         "5",
         "--bench-deadline",
         "2.5",
-    )
+    ]
     assert orders.pin == (0, 1)
     assert orders.targets == ("a.py",)
     assert inside.plugin_options(orders, 9)[4:8] == ["--start-method", "fork", "--bench-records", "9"]
@@ -120,9 +125,8 @@ def test_options_of_the_plugin_are_passed_on() -> None:
 
 def test_targets_go_through_all_modes_and_a_command_says_its_own() -> None:
     cell = ["--cell", "py314-fork-cpu2"]
-    every = tuple(word for mode in CELL_MODES for word in ("--bench-mode", mode))
-    assert inside.parse([*cell, "a.py"]).passed_on == inside.parse(cell).passed_on == every
-    assert inside.parse([*cell, "--", "pytest"]).passed_on == ()
+    assert inside.parse([*cell, "a.py"]).sampling.modes == inside.parse(cell).sampling.modes == CELL_MODES
+    assert inside.parse([*cell, "--", "pytest"]).sampling == Sampling()
 
 
 def test_the_command_is_taken_as_it_is() -> None:
@@ -130,7 +134,15 @@ def test_the_command_is_taken_as_it_is() -> None:
     assert orders.command == ("pytest", "--samples", "--", "x")
 
 
-@pytest.mark.parametrize("words", [["--cell", "nonsense"], ["--cell", "py314-fork-cpu1", "--pin", "a"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--cell", "nonsense"],
+        ["--cell", "py314-fork-cpu1", "--pin", "a"],
+        ["--cell", "py314-fork-cpu1", "--samples", "0"],
+        ["--cell", "py314-fork-cpu1", "--mode", "guess"],
+    ],
+)
 def test_wrong_orders_are_refused(words: list[str]) -> None:
     with pytest.raises(UsageError):
         inside.parse(words)

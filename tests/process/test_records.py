@@ -13,9 +13,9 @@ import pytest
 import bench
 from bench.explore.findings.files import kept, named
 from bench.modes import observer
-from bench.observation import Mode
 from bench.outcomes import Conditions
 from bench.record import Judged, to_json
+from bench.sampling import Mode
 from bench.targets import find
 from bench.verdict import judge
 from tests.fixtures import scenarios

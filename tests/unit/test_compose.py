@@ -45,7 +45,7 @@ def test_a_service_is_its_cell(services: dict[str, Any], cell: Cell) -> None:
         "args": {"BASE": cell.python.image},
     }
     orders = inside.parse([*service["entrypoint"][3:], *service["command"]])
-    assert (orders.cell, orders.engine, orders.seed, orders.targets) == (cell, "compose", 0, ("bench.demos",))
+    assert (orders.cell, orders.engine, orders.sampling.seed, orders.targets) == (cell, "compose", 0, ("bench.demos",))
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)

@@ -7,6 +7,7 @@ import pytest
 from bench.errors import UsageError
 from bench.matrix.config import Config, find_config, load_config, parse_bytes, parse_config
 from bench.matrix.plan import parse_axes
+from bench.sampling import Sampling
 
 
 def project(folder: Path, text: str) -> Path:
@@ -49,10 +50,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         select="py31*",
         skip="*-cpu4 pypy*-spawn-*",
         targets=("tests/programs.py", "package.module:Name"),
-        modes=("repeat", "stress"),
-        samples=20,
-        seconds=2.0,
-        deadline=1.5,
+        sampling=Sampling(("repeat", "stress"), 20, 2.0, 1.5),
         timeout=300.0,
         jobs=2,
         engine="local",

@@ -22,7 +22,7 @@ PACKAGE = Path(bench.__file__).parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("called", "errors"),
-    ("values", "causes"),
+    ("values", "causes", "sampling"),
     ("outcomes",),
     ("declared", "cells", "leases"),
     ("targets",),
@@ -87,6 +87,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "record": OBSERVER,
     "verdict": OBSERVER,
     "modes": OBSERVER,
+    "sampling": OBSERVER,
     "process": ANY,
     "process.evidence": GRADING,
     "process.facts": OBSERVER,

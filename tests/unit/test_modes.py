@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.declared import Program, Scenario, Target
-from bench.errors import UsageError
-from bench.modes import CELL_MODES, OBSERVED, modes_of, observer, parse_modes
-from bench.observation import MODES, Mode
+from bench.modes import CELL_MODES, modes_of, observer
+from bench.sampling import MODES, Mode
 
 PROGRAM = Program("m", "f", "m.py", 1, "", ())
 SCENARIO = Scenario("m", "S", "m.py", 1, "", (), actors=("a", "b"))
@@ -36,13 +35,6 @@ def test_a_target_goes_through_those_that_are_for_it(
     assert modes_of(target, asked) == modes
 
 
-def test_names_are_read_from_lists_each_once_and_in_order() -> None:
-    assert parse_modes(["stress,repeat", "repeat"]) == ("repeat", "stress")
-    assert parse_modes([]) == ()
-    with pytest.raises(UsageError, match="mode 'guess': there are repeat"):
-        parse_modes(["repeat,guess"])
-
-
 def test_every_mode_has_its_own_observer() -> None:
-    assert set(CELL_MODES) <= set(OBSERVED) <= set(MODES)
-    assert len({observer(mode) for mode in OBSERVED}) == len(OBSERVED)
+    assert set(CELL_MODES) <= set(MODES)
+    assert len({observer(mode) for mode in MODES}) == len(MODES)

@@ -27,6 +27,7 @@ from bench.matrix.plan import (
     to_json,
 )
 from bench.outcomes import METHODS
+from bench.sampling import MODES, Sampling
 
 EVERYTHING = parse_axes(PYTHONS, METHODS, ["1,2,4", "quota0.5"])
 
@@ -194,12 +195,8 @@ def test_shards_that_cannot_be_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"samples": 0},
-        {"seconds": -1.0},
-        {"deadline_s": float("nan")},
         {"timeout_s": float("inf")},
         {"jobs": 0},
-        {"modes": ("fast",)},
         {"targets": ("a",), "command": ("pytest",)},
         {"pids": 0},
         {"memory_bytes": -5},
@@ -224,14 +221,18 @@ planned = st.builds(
     st.text(max_size=9),
 )
 positive = st.none() | st.floats(0.001, 1e6)
-plans = st.builds(
-    Plan,
-    targets=st.lists(st.text(min_size=1, max_size=9), max_size=3).map(tuple),
-    modes=st.lists(st.sampled_from(["repeat", "stress", "explore"]), unique=True).map(tuple),
+samplings = st.builds(
+    Sampling,
+    modes=st.lists(st.sampled_from(MODES), unique=True).map(tuple),
     samples=st.none() | st.integers(1, 10**9),
     seconds=positive,
     deadline_s=positive,
     seed=st.integers(0, 2**63),
+)
+plans = st.builds(
+    Plan,
+    targets=st.lists(st.text(min_size=1, max_size=9), max_size=3).map(tuple),
+    sampling=samplings,
     jobs=st.none() | st.integers(1, 64),
     memory_bytes=st.none() | st.integers(1, 2**40),
     run=st.text(min_size=1, max_size=9),

@@ -16,9 +16,9 @@ from tests.unit.test_report_text import cell, run_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bench.observation import Mode
     from bench.outcomes import Expectation
     from bench.report.loaded import CellRecords, RunRecords
+    from bench.sampling import Mode
 
 RAISED = {"type": "ValueError", "message": "no", "process": "first", "role": "child"}
 HERE = Conditions("fork", "3.14.0", 2)

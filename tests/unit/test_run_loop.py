@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from bench.matrix.plan import Plan, Settings, make_plan, parse_axes
 from bench.matrix.run import CellEnded, CellLine, CellStarted, Event, Preparing, make_job, run_matrix
 from bench.observation import Observation
 from bench.record import End, Facts, Judged, dump, read_lines, read_run
+from bench.sampling import Sampling
 
 
 def granted(job: Job) -> Facts:
@@ -332,17 +332,17 @@ def test_the_makespan_is_bounded_from_below(tmp_path: Path, leases: Path) -> Non
 
 
 def test_a_job_carries_the_plan() -> None:
-    how: dict[str, Any] = {"modes": ("repeat", "stress"), "samples": 5, "deadline_s": 1.5, "seed": 3}
-    plan = plan_of(targets=("a.py",), memory_bytes=MIB, timeout_s=9.0, **how)
+    sampling = Sampling(("repeat", "stress"), samples=5, deadline_s=1.5, seed=3)
+    plan = plan_of(targets=("a.py",), memory_bytes=MIB, timeout_s=9.0, sampling=sampling)
     cell = plan.to_run[0]
     job = make_job(plan, cell, (1,), "docker")
     assert job.arguments == (
         "--cell",
         cell.name,
-        "--seed",
-        "3",
         "--engine",
         "docker",
+        "--seed",
+        "3",
         "--mode",
         "repeat",
         "--mode",

@@ -12,9 +12,9 @@ import pytest
 import bench
 from bench.explore.findings.schedule import KILLED, Anchor, Schedule, dump
 from bench.matrix.plan import Axes, Decision, Settings, make_plan, to_json
-from bench.observation import MODES
 from bench.outcomes import Grade, Kind
 from bench.record import VERSION, CellStatus, TestStatus
+from bench.sampling import MODES
 from bench.verdict import Status
 
 if TYPE_CHECKING:

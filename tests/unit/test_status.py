@@ -5,8 +5,9 @@ import pytest
 from bench.cells import parse_cell
 from bench.matrix.engines.base import Ended
 from bench.matrix.engines.status import status_of
-from bench.observation import Mode, Observation
+from bench.observation import Observation
 from bench.record import CellStatus, Facts, Judged, Line, Test, TestStatus
+from bench.sampling import Mode
 from bench.verdict import Status
 
 CELL = parse_cell("py314-spawn-cpu1")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.observation import Mode, Observation, Rate, Seen, tally
+from bench.observation import Observation, Rate, Seen, tally
 from bench.outcomes import Conditions, Outcome, acceptable, deterministic, forbidden, interesting, racy, value
+from bench.sampling import Mode
 from bench.verdict import Status, judge, merge
 
 HERE = Conditions("fork", "3.13.0", 2)

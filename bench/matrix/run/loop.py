@@ -148,7 +148,7 @@ class _Loop:
                 self._ends[planned.cell] = End(planned.cell.name, planned.decision, planned.why, 0.0)
         self._cpus = self._engine.cpus()
         self._write_run()
-        modes = self._plan.modes or ("repeat",)
+        modes = self._plan.sampling.modes or ("repeat",)
         self._waiting = [waiting(cell, modes=modes, earlier=earlier) for cell in self._plan.to_run]
         threading.Thread(target=self._prepare, args=(project,), daemon=True).start()
         while self._waiting or self._live:
@@ -348,11 +348,7 @@ class _Loop:
 
 def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     """Return the job by which an engine runs a cell of a plan."""
-    options: list[str] = ["--cell", cell.name, "--seed", str(plan.seed), "--engine", engine]
-    options += [word for mode in plan.modes for word in ("--mode", mode)]
-    for name, setting in (("samples", plan.samples), ("seconds", plan.seconds), ("deadline", plan.deadline_s)):
-        if setting is not None:
-            options += [f"--{name}", f"{setting:g}" if isinstance(setting, float) else str(setting)]
+    options = ["--cell", cell.name, "--engine", engine, *plan.sampling.to_arguments()]
     what: Sequence[str] = ("--", *plan.command) if plan.command else plan.targets
     given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
     limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
