@@ -73,11 +73,13 @@ def schedule_saver(targets: Sequence[str], config: Config, folder: Path | None) 
         found = {one.program.target: one for one in _imported([f"{root}/{t}" if is_path(t) else t for t in targets])}
 
     def save(judged: Judged) -> Judged:
-        from bench.explore.findings.files import kept, named
+        from bench.explore.findings.files import name_schedules, save_schedules
 
         if (one := found.get(judged.observation.target)) is not None:
-            judged = named(judged, one, python=_version(judged))  # its place on this host, in place of the cell's
-        return kept(judged, folder)
+            judged = name_schedules(
+                judged, one, python=_version(judged)
+            )  # its place on this host, in place of the cell's
+        return save_schedules(judged, folder)
 
     return save
 

@@ -100,7 +100,7 @@ def carry_out(
         for one in found:
             for method in usable:
                 seen = _observed(one, method, sampling, **further)
-                recorder.write(_kept(_judged(one, method, recorder.facts, seen), one, recorder))
+                recorder.write(_save_schedules(_judged(one, method, recorder.facts, seen), one, recorder))
     except KeyboardInterrupt:
         recorder.end("interrupted", "stopped by a signal")
         raise
@@ -207,13 +207,13 @@ def _observed(one: Found, method: str, sampling: Sampling, **further: Any) -> Ob
         return observe(on_progress=told)
 
 
-def _kept(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
-    """Keep the schedules of findings, if there are any."""
+def _save_schedules(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
+    """Save the schedules of findings, if there are any."""
     if judged.observation.mode != "explore":
         return judged
-    from bench.explore.findings.files import kept, named
+    from bench.explore.findings.files import name_schedules, save_schedules
 
-    return kept(named(judged, one, python=recorder.facts.python), recorder.folder)
+    return save_schedules(name_schedules(judged, one, python=recorder.facts.python), recorder.folder)
 
 
 def _judged(one: Found, method: str, facts: Facts, observation: Observation) -> Judged:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bench.explore.findings.following import packed
+from bench.explore.findings.following import pack
 from bench.explore.findings.schedule import KILLED
 from bench.explore.launch import orders, run_group
 from bench.explore.observe import default_deadline_s
@@ -62,7 +62,7 @@ def replay(
         UsageError: if the target cannot be run as it is.
     """
     kills = sum(anchor.op == KILLED for anchor in schedule.steps)
-    wanted = {**packed(schedule.steps), "times": times}
+    wanted = {**pack(schedule.steps), "times": times}
     deadline_s = deadline_s or default_deadline_s(found.program)
     seen = run_group(
         found,

@@ -203,10 +203,10 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
 
 def _with_schedules(judged: Judged, found: Found, asked: settings.Settings) -> Judged:
     """Name the schedules of findings, and write them; those of a cell are written by whoever has its records."""
-    from bench.explore.findings.files import kept, named
+    from bench.explore.findings.files import name_schedules, save_schedules
 
-    judged = named(judged, found, python=platform.python_version(), pythonpath=_added_to_path())
-    return kept(judged, asked.out) if asked.records is None or asked.out is not None else judged
+    judged = name_schedules(judged, found, python=platform.python_version(), pythonpath=_added_to_path())
+    return save_schedules(judged, asked.out) if asked.records is None or asked.out is not None else judged
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.explore.findings.schedule import KILLED
-from bench.explore.findings.words import deed, waiting
+from bench.explore.findings.words import step_text, wait_text
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
@@ -56,7 +56,7 @@ class Told:
     @property
     def deed(self) -> str:
         """What is done, in words."""
-        return deed(self.kind, self.label, self.part, self.saw)
+        return step_text(self.kind, self.label, self.part, self.saw)
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ class _Teller:
         if lane not in self.pending:
             return ""
         _, kind, label, part = self.pending[lane][:4]
-        return waiting(str(kind), str(label), int(part), " and ".join(self.holders(lane)))
+        return wait_text(str(kind), str(label), int(part), " and ".join(self.holders(lane)))
 
     def holders(self, lane: int) -> list[str]:
         """Name who holds what a lane waits for."""

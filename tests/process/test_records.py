@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import bench
-from bench.explore.findings.files import kept, named
+from bench.explore.findings.files import name_schedules, save_schedules
 from bench.modes import observer
 from bench.outcomes import Conditions
 from bench.record import Judged, to_json
@@ -36,7 +36,7 @@ def line_of(name: str, mode: Mode, run: Path | None = None, **asked: Any) -> dic
     grades = tuple((one.grade, one.why) for one in verdict.grades)
     judged = Judged(seen, verdict.status, verdict.why, grades, "fork")
     if mode == "explore":
-        judged = kept(named(judged, found, python="3.14.0"), run)
+        judged = save_schedules(name_schedules(judged, found, python="3.14.0"), run)
     found_line = json.loads(json.dumps(to_json(judged)))
     assert isinstance(found_line, dict)
     return found_line

@@ -13,8 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import UsageError
-from bench.explore.findings.following import MOST_EXTRA, Resolved, packed, resolve, unpacked
-from bench.explore.findings.schedule import Anchor, Schedule, anchors_of, below, dump, numbered, parse, read, witness
+from bench.explore.findings.following import MOST_EXTRA, Resolved, pack, resolve, unpack
+from bench.explore.findings.schedule import (
+    Anchor,
+    Schedule,
+    anchors_of,
+    dump,
+    numbered,
+    parse,
+    read,
+    relative_to,
+    witness,
+)
 from bench.explore.findings.schedule import write as write_schedule
 from bench.explore.model import Op, Plan, killing
 from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, crossed
@@ -137,18 +147,18 @@ def test_a_witness_gives_anchors_with_equal_steps_numbered() -> None:
     assert anchors_of({}) == ()
 
 
-def test_places_are_told_below_the_root() -> None:
-    assert below("/p", "/p/src/a.py:3") == "src/a.py:3"
-    assert below("/p", "/pp/a.py:3") == "/pp/a.py:3"
-    assert below(None, "/p/a.py:3") == "/p/a.py:3"
+def test_places_are_relative_to_the_root() -> None:
+    assert relative_to("/p", "/p/src/a.py:3") == "src/a.py:3"
+    assert relative_to("/p", "/pp/a.py:3") == "/pp/a.py:3"
+    assert relative_to(None, "/p/a.py:3") == "/p/a.py:3"
 
 
 def test_a_long_schedule_fits_into_an_argument() -> None:
     machine = account(times=500)
     anchors = recorded(machine, 0, 1)
     assert len(anchors) > 300
-    assert unpacked(packed(anchors)) == tuple(anchor._replace(saw="") for anchor in anchors)
-    assert len(repr(packed(anchors * 5))) < 20_000
+    assert unpack(pack(anchors)) == tuple(anchor._replace(saw="") for anchor in anchors)
+    assert len(repr(pack(anchors * 5))) < 20_000
 
 
 def recorded(machine: Machine, *lanes: int) -> tuple[Anchor, ...]:

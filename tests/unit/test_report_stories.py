@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.declared import Scenario
-from bench.explore.findings.files import MOST, kept, named
+from bench.explore.findings.files import MOST, name_schedules, save_schedules
 from bench.explore.findings.schedule import read, witness
 from bench.explore.model import Plan
 from bench.observation import Observation, Rate, Tally
@@ -48,7 +48,7 @@ def judged(**grades: Grade) -> Judged:
 
 
 def keep(one: Judged, run: Path | None, pythonpath: tuple[str, ...] = ()) -> Judged:
-    return kept(named(one, FOUND, python="3.14.8", pythonpath=pythonpath), run)
+    return save_schedules(name_schedules(one, FOUND, python="3.14.8", pythonpath=pythonpath), run)
 
 
 def told(one: Judged, seen: set[str] | None = None) -> str:
@@ -86,7 +86,9 @@ def test_what_was_told_under_another_method_gets_its_command_alone(tmp_path: Pat
     assert "    again: bench replay " in again
 
 
-def test_a_finding_is_kept_and_its_command_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schedule_of_a_finding_is_saved_and_its_command_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     one = keep(judged(v201="forbidden", v199="interesting"), Path("a run"), ("/lib",))
     assert len(list(Path("a run/schedules").iterdir())) == 2
@@ -119,7 +121,7 @@ def test_where_nothing_can_be_written_the_finding_is_told_all_the_same(tmp_path:
     assert "overwrites" in told(one)
 
 
-def test_of_very_many_findings_some_are_kept(tmp_path: Path) -> None:
+def test_of_very_many_findings_some_schedules_are_saved(tmp_path: Path) -> None:
     one = judged(v201="forbidden")
     many = [Tally(Outcome("value", n), 1, Rate(0, 0, 0), one.observation.outcomes[1].witness) for n in range(MOST + 9)]
     seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(many), extra=one.observation.extra)
@@ -127,13 +129,13 @@ def test_of_very_many_findings_some_are_kept(tmp_path: Path) -> None:
     assert len(list((tmp_path / "schedules").iterdir())) == MOST
 
 
-def test_what_a_cell_recorded_is_kept_where_the_records_are(tmp_path: Path) -> None:
+def test_what_a_cell_recorded_is_saved_where_the_records_are(tmp_path: Path) -> None:
     one = judged(v201="forbidden")
     seen = replace(one.observation, cell="py314-fork-cpu1")
-    line = to_json(named(replace(one, observation=seen), FOUND, python="3.14.8"))
+    line = to_json(name_schedules(replace(one, observation=seen), FOUND, python="3.14.8"))
     read_back = from_json(json.loads(json.dumps(line)))
     assert isinstance(read_back, Judged)
-    kept(read_back, tmp_path)
+    save_schedules(read_back, tmp_path)
     (path,) = (tmp_path / "schedules").iterdir()
     assert path.name.startswith("m.Account-py314-fork-cpu1-")
     schedule = read(path)
@@ -149,6 +151,8 @@ def test_an_observation_of_another_mode_is_left_as_it_is(tmp_path: Path) -> None
 
 def test_a_module_that_is_found_by_its_name_keeps_no_path_of_this_host(tmp_path: Path) -> None:
     program = Scenario("a.b.m", "Account", "/lib/site-packages/a/b/m.py", 3, "", (), actors=("deposit", "withdraw"))
-    kept(named(judged(v201="forbidden"), Found(program, Place(None, "a.b.m")), python="3.14.8"), tmp_path)
+    save_schedules(
+        name_schedules(judged(v201="forbidden"), Found(program, Place(None, "a.b.m")), python="3.14.8"), tmp_path
+    )
     (path,) = (tmp_path / "schedules").iterdir()
     assert (read(path).root, read(path).file) == (None, "a/b/m.py")

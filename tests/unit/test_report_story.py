@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.explore.findings.schedule import witness
-from bench.explore.findings.words import deed, waiting
+from bench.explore.findings.words import step_text, wait_text
 from bench.explore.model import KINDS, Plan, killing
 from bench.outcomes import Outcome
 from bench.report.story import Ending, Told, difference, ending_of, holders, story
@@ -117,7 +117,7 @@ def test_a_write_without_a_read_before_it_or_of_ones_own_is_no_difference() -> N
 def test_parts_are_told_apart() -> None:
     steps = [Told(0, "read", "a", 0, "", ""), Told(1, "write", "a", 1, "", ""), Told(0, "write", "a", 0, "", "")]
     assert difference(steps, []) == {}
-    assert deed("read", "counts", 2, "7") == "reads counts[2]: 7"
+    assert step_text("read", "counts", 2, "7") == "reads counts[2]: 7"
 
 
 def test_what_has_no_room_in_its_column_goes_on_below() -> None:
@@ -161,9 +161,9 @@ def test_what_was_raised_is_shown_without_what_does_the_exploring() -> None:
 
 
 def test_the_semaphores_of_a_condition_have_words_of_their_own() -> None:
-    assert deed("release", "a wake-up by condition") == "wakes one that waits for condition"
-    assert deed("acquire", "a wake-up by condition") == "is woken by condition"
-    assert waiting("acquire", "a wake-up by condition") == "waits for a wake-up by condition"
+    assert step_text("release", "a wake-up by condition") == "wakes one that waits for condition"
+    assert step_text("acquire", "a wake-up by condition") == "is woken by condition"
+    assert wait_text("acquire", "a wake-up by condition") == "waits for a wake-up by condition"
 
 
 def test_many_lanes_fall_back_to_a_list() -> None:
@@ -180,9 +180,9 @@ def test_a_long_schedule_keeps_its_beginning_and_its_end() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_words_of_its_own(kind: str) -> None:
-    words = deed(kind, "thing", -1, "seen")
+    words = step_text(kind, "thing", -1, "seen")
     assert not words.startswith(kind + " ")
-    assert "{" not in words + waiting(kind, "thing")
+    assert "{" not in words + wait_text(kind, "thing")
 
 
 def test_a_witness_without_steps_tells_nothing() -> None:

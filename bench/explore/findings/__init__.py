@@ -1,1 +1,1 @@
-"""What a schedule is to people and to files: recorded, named, written, and followed again."""
+"""Schedules as people and files know them: recorded, named, written, and followed again."""

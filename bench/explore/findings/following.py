@@ -1,6 +1,6 @@
-"""Following a schedule file: it is carried out again, also where a lane takes a step more or less than it did then.
+"""Following a schedule file: it is carried out again, even where a lane takes a step more or less than it did then.
 
-`resolve` is pure: it runs plans and compares what came with the file, until it knows whom to run at each step.
+`resolve` is pure: it runs plans and compares each trace with the file, until it knows the choice for each step.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bench.explore.findings.schedule import KILLED, Anchor, anchor_of, numbered
-from bench.explore.findings.words import deed
+from bench.explore.findings.words import step_text
 from bench.explore.model import Plan, killing
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from bench.explore.model import Op, Trace
 
 MOST_EXTRA = 32
-"""How many steps in a row that the file does not have, or steps of it that do not come, are put up with."""
+"""How many extra or missing steps in a row are tolerated before the replay counts as diverged."""
 
 MOST_LANES = 32
 
 
 @dataclass(frozen=True)
 class Divergence:
-    """Where a schedule could not be followed: the step of the file, from 1, what it has there, and what came."""
+    """Where a replay diverged: the step of the file, from 1, what the file has there, and what came instead."""
 
     step: int
     expected: str
@@ -41,9 +41,9 @@ class Divergence:
 
 @dataclass(frozen=True)
 class Resolved:
-    """Whom to run at each step, as far as the file could be followed.
+    """The choices of a plan, step by step, as far as the file could be followed.
 
-    `notes` say where what came differs from the file and could be followed nevertheless; `trace` is the last that ran.
+    `notes` say where the steps differ from the file's and could be followed nevertheless; `trace` is of the last run.
     """
 
     lanes: tuple[int, ...]
@@ -52,49 +52,55 @@ class Resolved:
     divergence: Divergence | None
 
 
-def packed(steps: Sequence[Anchor]) -> dict[str, Any]:
-    """Give the anchors of a schedule in few words, since orders are an argument: each different one once."""
+def pack(steps: Sequence[Anchor]) -> dict[str, Any]:
+    """Return the anchors of a schedule, each different one once: orders are a command-line argument, which is short."""
     kinds: dict[Anchor, int] = {}
     order = [kinds.setdefault(step._replace(nth=1, saw=""), len(kinds)) for step in steps]
     return {"anchors": [tuple(one)[:5] for one in kinds], "steps": order}
 
 
-def unpacked(wanted: Mapping[str, Any]) -> tuple[Anchor, ...]:
-    """Give the anchors again."""
-    return numbered([Anchor(*wanted["anchors"][index]) for index in wanted["steps"]])
+def unpack(packed: Mapping[str, Any]) -> tuple[Anchor, ...]:
+    """Return the anchors that `pack` has packed, without what they saw."""
+    return numbered([Anchor(*packed["anchors"][index]) for index in packed["steps"]])
 
 
 def follow(orders: Mapping[str, Any], run: Callable[[Plan], Trace], names: Names) -> dict[str, Any]:
-    """Follow the schedule that a group is given in its orders, then repeat it; give what there is to tell of it.
+    """Follow a schedule, then repeat it `times` times if it could be followed.
 
     Args:
-        orders: the schedule as `packed` gives it, and `times`.
+        orders: the schedule as `pack` returns it, and `times`.
         run: runs a plan.
         names: what the numbers in traces stand for.
 
     Returns:
         The `lanes` to run, `counts` by key of the outcomes that came, `notes`, and the `divergence` in words or empty.
     """
-    found = resolve(unpacked(orders), run, names)
+    found = resolve(unpack(orders), run, names)
     counts: dict[str, int] = {}
     if found.divergence is None:
         for _ in range(orders["times"]):
             key = run(Plan(found.lanes)).outcome
             counts[key] = counts.get(key, 0) + 1
-    said = "" if found.divergence is None else found.divergence.text()
-    return {"lanes": list(found.lanes), "counts": counts, "notes": list(found.notes), "divergence": said}
+    divergence = "" if found.divergence is None else found.divergence.text()
+    return {"lanes": list(found.lanes), "counts": counts, "notes": list(found.notes), "divergence": divergence}
 
 
 def resolve(anchors: Sequence[Anchor], run: Callable[[Plan], Trace], names: Names) -> Resolved:
     """Find the plan that takes the steps of a schedule in their order.
 
-    Where a lane is about to do something that the file does not have for it, it is let do it; where it has passed a
-    step of the file by, that step is left out; where only the line differs, it is taken. Each is noted.
+    An extra step, which the file does not have for its lane, is inserted; a missing step, which its lane has passed by,
+    is left out; a step that differs in the line alone is taken for the file's. Each is noted.
+
+    The search is greedy and needs no backtracking. Its invariant: `lanes` is a prefix that was run and gave, step by
+    step, the anchors before `at`, but for what is noted. Each turn runs `lanes` and then the file's remaining choices
+    as they stand, so that a schedule that fits costs one run; it is compared from `lanes` on, and at the first step
+    that differs one extra step is added to `lanes`, or one anchor passed by (or the run has made a lane known that the
+    plan had to end at). There is an end, since `at` only grows, and at most `MOST_EXTRA` steps are added in between.
 
     Args:
         anchors: the steps.
         run: runs a plan.
-        names: what the numbers in traces stand for; asked again after each run, since lanes may be new.
+        names: what the numbers in traces stand for; asked again after each run, since a run may start new lanes.
     """
     following = _Following(tuple(anchors), run, names)
     while True:
@@ -104,7 +110,7 @@ def resolve(anchors: Sequence[Anchor], run: Callable[[Plan], Trace], names: Name
 
 
 class _Following:
-    """How far a schedule was followed: `lanes` are the choices made, `at` is the anchor that comes next."""
+    """How far a schedule was followed: `lanes` are the choices made, `at` is the index of the next anchor."""
 
     def __init__(self, anchors: tuple[Anchor, ...], run: Callable[[Plan], Trace], names: Names) -> None:
         self.anchors, self.run, self.names = anchors, run, names
@@ -113,11 +119,11 @@ class _Following:
         self.notes: list[str] = []
         self.divergence: Divergence | None = None
         self.odd = 0
-        """Steps more and steps less since the last that came as it should."""
+        """Extra and missing steps since the last that came as in the file."""
         self.first_odd = ""
 
     def guess(self) -> tuple[int, ...]:
-        """Give the choices made, and after them those of the file as if nothing else came between."""
+        """Return the choices made, followed by those of the file as if no other step came between."""
         choices = list(self.lanes)
         for anchor in self.anchors[self.at :]:
             if (choice := self.choice(anchor)) is None:
@@ -126,14 +132,14 @@ class _Following:
         return tuple(choices)
 
     def choice(self, anchor: Anchor) -> int | None:
-        """Give the choice of a plan that an anchor means; `None` if its lane is not known (yet)."""
+        """Return the choice of a plan that an anchor means; `None` if its lane is not known (yet)."""
         for number in range(MOST_LANES):
             if self.names.lane(number) == anchor.lane:
                 return killing(number) if anchor.op == KILLED else number
         return None
 
     def compare(self, trace: Trace) -> bool:
-        """Go along a trace for as long as it is what the file has; tell whether that is the end of it."""
+        """Compare a trace with the file, up to the first difference; return whether the search is over."""
         while self.at < len(self.anchors) and self.divergence is None:
             anchor, choice = self.anchors[self.at], self.choice(self.anchors[self.at])
             here = len(self.lanes)
@@ -154,26 +160,27 @@ class _Following:
         self.odd, self.first_odd = 0, ""
 
     def odd_step(self, anchor: Anchor, came: Anchor, choice: int) -> bool:
-        """Deal with a step that is another than the file's; tell whether it may stand for it."""
+        """Note a step that is not the file's; return whether it may stand for it."""
+        # A step that the file has later means that its lane passed this one by: to insert it would only shift the rest.
         if any(came.like == other.like for other in self.anchors[self.at + 1 :]):
-            self.pass_by(anchor, f"{said(came)} came instead")
+            self.pass_by(anchor, f"{describe(came)} came instead")
             return False
         if came.like[:-1] == anchor.like[:-1]:
-            self.notes.append(f"step {self.at + 1}: {said(came)}, where the file has {anchor.at}")
+            self.notes.append(f"step {self.at + 1}: {describe(came)}, where the file has {anchor.at}")
             return True
         self.extra(anchor, came, choice)
         return False
 
     def extra(self, anchor: Anchor, came: Anchor, choice: int) -> None:
-        if self.too_odd(anchor, f"{said(came)} came"):
+        if self.too_odd(anchor, f"{describe(came)} came"):
             return
-        self.notes.append(f"before step {self.at + 1}: {said(came)}, which the file does not have")
+        self.notes.append(f"before step {self.at + 1}: {describe(came)}, which the file does not have")
         self.lanes.append(choice)
 
     def pass_by(self, anchor: Anchor, why: str) -> None:
         if self.too_odd(anchor, why):
             return
-        self.notes.append(f"step {self.at + 1} left out: {said(anchor)}: {why}")
+        self.notes.append(f"step {self.at + 1} left out: {describe(anchor)}: {why}")
         self.at += 1
 
     def too_odd(self, anchor: Anchor, came: str) -> bool:
@@ -184,8 +191,8 @@ class _Following:
         return self.odd > MOST_EXTRA
 
     def missing(self, anchor: Anchor, choice: int, trace: Trace) -> bool:
-        """Deal with a lane that did not run: it is through, or waits; or it was not known when the plan was made."""
-        if len(trace.steps) > len(self.lanes):  # another ran, after a plan that ended here
+        """Note that an anchor's lane did not run: it has ended, or waits, or was not known yet; return as `compare`."""
+        if len(trace.steps) > len(self.lanes):  # the plan ended here, and another lane ran on: now its lane is known
             return False
         number = killing(choice) if choice < 0 else choice
         if trace.end not in ("done", "stuck", "diverged"):
@@ -195,15 +202,20 @@ class _Following:
             self.pass_by(anchor, f"{anchor.lane} has ended")
             return self.divergence is not None
         waits = anchor_of(number, pending[number][0], self.names)
+        # It may wait for an extra step of another lane, such as a release that the file does not have.
         for other, (op, able) in pending.items():
             came = anchor_of(other, op, self.names)
             if able and other != number and self.unknown(came):
                 self.extra(anchor, came, other)
                 return self.divergence is not None
-        return self.diverge(anchor, f"{said(waits)} has to wait")
+        return self.diverge(anchor, f"{describe(waits)} has to wait")
 
     def pending(self) -> dict[int, tuple[Op, bool]]:
-        """Give what each lane would do after the choices made, and whether it could: seen by letting them all go on."""
+        """Return each lane's next step after the choices made, and whether it could be taken: all are let go on.
+
+        The first step of each lane after the prefix is the one that it was about to take; a lane that takes none any
+        more has its pending one in the trace.
+        """
         trace, here = self.run(Plan(tuple(self.lanes))), len(self.lanes)
         enabled = trace.steps[here].enabled if here < len(trace.steps) else 0
         found = {lane: (op, False) for lane, op in trace.pending.items()}
@@ -213,15 +225,15 @@ class _Following:
         return found
 
     def unknown(self, came: Anchor) -> bool:
-        """Tell whether a step is one that the file does not have from here on, on whatever line."""
+        """Return whether the file does not have a step from here on, on any line."""
         return all(came.like[:-1] != other.like[:-1] for other in self.anchors[self.at :])
 
     def diverge(self, anchor: Anchor, came: str) -> bool:
-        self.divergence = Divergence(self.at + 1, said(anchor), came)
+        self.divergence = Divergence(self.at + 1, describe(anchor), came)
         return True
 
 
-def said(anchor: Anchor) -> str:
-    """Say an anchor: who does what, and where."""
+def describe(anchor: Anchor) -> str:
+    """Return an anchor in words: the lane, what it does, and where."""
     where = f" at {anchor.at}" if anchor.at else ""
-    return f"{anchor.lane} {deed(anchor.op, anchor.object, anchor.part)}{where}"
+    return f"{anchor.lane} {step_text(anchor.op, anchor.object, anchor.part)}{where}"

@@ -1,7 +1,8 @@
-"""Schedules as people keep them: each step by what is done, to what, and on which line; and the file they stand in.
+"""Schedules as files hold them: each step by what is done, to what, and on which line; and the files themselves.
 
-A number of steps means nothing on another Python, where one operation may take a step more. So a step is an *anchor*:
-lane, kind of operation, label of the object, part and line, and the how many-eth of its like it is for its lane.
+The number of a step means nothing on another Python, where one operation may take a step more. So a step is an
+*anchor*: lane, kind of operation, label of the object, part and line, and `nth`, its position among identical steps of
+the same lane.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ if TYPE_CHECKING:
         """What the numbers of a trace stand for; empty where a number stands for nothing (yet)."""
 
         def lane(self, number: int) -> str:
-            """Name a lane."""
+            """Return the name of a lane."""
 
         def object(self, number: int) -> str:
-            """Give an object's label."""
+            """Return an object's label."""
 
         def part(self, number: int, part: int) -> int:
-            """Give a part of an object as the user knows it: of an array the index."""
+            """Return a part of an object as the user knows it: of an array the index."""
 
         def place(self, number: int) -> str:
-            """Give a place as `file:line`."""
+            """Return a place as `file:line`."""
 
 
 VERSION = 1
@@ -48,7 +49,10 @@ KILLED = "killed"
 
 
 class Anchor(NamedTuple):
-    """A step of a schedule; `nth` counts, from 1, the equal anchors of its lane; `saw` is for the reader alone."""
+    """A step of a schedule.
+
+    `nth` is its position, from 1, among identical steps of its lane; `saw`, the value it saw, is for the reader alone.
+    """
 
     lane: str
     op: str
@@ -60,12 +64,12 @@ class Anchor(NamedTuple):
 
     @property
     def like(self) -> tuple[str, str, str, int, str]:
-        """What makes two anchors equal. Of the file only the name counts, which is the same on other hosts."""
+        """What identical steps have in common. Of the file only the name counts, which is the same on other hosts."""
         return self.lane, self.op, self.object, self.part, self.at.replace("\\", "/").rpartition("/")[2]
 
 
 def anchor_of(choice: int, op: Op, names: Names) -> Anchor:
-    """Give the anchor of an operation that a choice of a plan leads to, as if it were the first of its like."""
+    """Return the anchor of an operation that a choice of a plan leads to, with `nth` 1; see `numbered`."""
     if choice < 0:
         return Anchor(names.lane(killing(choice)), KILLED, "", -1, "")
     part = names.part(op.object, op.part)
@@ -73,7 +77,7 @@ def anchor_of(choice: int, op: Op, names: Names) -> Anchor:
 
 
 def numbered(anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
-    """Number the anchors of each lane that are equal."""
+    """Return the anchors with `nth` counted: identical steps of each lane are numbered."""
     seen: dict[tuple[object, ...], int] = {}
     done = []
     for one in anchors:
@@ -83,7 +87,7 @@ def numbered(anchors: Sequence[Anchor]) -> tuple[Anchor, ...]:
 
 
 def witness(trace: Trace, names: Names, saw: Sequence[str] = ()) -> dict[str, Json]:
-    """Give what a record keeps of a schedule: all that its story, its file and its replay need.
+    """Return what a record holds of a schedule: all that its story, its file and its replay need.
 
     Args:
         trace: the schedule.
@@ -108,13 +112,13 @@ def witness(trace: Trace, names: Names, saw: Sequence[str] = ()) -> dict[str, Js
     }
 
 
-def anchors_of(told: Mapping[str, Any]) -> tuple[Anchor, ...]:
-    """Give the anchors of a witness; empty where it has no steps."""
-    names = told.get("lane_names") or ()
+def anchors_of(witness: Mapping[str, Any]) -> tuple[Anchor, ...]:
+    """Return the anchors of a witness, as a record holds it; empty where it has no steps."""
+    names = witness.get("lane_names") or ()
     return numbered(
         [
             Anchor(str(names[lane]), str(op), str(label), int(part), str(at), saw=str(saw))
-            for lane, op, label, part, at, saw in told.get("steps") or ()
+            for lane, op, label, part, at, saw in witness.get("steps") or ()
         ]
     )
 
@@ -123,8 +127,8 @@ def anchors_of(told: Mapping[str, Any]) -> tuple[Anchor, ...]:
 class Schedule:
     """A schedule with what it takes to run it again.
 
-    `root` and `module` say how to import the target, `file` is where it stands below `root`, and `pythonpath` what else
-    has to be on the path. `preemptions` and `depth` are of the schedule; `strategy` and `seed` found it in `cell`.
+    `root` and `module` say how to import the target, `file` is its path from `root`, and `pythonpath` what else has to
+    be on the path. `preemptions` and `depth` are those of the schedule; `strategy` and `seed` found it in `cell`.
     """
 
     target: str
@@ -150,27 +154,27 @@ class Schedule:
 
     @property
     def file_name(self) -> str:
-        """A name for its file: the same for the same finding, so that finding it again replaces the file.
+        """The name of its file: the same for the same finding, so that finding it again replaces the file.
 
-        It is made of a record, which code in a container may have written as it likes: no character of it leads out of
-        the folder.
+        The record that it is made of may be written by hostile code in a container: no character of the name leads out
+        of the folder.
         """
         import hashlib
         import re
 
-        ours = "\n".join([self.root or "", self.target, self.cell, self.method, self.outcome["key"]])
+        identity = "\n".join([self.root or "", self.target, self.cell, self.method, self.outcome["key"]])
         where = self.method if self.cell == "local" else self.cell
         short = re.sub(r"[^\w.+-]", "_", f"{self.module.rpartition('.')[2]}.{self.name}-{where}")
-        return f"{short}-{hashlib.sha256(ours.encode('utf-8', 'replace')).hexdigest()[:8]}.jsonl"
+        return f"{short}-{hashlib.sha256(identity.encode('utf-8', 'replace')).hexdigest()[:8]}.jsonl"
 
 
-def below(root: str | None, path: str) -> str:
-    """Give a path relative to a folder that it is below of; any other as it is."""
+def relative_to(root: str | None, path: str) -> str:
+    """Return a path relative to `root` if it is below it; any other, and without a root, as it is."""
     return path[len(root) + 1 :] if root and path.startswith((f"{root}/", f"{root}\\")) else path
 
 
 def dump(schedule: Schedule) -> str:
-    """Give the text of a schedule's file."""
+    """Return the text of a schedule's file."""
     import json
 
     head = {
@@ -197,7 +201,7 @@ def dump(schedule: Schedule) -> str:
 
 
 def write(schedule: Schedule, folder: Path) -> Path:
-    """Write a schedule into a folder, whole or not at all; give its path."""
+    """Write a schedule into a folder, whole or not at all; return its path."""
     import os
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -212,8 +216,8 @@ def read(path: Path) -> Schedule:
     """Read a schedule's file.
 
     Raises:
-        UsageError: if it cannot be read, is no schedule, of a newer version, or not whole: what is missing of a
-            schedule cannot be guessed.
+        UsageError: if it cannot be read, is no schedule, is of a newer version, or is not whole: the steps that are
+            missing cannot be guessed.
     """
     try:
         text = path.read_text(encoding="utf-8")

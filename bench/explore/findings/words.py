@@ -36,13 +36,13 @@ _DEEDS: Mapping[str, tuple[str, str]] = {
     "time": ("reads the clock", ": {saw}"),
     KILLED: ("is killed", ""),
 }
-"""What a kind of operation is in words, and how the value that it saw is said."""
+"""Each kind of operation in words, and how the value that it saw follows."""
 
 _CONDITIONS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("a wake-up by ", {"acquire": "is woken by {it}", "release": "wakes one that waits for {it}"}),
     ("the woken of ", {"acquire": "hears that one has woken from {it}", "release": "has woken from {it}"}),
 )
-"""What is done to the semaphores that a condition is made of, by what they are called."""
+"""Operations on the semaphores that a condition is made of, by how their labels begin."""
 
 _WAITS: Mapping[str, str] = {
     "acquire": "waits for {it}",
@@ -52,25 +52,25 @@ _WAITS: Mapping[str, str] = {
     "send": "waits for room in {it}",
     "sleep": "sleeps",
 }
-"""What a lane is about to do that cannot."""
+"""Each kind of operation in words, of a lane that waits to do it."""
 
 
-def deed(kind: str, label: str, part: int = -1, saw: str = "") -> str:
-    """Say what is done: "reads balance: 200"."""
+def step_text(kind: str, label: str, part: int = -1, saw: str = "") -> str:
+    """Return a step in words: "reads balance: 200"."""
     for start, words in _CONDITIONS:
         if label.startswith(start) and kind in words:
             return words[kind].format(it=label[len(start) :])
     does, result = _DEEDS.get(kind, (f"{kind} {{it}}", ": {saw}"))
-    said = does.format(it=_it(label, kind, part)).rstrip()
-    return said + (result.format(saw=saw) if saw and result else "")
+    text = does.format(it=_it(label, kind, part)).rstrip()
+    return text + (result.format(saw=saw) if saw and result else "")
 
 
-def waiting(kind: str, label: str, part: int = -1, holder: str = "") -> str:
-    """Say what is waited for, and who holds it, if that is known: "waits for lock (held by withdraw)"."""
+def wait_text(kind: str, label: str, part: int = -1, holder: str = "") -> str:
+    """Return a wait in words, with the holder if it is known: "waits for lock (held by withdraw)"."""
     words = _WAITS.get(kind)
     it = _it(label, kind, part)
-    said = words.format(it=it) if words else f"waits: {deed(kind, label, part)}"
-    return said + (f" (held by {holder})" if holder else "")
+    text = words.format(it=it) if words else f"waits: {step_text(kind, label, part)}"
+    return text + (f" (held by {holder})" if holder else "")
 
 
 def _it(label: str, kind: str, part: int) -> str:
