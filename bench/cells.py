@@ -93,6 +93,18 @@ def parse_cpus(text: str) -> int:
     return int(text)
 
 
+def parse_quota(text: str) -> float:
+    """Read a quota of CPU time, such as `quota0.5`, in CPUs.
+
+    Raises:
+        UsageError: if it is not more than 0 and at most 1024.
+    """
+    found = re.fullmatch(r"quota(\d+(?:\.\d+)?)", text)
+    if not found or not 0 < float(found[1]) <= MAX_CPUS:
+        raise UsageError(f"quota {text!r}: give more than 0 and at most {MAX_CPUS} CPUs, for example quota0.5")
+    return float(found[1])
+
+
 def parse_cell(name: str) -> Cell:
     """Read a cell's name.
 

@@ -1,6 +1,10 @@
-"""The command `bench`: each subcommand is a module of its own, imported only when it is called.
+"""The command `bench`: the subcommand NAME is the module `NAME_command`, imported only when it is called.
 
-Errors for a person end here, in one place: one or two lines on standard error, and the exit status of their class.
+`main` turns errors meant for a person into one or two lines on standard error and the exit status of their class.
+
+    inputs, options, projects     what commands take: targets, options, the user's project
+    engines, running              where cells run, and running a plan with its display
+    output, live                  what commands print: lines, JSON, a histogram that grows
 """
 
 from __future__ import annotations
@@ -22,20 +26,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 COMMANDS = {
-    "list": "What there is to run, with one line each.",
+    "list": "List programs and scenarios, with one line each.",
     "run": "Run programs on this host, under each start method.",
     "explore": "Run processes one at a time, in every order of their steps.",
-    "replay": "Run one recorded interleaving again, and say whether it still happens.",
+    "replay": "Run one recorded interleaving again: does it still happen?",
     "matrix": "Run programs, or a command, in every Python x start method x CPUs.",
-    "cell": "Run one cell by its name.",
+    "cell": "Run one cell of the matrix by its name.",
     "images": "Show or build the images that cells run in.",
-    "doctor": "Say what this host has and lacks.",
+    "doctor": "Check what this host has and lacks.",
     "clean": "Remove what dead runs left behind.",
 }
 """Each subcommand with its line in the help, so that the help imports none of them."""
 
 BROKEN_PIPE = 141
-"""Exit status where nobody reads the output any more: that of a process which SIGPIPE ended."""
+"""Exit status after the reader of the output is gone: that of a process killed by SIGPIPE."""
 
 EPILOG = """\b
 TARGET is file.py, file.py::Name, package.module or package.module:Name;
@@ -95,17 +99,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     _prepare_streams()
+    stdout = sys.stdout
     try:
         with _sigterm_interrupts():
             status = cli.main(arguments, prog_name=command_name(), standalone_mode=False)
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
-    except BrokenPipeError:  # whoever reads has read enough, as `| head` does
+    except (BrokenPipeError, SystemExit) as error:
+        # The reader is gone, as after `| head`. click then wraps standard output and exits with 1: "a test failed".
+        if isinstance(error, SystemExit) and sys.stdout is stdout:
+            raise
         _silence_stdout()
         return BROKEN_PIPE
     except (BenchError, click.ClickException, click.Abort, KeyboardInterrupt) as error:
         message, status = _explained(error)
-        with contextlib.suppress(OSError, ValueError):  # standard error may be closed; the status still tells
+        with contextlib.suppress(OSError, ValueError):  # standard error may be closed
             click.echo(message, err=True)
         return status
 
@@ -131,7 +139,7 @@ def _sentence(message: str) -> str:
 
 
 def _prepare_streams() -> None:
-    # What a test printed or raised may hold any character; a terminal that cannot show it is no reason to fail.
+    # A test may print or raise any character; a terminal that cannot show it is no reason to fail.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -144,14 +152,14 @@ def _silence_stdout() -> None:
 
 @contextlib.contextmanager
 def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM end a command as Ctrl-C does: in order, with what is recorded kept."""
+    """Let SIGTERM end a command as Ctrl-C does: in order, and the records stay."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
     try:
         before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: whoever called has the signals
+    except ValueError:  # not the main thread: signals are the caller's business
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""`bench cell`: one cell by its name, through the same path as a whole matrix; what a tox environment calls."""
+"""`bench cell`: one cell by its name, run as a whole matrix is; tox environments call it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import click
 from bench.cells import parse_cell
 from bench.cli.engines import engine_of
 from bench.cli.inputs import records_folder, run_name
-from bench.cli.matrix_command import settings
+from bench.cli.matrix_command import TIMEOUT_S, settings
 from bench.cli.options import (
     SECONDS,
+    TARGET,
     WithCommand,
     as_sampling,
     engine_option,
@@ -38,18 +39,20 @@ if TYPE_CHECKING:
     from bench.sampling import Sampling
 
 LOG_LINES = 60
-"""How much of the log is shown of a cell that did not pass."""
+"""How many lines of its log are shown of a cell that did not pass."""
 
 
-@click.command("cell", cls=WithCommand)
+@click.command("cell", cls=WithCommand, epilog=TARGET)
 @click.argument("name")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @engine_option
-@click.option("--timeout", "timeout_s", type=SECONDS, metavar="S", help="How long the cell may take.  [default: 600]")
+@click.option(
+    "--timeout", "timeout_s", type=SECONDS, metavar="S", help=f"Seconds that it may take.  [default: {TIMEOUT_S:g}]"
+)
 @modes_option
 @sampling_options
 @seed_option
-@click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
+@click.option("--out", metavar="DIR", help="Folder for the records; without it none are kept.")
 @as_sampling
 def command(
     name: str,
@@ -60,7 +63,7 @@ def command(
     out: str | None,
     user_command: tuple[str, ...],
 ) -> int:
-    """Run TARGETs, or the COMMAND after --, in the cell NAME, such as py314-spawn-cpu2."""
+    """Run TARGETs, or the COMMAND after --, in one cell. NAME is for example py314-spawn-cpu2."""
     cell = parse_cell(name)
     config = load_config(Path.cwd())
     chosen = settings(

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 @click.command("clean")
-@click.option("--images", is_flag=True, help="Remove the images of the bench too.")
+@click.option("--images", is_flag=True, help="Remove forkbench's images too.")
 def command(images: bool) -> None:
-    """Remove what dead runs left behind: containers and processes by their label, and only those."""
+    """Remove the containers, processes and folders that dead runs left behind, known by their label."""
     from bench.matrix.engines.docker import DockerEngine
     from bench.matrix.engines.local import LocalEngine
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def engine_of(name: str) -> Engine:
-    """Give an engine that answers; `auto` is docker, and where that does not answer local, which is said.
+    """Return an engine that answers; `auto` is docker, or local with a message where docker does not answer.
 
     Raises:
         UsageError: if there is no engine of this name.

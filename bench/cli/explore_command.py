@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.inputs import programs
-from bench.cli.options import SECONDS, as_sampling, json_option, methods_option, seed_option, targets_argument
+from bench.cli.options import (
+    FROM_0,
+    FROM_1,
+    SECONDS,
+    TARGET,
+    as_sampling,
+    json_option,
+    methods_option,
+    seed_option,
+    targets_argument,
+)
 from bench.cli.output import say
 from bench.cli.run_command import carry_out
 from bench.declared import actors_of
@@ -21,23 +31,27 @@ if TYPE_CHECKING:
 STRATEGIES = ("portfolio", "dpor", "dfs", "pct", "random")
 
 
-@click.command("explore")
+@click.command("explore", epilog=TARGET)
 @targets_argument
 @click.option(
     "--strategy",
     type=click.Choice(STRATEGIES),
     default="portfolio",
-    show_default=True,
-    help="dpor: all that differ; dfs: all; pct, random: by chance; portfolio: what fits, in turn.",
+    help="dfs: every interleaving; dpor: one per equivalence class; pct, random: sampled; "
+    "portfolio: all of them in turns (default).",
 )
-@click.option("--preemptions", type=click.IntRange(0), metavar="N", help="Only interleavings with at most N.")
-@click.option("--schedules", type=click.IntRange(1), metavar="N", help="Schedules of each target at most.")
-@click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target at most.")
-@click.option("--kills", type=click.IntRange(0), default=0, metavar="N", help="Also kill up to N processes, anywhere.")
-@click.option("--deadline", "deadline_s", type=SECONDS, metavar="S", help="How long one step may take.")
+@click.option("--preemptions", type=FROM_0, metavar="N", help="Only interleavings with at most N preemptions.")
+@click.option("--schedules", type=FROM_1, metavar="N", help="At most N schedules of each target.")
+@click.option("--seconds", type=SECONDS, metavar="S", help="At most S seconds for each target.")
+@click.option(
+    "--kills", type=FROM_0, default=0, metavar="N", help="Also kill up to N processes in a schedule, before any step."
+)
+@click.option(
+    "--deadline", "deadline_s", type=SECONDS, metavar="S", help="Seconds after which a step counts as a hang."
+)
 @methods_option
 @seed_option
-@click.option("--out", metavar="DIR", help="Where to record; without it the schedules of findings alone are kept.")
+@click.option("--out", metavar="DIR", help="Folder for the records; without it only the schedules of findings stay.")
 @json_option
 @as_sampling
 def command(
@@ -51,9 +65,9 @@ def command(
     out: str | None,
     json_to: str | None,
 ) -> int:
-    """Run TARGETs' processes one at a time, in every order of their steps, and tell how each finding comes about.
+    """Run TARGETs' processes one at a time, in every order of their steps, and show how each finding comes about.
 
-    The JSON output is the record lines, one object a line.
+    Without TARGET, the scenarios among the demos are explored. The JSON is the records, one object a line.
     """
     sampling = replace(sampling, modes=("explore",), samples=schedules)
     further = {"strategy": strategy, "preemptions": preemptions, "kills": kills}
@@ -62,7 +76,7 @@ def command(
 
 
 def _scenarios(found: tuple[Found, ...]) -> tuple[Found, ...]:
-    """Leave out programs, which take long: they are explored where somebody names them."""
+    """Return the scenarios; a program, which takes long, is explored only where it is named."""
     kept = tuple(one for one in found if actors_of(one.program))
     if left := len(found) - len(kept):
         say(f"{counted(left, 'program')} left out, each schedule of which starts processes; name one to explore it")

@@ -1,4 +1,4 @@
-"""`bench images`: the images that cells run in, where they come from, and why one cannot be had."""
+"""`bench images`: the images that cells run in, where they come from, and why one is not available."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cells import DEFAULT_PYTHONS, parse_python
-from bench.cli.options import split
+from bench.cli.options import pythons_option, split
 from bench.cli.output import say, show, width
 from bench.errors import PASSED, Unavailable
 from bench.matrix.config import load_config
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @click.command("images")
-@click.option("--python", "pythons", multiple=True, metavar="L", help="Pythons, for example 3.10,3.14,pypy3.11.")
-@click.option("--build/--no-build", default=False, help="Build what is missing first.")
+@pythons_option
+@click.option("--build/--no-build", default=False, help="Build missing images first.  [default: no-build]")
 def command(pythons: tuple[str, ...], build: bool) -> int:
-    """Show the images of the demos, with their digests, and why one cannot be had."""
+    """Show the images that the demos run in, with their digests and bases, or why there is none."""
     from bench.matrix.engines.docker import DockerEngine
     from bench.matrix.images import list_images
 
@@ -55,7 +55,7 @@ def _lines(rows: Sequence[ImageRow], columns: int) -> list[Line]:
 
 def _row(row: ImageRow, columns: int) -> Line:
     if row.why:
-        return line(f"{row.python!s:<9} ", Span("not to be had: ", "trouble"), one_line(row.why, 2 * columns))
+        return line(f"{row.python!s:<9} ", Span("not available: ", "trouble"), one_line(row.why, 2 * columns))
     size = f"{row.size_bytes / 1e6:.0f} MB" if row.size_bytes else ""
     base = f"{row.base or ''} ({row.base_origin})" if row.base_origin else row.base or ""
     image = Span(f"{row.tag or 'not built yet':<28}", "" if row.tag else "dim")

@@ -1,4 +1,4 @@
-"""What a command is given by name: programs, start methods, folders for records."""
+"""Inputs of a command: the programs of its targets, start methods, folders for records."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UsageError
+from bench.cli.output import say
+from bench.errors import NothingToRun, UsageError
+from bench.matrix.plan import run_id
+from bench.modes import modes_of, why_none
 from bench.outcomes import METHODS
+from bench.report.lines import counted
 from bench.targets import find
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from bench.sampling import Mode
     from bench.targets import Found
 
 RUNS = "bench-runs"
@@ -26,7 +31,7 @@ RUNS = "bench-runs"
 
 
 def programs(targets: Iterable[str]) -> tuple[Found, ...]:
-    """Find the programs that targets name; modules are looked for in the current folder too, as `python -m` does.
+    """Return the programs that targets name; modules are searched in the current folder too, as `python -m` does.
 
     Raises:
         UsageError: if a target does not exist, cannot be read or imported, or two programs have one name.
@@ -35,14 +40,14 @@ def programs(targets: Iterable[str]) -> tuple[Found, ...]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what a module prints is no output of the command
+        with contextlib.redirect_stdout(sys.stderr):  # a module that prints must not write into the command's output
             return tuple(map(_importable, find(targets)))
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or 'a target'}: {error.strerror}") from None
 
 
 def _importable(found: Found) -> Found:
-    """Tell other processes where a module is that was found in the current folder: their path may not have that."""
+    """Return a target with the current folder as its root if it was found there: other processes may lack that path."""
     here = Path.cwd()
     ours = found.place.module.partition(".")[0] == "bench"
     if found.place.root is not None or ours or not Path(found.program.file).is_relative_to(here):
@@ -51,18 +56,32 @@ def _importable(found: Found) -> Found:
 
 
 def platform_methods() -> list[str]:
-    """Give the start methods that this platform has, in the order in which reports name them."""
+    """Return the start methods that this platform has, in the order in which reports name them."""
     there = multiprocessing.get_all_start_methods()
     return [method for method in METHODS if method in there]
 
 
 def run_name() -> str:
-    """Make a name for a run that sorts by time and no other run has."""
-    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    """Return a new name for a run."""
+    return run_id(datetime.now(timezone.utc), secrets.token_hex(3))
+
+
+def observable(found: tuple[Found, ...], modes: Sequence[Mode]) -> tuple[Found, ...]:
+    """Return the targets that can be observed in some of the modes, and report how many cannot, and why.
+
+    Raises:
+        NothingToRun: if none can.
+    """
+    kept = tuple(one for one in found if modes_of(one.program, modes))
+    if not kept:
+        raise NothingToRun(f"no target can be run with --mode {','.join(modes)}: {why_none(modes)}")
+    if left := len(found) - len(kept):
+        say(f"{counted(left, 'target')} left out: {why_none(modes)}")
+    return kept
 
 
 def records_folder(out: str | None, run: str) -> Path:
-    """Make the folder that a run is recorded in.
+    """Return the folder for the records of a run, which is made if need be.
 
     Raises:
         UsageError: if it cannot be written to, or holds another run.

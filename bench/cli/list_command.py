@@ -1,4 +1,4 @@
-"""`bench list`: what there is to run."""
+"""`bench list`: the programs and scenarios of targets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.inputs import programs
-from bench.cli.options import json_option, targets_argument
+from bench.cli.options import TARGET, json_option, targets_argument
 from bench.cli.output import show, width, write_text
 from bench.declared import actors_of
 from bench.report.lines import Line, Span, line, one_line
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from bench.targets import Found
 
 
-@click.command("list")
+@click.command("list", epilog=TARGET)
 @targets_argument
 @json_option
 def command(targets: tuple[str, ...], json_to: str | None) -> None:
-    """Show the programs and scenarios that TARGETs hold, with one line each."""
+    """List the programs and scenarios of TARGETs, with one line each."""
     found = programs(targets)
     if json_to is not None:
         write_text(json_to, json.dumps([_object(one) for one in found], indent=1, ensure_ascii=False) + "\n")

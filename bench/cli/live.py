@@ -6,7 +6,7 @@ import platform
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from bench.cli.running import rich_style
+from bench.cli.output import rich_text
 from bench.observation import Observation
 from bench.outcomes import Conditions
 from bench.record import Judged
@@ -17,15 +17,13 @@ from bench.verdict import grade
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.text import Text
-
     from bench.declared import Target
     from bench.observation import Tally
     from bench.report.lines import Line
     from bench.sampling import Mode
 
-    class Told(Protocol):
-        """How far an observation is; `steps` besides, where they are counted."""
+    class Progress(Protocol):
+        """The state of an observation that goes on; with `steps` besides, where these are counted."""
 
         @property
         def seconds(self) -> float:
@@ -45,30 +43,30 @@ _TOP = 12
 
 
 @contextmanager
-def growing(target: Target, method: str, mode: Mode = "stress") -> Iterator[Callable[[Told], None]]:
-    """Show the histogram so far on standard error for the duration of the block; give what is to be told of it."""
+def growing(target: Target, method: str, mode: Mode = "stress") -> Iterator[Callable[[Progress], None]]:
+    """Show the histogram so far on standard error for the duration of the block; yield the function that updates it."""
     from rich.console import Console
     from rich.live import Live
 
     console = Console(stderr=True, highlight=False)
     with Live(console=console, refresh_per_second=5, transient=True) as live:
 
-        def told(progress: Told) -> None:
-            live.update(_drawn(lines(target, method, progress, console.size.width - 1, mode)))
+        def update(progress: Progress) -> None:
+            live.update(rich_text(lines(target, method, progress, console.size.width - 1, mode)))
 
-        yield told
+        yield update
 
 
-def lines(target: Target, method: str, progress: Told, width: int, mode: Mode = "stress") -> list[Line]:
-    """Draw how far it is: nothing is judged before the end, but each outcome has its grade already."""
-    seen = Observation(target.target, mode, "local", progress.samples, progress.seconds, progress.outcomes)
+def lines(target: Target, method: str, progress: Progress, width: int, mode: Mode = "stress") -> list[Line]:
+    """Draw the progress: the verdict comes only at the end, but each outcome has its grade already."""
+    observed = Observation(target.target, mode, "local", progress.samples, progress.seconds, progress.outcomes)
     conditions = Conditions(method, platform.python_version())
     try:
         graded = [grade(one.outcome, target.expectations, conditions) for one in progress.outcomes]
-    except Exception:  # noqa: BLE001  # the user's predicate; the verdict will say what it raised
+    except Exception:  # noqa: BLE001  # the user's predicate; the verdict will show what it raised
         graded = []
     grades = tuple((one.grade, one.why) for one in graded)
-    drawn = histogram(Judged(seen, "unknown", "", grades, method), width=width, top=_TOP)
+    drawn = histogram(Judged(observed, "unknown", "", grades, method), width=width, top=_TOP)
     head = line(
         Span(f"{'running':<8}", "dim"),
         Span(target.target, "bold"),
@@ -78,24 +76,12 @@ def lines(target: Target, method: str, progress: Told, width: int, mode: Mode = 
     return [head, *drawn[1:]]
 
 
-def _so_far(progress: Told, mode: Mode) -> str:
+def _so_far(progress: Progress, mode: Mode) -> str:
     return counted(progress.samples, "schedule" if mode == "explore" else "sample")
 
 
-def _speed(progress: Told) -> str:
-    """Say how fast it goes: in steps where steps are counted."""
+def _speed(progress: Progress) -> str:
+    """Return the speed, in steps where steps are counted and else in samples."""
     steps = getattr(progress, "steps", None)
     per_second = (progress.samples if steps is None else steps) / progress.seconds if progress.seconds else 0.0
     return f"{per_second:,.0f}{'' if steps is None else ' steps'}/s"
-
-
-def _drawn(shown: list[Line]) -> Text:
-    from rich.text import Text
-
-    text = Text(no_wrap=True, overflow="ellipsis")
-    for one in shown:
-        for span in one:
-            text.append(span.text, rich_style(span.style))
-        text.append("\n")
-    text.rstrip()
-    return text

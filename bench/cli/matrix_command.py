@@ -11,11 +11,15 @@ import click
 from bench.cli.engines import engine_of
 from bench.cli.inputs import RUNS, records_folder, run_name
 from bench.cli.options import (
+    FROM_1,
     SECONDS,
+    TARGET,
     WithCommand,
     as_sampling,
     engine_option,
+    methods_option,
     modes_option,
+    pythons_option,
     sampling_options,
     seed_option,
     targets_argument,
@@ -40,22 +44,24 @@ if TYPE_CHECKING:
 TIMEOUT_S = 600.0
 
 
-@click.command("matrix", cls=WithCommand)
+@click.command("matrix", cls=WithCommand, epilog=TARGET)
 @targets_argument
-@click.option("--python", "pythons", multiple=True, metavar="L", help="Pythons, for example 3.10,3.14,pypy3.11.")
-@click.option("--method", "methods", multiple=True, metavar="L", help="Start methods, for example fork,spawn.")
-@click.option("--cpus", multiple=True, metavar="L", help="CPUs, for example 1,2,quota0.5.")
+@pythons_option
+@methods_option
+@click.option("--cpus", multiple=True, metavar="L", help="CPUs of a cell, such as 1,2,quota0.5.  [default: 1,2,4]")
 @engine_option
-@click.option("--select", multiple=True, metavar="G", help="Only cells of these names, for example 'py31{3,4}-*'.")
-@click.option("--skip", multiple=True, metavar="G", help="Not the cells of these names.")
-@click.option("--shard", metavar="I/N", help="Only part I of N, for several machines.")
-@click.option("--jobs", type=click.IntRange(1), metavar="N", help="Cells at once; as many as fit by default.")
-@click.option("--timeout", "timeout_s", type=SECONDS, metavar="S", help="How long a cell may take.  [default: 600]")
+@click.option("--select", multiple=True, metavar="G", help="Only cells whose names match, such as 'py31{3,4}-*'.")
+@click.option("--skip", multiple=True, metavar="G", help="Leave out cells whose names match.")
+@click.option("--shard", metavar="I/N", help="Only part I of N, to divide the cells among machines.")
+@click.option("--jobs", type=FROM_1, metavar="N", help="Run at most N cells at once.  [default: as many as fit]")
+@click.option(
+    "--timeout", "timeout_s", type=SECONDS, metavar="S", help=f"Seconds that a cell may take.  [default: {TIMEOUT_S:g}]"
+)
 @modes_option
 @sampling_options
 @seed_option
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
-@click.option("--out", metavar="DIR", help=f"Where to record.  [default: {RUNS}/TIME-ID]")
+@click.option("--out", metavar="DIR", help=f"Folder for the records.  [default: {RUNS}/TIME-ID]")
 @as_sampling
 def command(
     targets: tuple[str, ...],
@@ -98,7 +104,7 @@ def command(
 def settings(
     config: Config, *, targets: tuple[str, ...], sampling: Sampling, engine: str | None, **given: object
 ) -> Settings:
-    """Put the command line before the configuration, and that before the defaults; say which targets are left out.
+    """Return the settings: the command line's, else the configuration's, else the defaults.
 
     Raises:
         UsageError: if targets and a command are given, or a target is wrong.
@@ -152,7 +158,7 @@ def _plan_lines(plan: Plan, engine: str) -> list[Line]:
 
 
 def _earlier(folder: Path, plan: Plan) -> dict[str, float]:
-    """Give the seconds that cells took in the latest run of the same beside this one: long ones can start first."""
+    """Return the seconds that cells took in the latest run of the same targets: long cells can then start first."""
     for path in sorted(folder.parent.glob("*/run.json"), reverse=True):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
@@ -161,5 +167,5 @@ def _earlier(folder: Path, plan: Plan) -> dict[str, float]:
             if same and run["modes"] == list(asked.modes) and run["samples"] == asked.samples:
                 return {one["cell"]: float(one["seconds"]) for one in run["cells"] if one.get("seconds")}
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # not a run that can be learned from; the guess will do
+            continue  # no complete run: the estimates will do
     return {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bench.cells import DEFAULT_PYTHONS
 from bench.sampling import MODES, Sampling, parse_modes
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., object])
     R = TypeVar("R")
+
+
+class _Whole(click.IntRange):
+    """A whole number; click's own message about a wrong one speaks of an integer range."""
+
+    name = "whole number"
 
 
 class _Positive(click.ParamType[float]):
@@ -26,56 +33,75 @@ class _Positive(click.ParamType[float]):
         try:
             number = float(str(value))
         except ValueError:
-            self.fail(f"{value!r} is no number of seconds", param, ctx)
+            self.fail(f"{value!r} is no number of seconds; write for example 2.5", param, ctx)
         if not 0 < number < math.inf:
             self.fail(f"{value!r}: give a time in seconds, more than 0", param, ctx)
         return number
 
 
 SECONDS = _Positive()
+FROM_0 = _Whole(0)
+FROM_1 = _Whole(1)
+
+TARGET = """\b
+TARGET is file.py, file.py::Name, package.module or package.module:Name;
+with none given, the demos.
+"""
+"""The end of the help of commands that take targets."""
 
 targets_argument = click.argument("targets", nargs=-1, metavar="[TARGET]...")
 seed_option = click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Where everything random comes from."
+    "--seed", type=FROM_0, default=0, show_default=True, metavar="N", help="The seed of everything random."
 )
 engine_option = click.option(
-    "--engine", default=None, metavar="auto|docker|local", help="Where cells run; auto takes docker where it answers."
+    "--engine",
+    default=None,
+    metavar="auto|docker|local",
+    help="Where cells run.  [default: auto, which is docker where an engine answers, else local]",
 )
 json_option = click.option(
-    "--json", "json_to", metavar="FILE", help="Machine-readable output to a file, or with - to standard output alone."
+    "--json", "json_to", metavar="FILE", help="Write JSON to FILE; - writes it, and nothing else, to standard output."
 )
-
-
+pythons_option = click.option(
+    "--python",
+    "pythons",
+    multiple=True,
+    metavar="L",
+    help=f"Pythons, such as 3.10,3.14,pypy3.11.  [default: {DEFAULT_PYTHONS[0]} to {DEFAULT_PYTHONS[-1]}]",
+)
 methods_option = click.option(
-    "--method", "methods", multiple=True, metavar="M", help="Start method; again for more. All by default."
+    "--method", "methods", multiple=True, metavar="L", help="Start methods, such as fork,spawn.  [default: all]"
 )
 modes_option = click.option(
     "--mode",
     "modes",
     multiple=True,
     metavar="L",
-    help=f"How targets are observed, of {', '.join(MODES)}.  [default: all that a target has]",
+    help=f"Modes to observe targets in, of {','.join(MODES)}.  [default: all that a target has]",
 )
 mode_option = click.option(
     "--mode",
     type=click.Choice(MODES),
     default="repeat",
     show_default=True,
-    help="repeat: fresh interpreters; stress: resident actors, explore: every interleaving, both for scenarios.",
+    help="repeat: in fresh interpreters; stress: resident actors, over and over; explore: every interleaving. "
+    "Stress takes scenarios only.",
 )
 
 
 def sampling_options(function: F) -> F:
-    """Add the options that say how long a target is sampled."""
+    """Add the options for how long each target is sampled."""
     for option in (
-        click.option("--deadline", "deadline_s", type=SECONDS, metavar="S", help="How long one sample may take."),
+        click.option(
+            "--deadline", "deadline_s", type=SECONDS, metavar="S", help="Seconds after which a sample counts as a hang."
+        ),
         click.option(
             "--samples",
-            type=click.IntRange(1),
+            type=FROM_1,
             metavar="N",
-            help="Samples of each target; of several modes, in repeat.",
+            help="Samples of each target; with several modes, those of repeat.",
         ),
-        click.option("--seconds", type=SECONDS, metavar="S", help="How long to go on with each target, in each mode."),
+        click.option("--seconds", type=SECONDS, metavar="S", help="Seconds to observe each target, in each mode."),
     ):
         function = option(function)
     return function
@@ -94,12 +120,16 @@ def as_sampling(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def split(lists: tuple[str, ...]) -> list[str]:
-    """Give the entries of options that take comma-separated lists and may be given again, in order, each once."""
+    """Return the entries of options that take comma-separated lists and may be repeated, in order, each once."""
     return list(dict.fromkeys(entry for one in lists for entry in one.replace(",", " ").split()))
 
 
 class WithCommand(click.Command):
-    """A command line whose words after `--` are a command of the user's: it comes as the parameter `command`."""
+    """A command line whose words after `--` are a command of the user's: they become the parameter `user_command`."""
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the usage line, the user's command among them."""
+        return [*super().collect_usage_pieces(ctx), "[-- COMMAND...]"]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Cut the user's command off before click reads the options."""

@@ -1,4 +1,4 @@
-"""What subcommands print: lines in colour on a terminal, plain elsewhere; JSON to a file or to standard output."""
+"""The output of subcommands: lines in colour on a terminal, plain elsewhere; JSON to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from bench.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rich.text import Text
+
     from bench.record import Judged
     from bench.report.lines import Line, Style
 
@@ -30,20 +32,17 @@ COLOURS: Mapping[Style, Mapping[str, Any]] = {
 }
 
 WIDEST = 160
+STORY_NARROWEST = 40
+"""The least width of a story, which has a form of its own where there is little room."""
 
 
-def width() -> int:
-    """Give the width to lay lines out for: the terminal's, or 100 where there is none."""
-    return max(60, min(shutil.get_terminal_size((100, 24)).columns, WIDEST))
-
-
-def terminal_width() -> int:
-    """Give the width as it is, for what has a form of its own where there is little room."""
-    return max(40, min(shutil.get_terminal_size((100, 24)).columns, WIDEST))
+def width(narrowest: int = 60) -> int:
+    """Return the width to lay out lines for: the terminal's, within bounds, or 100 where there is no terminal."""
+    return max(narrowest, min(shutil.get_terminal_size((100, 24)).columns, WIDEST))
 
 
 def show(lines: Iterable[Line], *, err: bool = False) -> None:
-    """Print lines; colours go to a terminal alone, and not there if `NO_COLOR` is set."""
+    """Print lines, with colours on a terminal unless `NO_COLOR` is set."""
     colour = False if os.environ.get("NO_COLOR") else None
     for one in lines:
         text = "".join(click.style(span.text, **COLOURS[span.style]) if span.style else span.text for span in _cut(one))
@@ -51,33 +50,52 @@ def show(lines: Iterable[Line], *, err: bool = False) -> None:
 
 
 def _cut(one: Line) -> Line:
-    """Leave out the blanks at the end, which only lay out what would come after."""
+    """Return a line without the blanks at its end."""
     if not one:
         return one
     last = one[-1].text.rstrip()
     return (*one[:-1], one[-1]._replace(text=last)) if last else _cut(one[:-1])
 
 
-def told(judged: Judged, before: set[str], *, err: bool = False) -> list[Line]:
-    """Give the stories of an observation as this terminal can show them; `before` are those that were told already."""
+def rich_text(lines: Iterable[Line]) -> Text:
+    """Return lines as the text that rich shows, which draws what changes on a terminal."""
+    from rich.text import Text
+
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for one in lines:
+        for span in one:
+            text.append(span.text, rich_style(span.style))
+        text.append("\n")
+    text.rstrip()
+    return text
+
+
+def rich_style(style: Style) -> str:
+    """Return in rich's words what `COLOURS` has in click's."""
+    return " ".join(str(item) if name == "fg" else name for name, item in COLOURS[style].items())
+
+
+def story_lines(judged: Judged, shown: set[str], *, err: bool = False) -> list[Line]:
+    """Return the stories of an observation as this terminal can show them; `shown` are those that were shown before."""
     from bench.report.stories import stories
 
-    return stories(judged, width=terminal_width(), unicode=shows_unicode(err=err), root=os.getcwd(), told=before)
+    root = os.getcwd()
+    return stories(judged, width=width(STORY_NARROWEST), unicode=shows_unicode(err=err), root=root, told=shown)
 
 
 def shows_unicode(*, err: bool = False) -> bool:
-    """Tell whether the terminal, or whoever reads, can be given more than ASCII."""
+    """Return whether the output's encoding has more than ASCII."""
     encoding = getattr(sys.stderr if err else sys.stdout, "encoding", None) or "ascii"
     return encoding.lower().replace("-", "").startswith("utf")
 
 
 def say(text: str) -> None:
-    """Tell a person something beside the output: one line on standard error."""
+    """Print one line for a person to standard error, beside the output."""
     click.echo(f"{command_name()}: {text}", err=True)
 
 
 def write_text(to: str, text: str) -> None:
-    """Write machine-readable text where `--json` says.
+    """Write machine-readable text to the file that `--json` names, or to standard output for `-`.
 
     Raises:
         UsageError: if the file cannot be written.

@@ -6,12 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.inputs import programs
-from bench.cli.output import say
-from bench.errors import NothingToRun, UsageError
+from bench.cli.inputs import observable, programs
+from bench.errors import UsageError
 from bench.matrix.images import Project
-from bench.modes import modes_of, why_none
-from bench.report.lines import counted
 from bench.targets import DEMOS, place_of_file
 
 if TYPE_CHECKING:
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def checked_targets(targets: Sequence[str], config: Config, modes: Sequence[Mode]) -> tuple[str, ...]:
-    """Make sure that there is something to run, before anything is built; give targets as the project's root sees them.
+    """Return targets as they are named from the project's root, checked before anything is built.
 
     A project with requirements may not be importable on this host: there only its files are looked for.
 
@@ -33,39 +30,25 @@ def checked_targets(targets: Sequence[str], config: Config, modes: Sequence[Mode
         NothingToRun: if the targets hold no program, or none that can be observed in any of the modes.
     """
     if not config.requirements or all(map(_is_demo, targets)):
-        check_modes(_imported(targets), modes)
+        observable(_imported(targets), modes)
     root = project_root(targets, config)
-    return tuple(_seen_from(root, target) for target in targets)
+    return tuple(_relative(target, root) for target in targets)
 
 
 def _imported(targets: Sequence[str]) -> tuple[Found, ...]:
     before = list(sys.path)
     found = programs(targets)
-    sys.path[:] = before  # lest a module of the user's that is called `docker` is taken for the library
+    sys.path[:] = before  # a module of the user's that is named `docker` must not be imported as the library
     return found
 
 
-def check_modes(found: Sequence[Found], modes: Sequence[Mode]) -> tuple[Found, ...]:
-    """Give the targets that can be observed in some of the modes, and say how many cannot, and why.
-
-    Raises:
-        NothingToRun: if none can.
-    """
-    kept = tuple(one for one in found if modes_of(one.program, modes))
-    if not kept:
-        raise NothingToRun(f"no target can be run with --mode {','.join(modes)}: {why_none(modes)}")
-    if left := len(found) - len(kept):
-        say(f"{counted(left, 'target')} left out: {why_none(modes)}")
-    return kept
-
-
 def schedule_saver(targets: Sequence[str], config: Config, folder: Path | None) -> Callable[[Judged], Judged]:
-    """Give what keeps the schedules that cells find, to be replayed on this host.
+    """Return a function that writes the schedules that a cell found, so that this host can replay them.
 
     Args:
-        targets: as they were checked.
-        config: of the project.
-        folder: the run's; `None` keeps them in the user's cache.
+        targets: the targets, as `checked_targets` returns them.
+        config: the project's configuration.
+        folder: the run's folder; `None` means the user's cache folder.
     """
     found: dict[str, Found] = {}
     if targets and (not config.requirements or all(map(_is_demo, targets))):
@@ -91,17 +74,17 @@ def _version(judged: Judged) -> str:
 
 
 def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -> Project | None:
-    """Give the project that cells need: none for the demos alone."""
+    """Return the project that cells need; `None` if they run only the demos."""
     if not command and all(map(_is_demo, targets)):
         return None
     root = project_root(targets, config)
-    # A folder that nothing marks as a project may be anything, a home folder too: of that only the Python files.
+    # A folder without a pyproject.toml may be anything, a home folder too: only its Python files are copied.
     include = config.include or (("*.py",) if config.root is None and not command else ())
     return Project(root, include, config.requirements, config.exclude)
 
 
 def project_root(targets: Sequence[str], config: Config) -> Path:
-    """Give the folder of the nearest pyproject.toml, else the one that the first file is imported from, else this."""
+    """Return the folder of the configuration, else that which the first file is imported from, else the current one."""
     if config.root is not None:
         return config.root.resolve()
     files = [Path(target.partition("::")[0]) for target in targets if is_path(target)]
@@ -112,7 +95,7 @@ def project_root(targets: Sequence[str], config: Config) -> Path:
 
 
 def is_path(target: str) -> bool:
-    """Tell whether a target is a file or folder, and no module."""
+    """Return whether a target is a file or folder, not a module."""
     return "/" in target or "::" in target or target.endswith(".py")
 
 
@@ -120,7 +103,7 @@ def _is_demo(target: str) -> bool:
     return target == DEMOS or target.startswith((f"{DEMOS}.", f"{DEMOS}:"))
 
 
-def _seen_from(root: Path, target: str) -> str:
+def _relative(target: str, root: Path) -> str:
     if not is_path(target):
         return target
     file, colons, name = target.partition("::")

@@ -1,4 +1,4 @@
-"""`bench replay`: one recorded interleaving again, and whether what it led to still happens."""
+"""`bench replay`: run one recorded interleaving again, and report whether its outcome still happens."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import click
 
 from bench.cells import parse_method
 from bench.cli.inputs import platform_methods, programs
-from bench.cli.options import SECONDS
-from bench.cli.output import show, shows_unicode, terminal_width
+from bench.cli.options import FROM_1, SECONDS
+from bench.cli.output import STORY_NARROWEST, show, shows_unicode, width
 from bench.errors import FAILED, PASSED, Inconclusive, UsageError
 from bench.explore.findings.schedule import Schedule, read
 from bench.explore.replay import Replayed, replay
@@ -26,40 +26,43 @@ if TYPE_CHECKING:
 TIMES = 20
 
 MOST_NOTES = 8
-"""Differences between file and run that are shown; of more, the number."""
+"""How many differences between file and run are shown; of the others only the number is."""
 
 
 @click.command("replay")
 @click.argument("file", metavar="FILE")
-@click.option("--times", type=click.IntRange(1), default=TIMES, show_default=True, metavar="N", help="How often.")
-@click.option("--method", metavar="M", help="Start method; by default the one it was found under.")
-@click.option("--target", metavar="TARGET", help="The target, if it is no longer where the file says.")
-@click.option("--deadline", "deadline_s", type=SECONDS, metavar="S", help="How long one step may take.")
+@click.option("--times", type=FROM_1, default=TIMES, show_default=True, metavar="N", help="Replay it N times.")
+@click.option("--method", metavar="M", help="Start method.  [default: the one that it was found under]")
+@click.option("--target", metavar="TARGET", help="The target, as file.py::Name, if it has moved.")
+@click.option(
+    "--deadline", "deadline_s", type=SECONDS, metavar="S", help="Seconds after which a step counts as a hang."
+)
 def command(file: str, times: int, method: str | None, target: str | None, deadline_s: float | None) -> int:
-    """Run the interleaving of a schedule FILE again, and say whether it still gives what it gave.
+    """Run the interleaving of a schedule FILE again, and report whether its outcome still happens.
 
     \b
     Exit status:
         0  it no longer happens
         1  it still happens
-        5  it cannot be told: the schedule could not be followed
+        5  unknown: the schedule could not be followed
     """  # noqa: D301  # click's mark for lines that are not to be wrapped
     schedule = read(Path(file))
     chosen = parse_method(method or schedule.method)
     if chosen not in platform_methods():
         raise UsageError(f"this platform has no start method {chosen}; give one of {', '.join(platform_methods())}")
     found = _found(schedule, target, file)
-    _hand_on(schedule.pythonpath)
+    _extend_path(schedule.pythonpath)
     show(_head(schedule, chosen, times))
     came = replay(schedule, found, method=chosen, times=times, deadline_s=deadline_s)
     show(_lines(came))
     ending = Ending("nothing", "") if came.outcome is None else ending_of(came.outcome)
-    show(story_of(came.witness, ending, width=terminal_width(), unicode=shows_unicode(), root=os.getcwd()))
+    columns = width(STORY_NARROWEST)
+    show(story_of(came.witness, ending, width=columns, unicode=shows_unicode(), root=os.getcwd()))
     return _exit_status(came)
 
 
 def _found(schedule: Schedule, target: str | None, file: str) -> Found:
-    """Find the target of a schedule, where it was or in the current folder."""
+    """Return the target of a schedule, which is where it was or in the current folder."""
     if target is None:
         target = _target_of(schedule, file)
     found = programs([target])
@@ -79,12 +82,12 @@ def _target_of(schedule: Schedule, file: str) -> str:
         if os.path.isfile(path):
             return f"{path}::{schedule.name}"
     raise UsageError(
-        f"{schedule.file} of {file} is neither in {schedule.root} nor here; say where it is with --target FILE::NAME"
+        f"{schedule.file} of {file} is neither in {schedule.root} nor here; give its place with --target FILE::NAME"
     )
 
 
-def _hand_on(folders: tuple[str, ...]) -> None:
-    """Let the processes import what those of the run could that found the schedule."""
+def _extend_path(folders: tuple[str, ...]) -> None:
+    """Extend the import path, of processes started later too, by that of the run that found the schedule."""
     there = [folder for folder in folders if os.path.isdir(folder)]
     if there:
         before = os.environ.get("PYTHONPATH")
@@ -106,7 +109,7 @@ def _head(schedule: Schedule, method: str, times: int) -> list[Line]:
 
 
 def _lines(came: Replayed) -> list[Line]:
-    """Say how it went."""
+    """Return the lines of the result, and of the first differences."""
     notes = [line("    note: ", one_line(note)) for note in came.notes[:MOST_NOTES]]
     if more := len(came.notes) - MOST_NOTES:
         notes += [line(f"    note: {counted(more, 'more difference')}")] if more > 0 else []

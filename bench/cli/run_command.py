@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bench.cells import parse_method
-from bench.cli.inputs import platform_methods, programs, records_folder, run_name
+from bench.cli.inputs import observable, platform_methods, programs, records_folder, run_name
 from bench.cli.options import (
+    TARGET,
     as_sampling,
     json_option,
     methods_option,
@@ -23,13 +24,12 @@ from bench.cli.options import (
     split,
     targets_argument,
 )
-from bench.cli.output import say, show, told, width, write_text
+from bench.cli.output import say, show, story_lines, width, write_text
 from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
-from bench.modes import modes_of, observer, why_none
+from bench.modes import observer
 from bench.outcomes import Conditions
 from bench.record import End, Facts, FileSink, Judged, dump, write_run
 from bench.report.histogram import histogram
-from bench.report.lines import counted
 from bench.sampling import TIMED
 from bench.verdict import judge, merge
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from bench.observation import Observation
     from bench.record import CellStatus, Line
-    from bench.sampling import Mode, Sampling
+    from bench.sampling import Sampling
     from bench.targets import Found
     from bench.values import Json
 
@@ -47,13 +47,13 @@ CELL = "local"
 """The name of the host itself as a cell."""
 
 
-@click.command("run")
+@click.command("run", epilog=TARGET)
 @targets_argument
 @mode_option
 @sampling_options
 @methods_option
 @seed_option
-@click.option("--out", metavar="DIR", help="Where to record; without it nothing is kept.")
+@click.option("--out", metavar="DIR", help="Folder for the records; without it none are kept.")
 @json_option
 @as_sampling
 def command(
@@ -63,12 +63,12 @@ def command(
     out: str | None,
     json_to: str | None,
 ) -> int:
-    """Run TARGETs on this host, under each start method, and show what they gave.
+    """Run TARGETs on this host, under each start method, and show their outcomes.
 
-    The JSON output is the record lines, one object a line. In mode explore --samples bounds the schedules, and those of
-    findings are kept also without --out.
+    The JSON is the records, one object a line. In mode explore, --samples is the most schedules of each target, and the
+    schedules of findings are kept without --out too.
     """
-    found = _of_mode(programs(targets), sampling.modes[0])
+    found = observable(programs(targets), sampling.modes)
     return carry_out(found, targets, sampling, methods=methods, out=out, json_to=json_to)
 
 
@@ -82,16 +82,16 @@ def carry_out(
     json_to: str | None,
     further: Mapping[str, Any] = MappingProxyType({}),
 ) -> int:
-    """Observe each target under each start method, record and show it; return the exit status.
+    """Observe each target under each start method, record and show each observation, and return the exit status.
 
     Args:
-        found: what to observe.
+        found: the targets to observe.
         targets: what was asked for, for the record.
         sampling: in which one mode, and how, to observe.
         methods: the start methods asked for; none asks for all.
-        out: where to record.
-        json_to: where the lines go for machines.
-        further: what the mode's observer takes besides.
+        out: the folder for the records; `None` keeps none.
+        json_to: the file for the records as JSON lines, `-` for standard output; `None` writes none.
+        further: further arguments of the mode's observer.
     """
     usable, missing = _usable([parse_method(name) for name in split(tuple(methods))])
     recorder = _Recorder(records_folder(out, "") if out is not None else None, json_to)
@@ -108,16 +108,6 @@ def carry_out(
     return _exit_status(recorder, missing)
 
 
-def _of_mode(found: tuple[Found, ...], mode: Mode) -> tuple[Found, ...]:
-    """Leave out what cannot be observed in the mode."""
-    kept = tuple(one for one in found if modes_of(one.program, [mode]))
-    if not kept:
-        raise NothingToRun(f"no target can be run with --mode {mode}: {why_none([mode])}")
-    if left := len(found) - len(kept):
-        say(f"{counted(left, 'program')} left out: {why_none([mode])}")
-    return kept
-
-
 def _usable(asked: list[str]) -> tuple[list[str], list[str]]:
     """Split the methods asked for into those this platform has and those it lacks."""
     there = platform_methods()
@@ -131,7 +121,7 @@ def _usable(asked: list[str]) -> tuple[list[str], list[str]]:
 
 
 class _Recorder:
-    """Writes the lines of the run as they come, and shows each observation."""
+    """Writes the lines of the run as they come, and shows each observation on the terminal."""
 
     def __init__(self, folder: Path | None, json_to: str | None) -> None:
         self.folder = folder
@@ -140,13 +130,19 @@ class _Recorder:
         self._sink = FileSink(folder / "cells" / f"{CELL}.jsonl") if folder is not None else None
         self._run: dict[str, Json] = {}
         self._text = ""
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._begun = time.monotonic()
 
     def begin(self, targets: tuple[str, ...], sampling: Sampling) -> None:
-        """Record what is to be run, and the facts of this host."""
+        """Record what is to be run, and the facts of this host.
+
+        Raises:
+            UsageError: if the file of `--json` cannot be written: known now, and not after the run.
+        """
         from bench.process.facts import gather
 
+        if self.json_to not in (None, "-"):
+            write_text(str(self.json_to), "")
         self._run = {
             "run": run_name(),
             "targets": list(targets),
@@ -164,7 +160,7 @@ class _Recorder:
         self.write(self.facts)
 
     def write(self, line: Line) -> None:
-        """Record a line; an observation is shown too, on standard error if JSON has standard output."""
+        """Record a line; an observation is shown too, on standard error where JSON goes to standard output."""
         if self._sink is not None:
             self._sink.write(line)
         if self.json_to == "-":
@@ -179,7 +175,7 @@ class _Recorder:
         err = self.json_to == "-"
         show(histogram(judged, width=width()), err=err)
         if judged.observation.mode == "explore":
-            show(told(judged, self._told, err=err), err=err)
+            show(story_lines(judged, self._shown, err=err), err=err)
 
     def end(self, status: CellStatus, why: str) -> None:
         """Record how the run ended."""
@@ -196,19 +192,19 @@ def _now() -> str:
 
 
 def _observed(one: Found, method: str, sampling: Sampling, **further: Any) -> Observation:
-    """Observe; what goes on for a time is shown as it grows where there is a terminal."""
+    """Observe a target; on a terminal the histogram of a mode that is bounded by time is shown as it grows."""
     (mode,) = sampling.modes
     observe = functools.partial(observer(mode), one, method=method, cell=CELL, **sampling.keywords(), **further)
     if mode not in TIMED or not sys.stderr.isatty():
         return observe()
     from bench.cli.live import growing
 
-    with growing(one.program, method, mode) as told:
-        return observe(on_progress=told)
+    with growing(one.program, method, mode) as update:
+        return observe(on_progress=update)
 
 
 def _save_schedules(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
-    """Save the schedules of findings, if there are any."""
+    """Write the schedules of findings, if there are any, and return the observation with their names."""
     if judged.observation.mode != "explore":
         return judged
     from bench.explore.findings.files import name_schedules, save_schedules

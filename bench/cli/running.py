@@ -1,4 +1,4 @@
-"""Running a plan from a command: signals, the board or plain lines, and the records that are read back at the end."""
+"""Running a plan from a command: signals, the board or plain lines, and reading the records back at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.output import COLOURS
+from bench.cli.output import rich_text
 from bench.matrix.run import run_matrix
 from bench.report import loaded
 from bench.report.board import BoardState, board, told
@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from bench.matrix.plan import Plan
     from bench.matrix.run import Event
     from bench.record import Judged
-    from bench.report.lines import Style
     from bench.report.loaded import RunRecords
 
 REFRESHES = 4
-"""How often a second the board is drawn: often enough to look alive, seldom enough to cost the cells nothing."""
+"""How often a second the board is drawn: often enough to look alive, too seldom to slow the cells down."""
 
 
 def carry_out(
@@ -47,15 +46,15 @@ def carry_out(
     live: bool = True,
     save_schedules: Callable[[Judged], Judged] | None = None,
 ) -> RunRecords:
-    """Run a plan to its end or until a signal stops it, showing how it goes, and read back what was recorded.
+    """Run a plan to its end or until a signal stops it, display its progress, and return the records.
 
     Args:
-        plan: what to run.
-        engine: where.
-        folder: where it is recorded.
+        plan: the cells, and how they run.
+        engine: where they run.
+        folder: the folder for the records.
         project: the user's project, if cells need it.
         earlier: seconds by cell of an earlier run.
-        live: whether a terminal gets the board, and not plain lines.
+        live: whether a terminal gets the board in place of plain lines.
         save_schedules: writes the schedules of an explored observation; `None` writes none.
     """
     stop = threading.Event()
@@ -80,7 +79,7 @@ def _is_terminal() -> bool:
 
 @contextmanager
 def _signals_set(stop: threading.Event) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM stop the run in order."""
+    """Set `stop` on Ctrl-C and SIGTERM, for the duration of the block."""
     signals = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
     try:
@@ -122,19 +121,6 @@ def _board(state: BoardState, stop: threading.Event) -> Iterator[Callable[[Event
 
 def drawn(state: BoardState, stop: threading.Event, started_s: float, console: Console) -> Text:
     """Draw the board as it is now, to fit the console."""
-    from rich.text import Text
-
     width, height = console.size
     shown = replace(state, stopping=stop.is_set())
-    text = Text(no_wrap=True, overflow="ellipsis")
-    for one in board(shown, time.time(), started_s=started_s, width=width - 1, height=height - 1):
-        for span in one:
-            text.append(span.text, rich_style(span.style))
-        text.append("\n")
-    text.rstrip()
-    return text
-
-
-def rich_style(style: Style) -> str:
-    """Say in rich's words what `COLOURS` says in click's."""
-    return " ".join(str(item) if name == "fg" else name for name, item in COLOURS[style].items())
+    return rich_text(board(shown, time.time(), started_s=started_s, width=width - 1, height=height - 1))

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.cells import PYTHONS, parse_cpus, parse_method, parse_python, parse_quota
 from bench.errors import UsageError
+from bench.outcomes import METHODS
 from bench.sampling import MODES, Mode, Sampling, parse_modes
 
 if sys.version_info >= (3, 11):
@@ -132,14 +134,32 @@ def _versions(item: object) -> tuple[str, ...]:
     # TOML reads a bare 3.10 as the number 3.1.
     if any(isinstance(one, float) for one in (item if isinstance(item, list) else [item])):
         raise _Wrong('versions as strings, for example ["3.10", "3.14"]')
-    return _entries(item)
+    return _checked(_entries(item), parse_python, f"some of {', '.join(PYTHONS)}")
+
+
+def _methods(item: object) -> tuple[str, ...]:
+    return _checked(_entries(item), parse_method, f"some of {', '.join(METHODS)}")
 
 
 def _sizes(item: object) -> tuple[str, ...]:
+    wanted = "numbers of CPUs, for example [1, 2]"
     items = item if isinstance(item, list) else [item]
     if not all(isinstance(one, (int, str)) and not isinstance(one, bool) for one in items):
-        raise _Wrong("numbers of CPUs, for example [1, 2]")
-    return _entries([str(one) for one in items])
+        raise _Wrong(wanted)
+    return _checked(_entries([str(one) for one in items]), _parse_size, wanted)
+
+
+def _parse_size(text: str) -> float:
+    return parse_quota(text) if text.startswith("quota") else parse_cpus(text)
+
+
+def _checked(entries: tuple[str, ...], parse: Callable[[str], object], wanted: str) -> tuple[str, ...]:
+    try:
+        for one in entries:
+            parse(one)
+    except UsageError:
+        raise _Wrong(wanted) from None
+    return entries
 
 
 def _patterns(item: object) -> str:
@@ -216,7 +236,7 @@ class Key:
 
 KEYS: Mapping[str, Key] = {
     "python": Key(_versions, "The Pythons of the matrix. Default: 3.10 to 3.15; `pypy3.11` is there on demand."),
-    "method": Key(_entries, "The start methods. Default: fork, spawn, forkserver."),
+    "method": Key(_methods, "The start methods. Default: fork, spawn, forkserver."),
     "cpus": Key(_sizes, "The numbers of CPUs. Default: 1, 2, 4; a cell that the host cannot grant is `unavailable`."),
     "select": Key(_patterns, "Only cells whose names match one of these patterns."),
     "skip": Key(_patterns, "Leave out the cells whose names match one of these patterns."),

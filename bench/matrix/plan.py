@@ -14,7 +14,6 @@ from typing import Any, Literal, TypeVar
 
 from bench.cells import (
     DEFAULT_PYTHONS,
-    MAX_CPUS,
     PYTHONS,
     Cell,
     Python,
@@ -22,6 +21,7 @@ from bench.cells import (
     parse_cpus,
     parse_method,
     parse_python,
+    parse_quota,
 )
 from bench.errors import NothingToRun, UsageError
 from bench.matrix.placement import cpus_needed
@@ -72,7 +72,7 @@ def parse_axes(python: Iterable[str] = (), method: Iterable[str] = (), cpus: Ite
         _ordered(map(parse_python, pythons), _python_rank) or default.pythons,
         _ordered(map(parse_method, methods), METHODS.index) or default.methods,
         _ordered(whole, int) if sizes else default.cpus,
-        _ordered((_parse_quota(one) for one in sizes if one.startswith("quota")), float),
+        _ordered((parse_quota(one) for one in sizes if one.startswith("quota")), float),
         tuple(name for name, given in (("python", pythons), ("method", methods), ("cpus", sizes)) if given),
     )
 
@@ -96,13 +96,6 @@ def _ordered(found: Iterable[T], rank: Callable[[T], float]) -> tuple[T, ...]:
 
 def _python_rank(python: Python) -> int:
     return PYTHONS.index(str(python))
-
-
-def _parse_quota(text: str) -> float:
-    found = re.fullmatch(r"quota(\d+(?:\.\d+)?)", text)
-    if not found or not 0 < float(found[1]) <= MAX_CPUS:
-        raise UsageError(f"quota {text!r}: give more than 0 and at most {MAX_CPUS} CPUs, for example quota0.5")
-    return float(found[1])
 
 
 @dataclass(frozen=True)

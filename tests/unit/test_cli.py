@@ -13,7 +13,7 @@ import pytest
 
 import bench.cli
 from bench import errors
-from bench.cli import COMMANDS, main
+from bench.cli import BROKEN_PIPE, COMMANDS, main
 from bench.cli.options import split
 from bench.cli.output import COLOURS, show
 from bench.report.lines import Span, line
@@ -130,6 +130,8 @@ BAD_INPUT = {
     "out below a file": (("run", "good.py", "--out", "good.py/x"), 2, "cannot write to good.py/x: Not a directory"),
     "out in /proc": (("run", "good.py", "--out", "/proc/x"), 2, "cannot write to /proc/x"),
     "json below a file": (("list", "good.py", "--json", "good.py/x"), 2, "cannot write good.py/x"),
+    "json of a run below a file": (("run", "good.py", "--json", "good.py/x"), 2, "cannot write good.py/x"),
+    "no whole number": (("run", "good.py", "--samples", "1.5"), 2, "'1.5' is not a valid whole number"),
     "matrix: Python": (("matrix", "--python", "3.9"), 2, "unknown Python '3.9'; there are 3.10"),
     "matrix: method": (("matrix", "--method", "vfork"), 2, "unknown start method 'vfork'"),
     "matrix: demo": (("matrix", "bench.demos:nothing"), 2, "no program nothing in bench.demos"),
@@ -177,7 +179,7 @@ def test_bad_input_gets_one_clear_line_and_its_exit_status(
     ("table", "said"),
     [
         ("pythons = ['3.14']", "unknown key 'pythons' in [tool.bench]; did you mean python?"),
-        ("cpus = 0", "CPUs '0'"),
+        ("cpus = 0", "cpus in [tool.bench] is 0; give numbers of CPUs"),
         ("engine = 'podman'", "engine in [tool.bench] is 'podman'"),
         ("samples = ", "is no valid TOML"),
     ],
@@ -244,6 +246,14 @@ def test_the_reader_of_a_pipe_may_leave(here: Path) -> None:
     command = f"{sys.executable} -m bench list piped.py | true"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, cwd=here)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [("list", "bench.demos"), ("--version",)])
+def test_output_that_nobody_reads_is_no_failed_test(here: Path, arguments: tuple[str, ...]) -> None:
+    command = subprocess.Popen([sys.executable, "-m", "bench", *arguments], stdout=subprocess.PIPE, cwd=here)
+    assert command.stdout is not None
+    command.stdout.close()
+    assert command.wait() == BROKEN_PIPE
 
 
 def test_colours_are_for_terminals_that_want_them(

@@ -22,7 +22,7 @@ import bench
 from bench import leases
 from bench.cells import parse_cell
 from bench.cli import main, running
-from bench.cli.output import COLOURS
+from bench.cli.output import COLOURS, rich_style
 from bench.matrix.engines.base import Ended, Ready
 from bench.matrix.plan import make_plan
 from bench.matrix.run import CellEnded
@@ -366,4 +366,4 @@ def test_a_terminal_gets_the_board_in_colours_that_rich_knows() -> None:
     console.print(text)
     assert text.plain.startswith("1 of 1 cells done, 1 FAIL | 0 running")
     assert "no" in text.plain.splitlines()[1]
-    assert all(Style.parse(running.rich_style(style)) is not None for style in COLOURS)
+    assert all(Style.parse(rich_style(style)) is not None for style in COLOURS)
