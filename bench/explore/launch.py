@@ -13,7 +13,8 @@ from typing import Any
 
 from bench.declared import actors_of
 from bench.errors import UsageError
-from bench.explore.runtime.board import EVENTS, MOST_STEPS, NAMES, PIDS, VARIABLE, Board, remove_semaphores
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.board import EVENTS, VARIABLE, Board, remove_semaphores
 from bench.outcomes import Outcome
 from bench.process import groups, journal, stacks, tree
 from bench.process.ended import how_it_ended
@@ -79,7 +80,7 @@ def orders(found: Found, *, method: str, seed: int = 0, **others: Any) -> dict[s
         "schedules": None,
         "seconds": None,
         "kills": 0,
-        "limit": STEPS if actors else MOST_STEPS - 1,
+        "limit": STEPS if actors else at.MOST_STEPS - 1,
         "deadline_s": 2.0,
         "replay": None,
         **others,
@@ -245,8 +246,8 @@ class _Watcher:
         """Read from the board which process is which lane's."""
         with contextlib.suppress(OSError):
             board = Board(str(self.folder / "board"))
-            for lane in range(board.numbers[NAMES]):
-                self.names[board.numbers[PIDS + lane]] = board.name(lane)
+            for lane in range(board.named_lanes):
+                self.names[board.lane(lane).pid] = board.name(lane)
             board.close()
 
 

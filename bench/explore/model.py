@@ -14,6 +14,9 @@ TYPE_CHECKING = False  # as type checkers know it: the exploring process imports
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MOST_LANES = 32
+"""How many lanes there can be: processes, and feeders of queues. A set of them is a number with a bit for each."""
+
 WHOLE = -1
 """The part of an operation that concerns all of an object."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +12,73 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bench
 from bench.explore.driver.executor import _common
 from bench.explore.model import ANYTHING, KINDS, WHOLE, Op, dependent, killing
-from bench.explore.runtime import board as at
-from bench.explore.runtime.board import Board, op_of, placed, word, words_dependent
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.board import Board, remove_semaphores
 from bench.explore.runtime.lane import Runtime
-from bench.explore.runtime.registry import Names
+from bench.explore.runtime.packing import KILLED, kind_of, lane_of, op_of, placed, word, words_dependent
+from bench.explore.runtime.registry import Registry
 from bench.explore.runtime.scheduler import ASK, OVER, decide
+
+# The layout.
+
+
+def _bytes_of(field: at.Field) -> tuple[int, int]:
+    """Where a field begins and ends in the file; of a cell, in a lane's record."""
+    unit = 1 if field.area == "bytes" else 8
+    return field.offset * unit, (field.offset * unit) + field.count * field.size * unit
+
+
+def test_each_field_of_the_board_is_the_constant_of_its_name_and_has_a_meaning() -> None:
+    for field in at.TABLE:
+        assert getattr(at, field.name) == field.offset
+        assert field.meaning
+    assert len({field.name for field in at.TABLE}) == len(at.TABLE)
+
+
+@pytest.mark.parametrize("cells", [True, False])
+def test_fields_follow_each_other_and_fill_the_board(*, cells: bool) -> None:
+    places = [_bytes_of(field) for field in at.TABLE if (field.area == "lane") is cells]
+    assert places[0][0] == 0
+    assert all(end == start for (_, end), (start, _) in itertools.pairwise(places))
+    assert places[-1][1] == (8 * at.LANE if cells else at.SIZE)
+
+
+def test_what_is_reset_before_a_schedule_ends_before_what_stays() -> None:
+    fields = {field.name: field for field in at.TABLE}
+    assert _bytes_of(fields["LANES"])[1] == 8 * at.RESET == _bytes_of(fields["ACTORS"])[0]
+    assert fields["LANES"].size == at.LANE
+
+
+def test_the_table_can_be_shown() -> None:
+    rows = at.table()
+    assert rows[0] == ("schedule", "STEPS", 0, 1, "steps taken")
+    assert ("lane", "WORD", 0, 1, "the pending step, packed") in rows
+    assert ("bytes", "PLAN", 8 * at.NUMBERS, at.MOST_STEPS) in {row[:4] for row in rows}
+
+
+def test_attributes_of_the_board_are_its_fields(board: Board) -> None:
+    board.lane(3).command, board.steps = at.REAP | 5 << 8, 7
+    assert board.numbers[at.LANES + 3 * at.LANE + at.COMMAND] == at.REAP | 5 << 8
+    assert (board.numbers[at.STEPS], board.steps) == (7, 7)
+    assert (board.lane(2).command, board.lane(2).host, board.lane(3).host) == (at.GO, 2, 3)
+    board.lane(2).pid = 123
+    assert [board.numbers[at.PIDS + lane] for lane in (1, 2, 3)] == [0, 123, 0]
+
+
+LAYOUT = "bench.explore.runtime.layout"
+
+
+def test_the_layout_is_imported_in_one_spelling() -> None:
+    for file in Path(bench.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                names = {f"{node.module}.{alias.name}": alias.asname for alias in node.names}
+                assert node.module != LAYOUT, file
+                assert names.get(LAYOUT, "at") == "at", file
+
 
 numbers_of_objects = st.sampled_from([ANYTHING, 0, 1, 2, at.MOST_OBJECTS - 2])
 ops = st.builds(
@@ -40,7 +102,7 @@ def board(tmp_path: Path) -> Iterator[Board]:
     folder.mkdir()
     made = Board(str(folder / "board"), create=True)
     yield made
-    at.remove_semaphores(made.path)
+    remove_semaphores(made.path)
     made.close()
 
 
@@ -49,7 +111,7 @@ def test_a_step_is_the_same_after_packing_and_fits_into_a_number(op: Op, lane: i
     inside = packed(op, lane)
     assert inside < 1 << 63
     assert op_of(inside, op.wants) == op
-    assert at.lane_of(inside) == lane
+    assert lane_of(inside) == lane
 
 
 @given(ops, ops)
@@ -59,7 +121,7 @@ def test_dependence_of_packed_steps_is_that_of_the_operations(one: Op, other: Op
 
 def test_another_process_reads_what_one_wrote(board: Board) -> None:
     other = Board(board.path)
-    mine, theirs = Names(board, 0), Names(other, 1)
+    mine, theirs = Registry(board, 0), Registry(other, 1)
     number = mine.object("semaphore x", "lock", 1)
     assert theirs.object("semaphore x", "another label") == number
     assert other.object_label(number) == "lock"
@@ -70,7 +132,7 @@ def test_another_process_reads_what_one_wrote(board: Board) -> None:
 
 
 def test_what_a_lane_makes_anew_keeps_its_number_under_another_key(board: Board) -> None:
-    mine, theirs = Names(board, 0), Names(board, 1)
+    mine, theirs = Registry(board, 0), Registry(board, 1)
     first = mine.made("inode 1", "pipe", 3)
     board.numbers[at.COUNTERS + first] = 0
     mine.fresh()
@@ -82,23 +144,23 @@ def test_what_a_lane_makes_anew_keeps_its_number_under_another_key(board: Board)
 
 
 def test_long_keys_stay_different(board: Board) -> None:
-    names = Names(board, 0)
+    names = Registry(board, 0)
     assert names.object("a" * 300, "a") != names.object("b" + "a" * 299, "b")
 
 
 def test_lines_have_one_number_for_all(board: Board) -> None:
     import sys
 
-    mine, theirs = Names(board, 0), Names(board, 3)
+    mine, theirs = Registry(board, 0), Registry(board, 3)
     frame = sys._getframe()
     here, there = mine.place_of(frame), theirs.place_of(frame)
-    assert (at.lane_of(here), at.lane_of(there)) == (0, 3)
+    assert (lane_of(here), lane_of(there)) == (0, 3)
     assert op_of(here, 0).place == op_of(there, 0).place
     assert "test_explore_board.py:" in board.place(op_of(here, 0).place)
 
 
 def test_too_many_lanes_are_said(board: Board) -> None:
-    names = Names(board, 0)
+    names = Registry(board, 0)
     for lane in range(at.MOST_LANES):
         assert names.lane(f"lane {lane}") == lane
     assert names.lane("lane 3") == 3
@@ -138,7 +200,7 @@ def choose(board: Board) -> int:
 
 
 def plan(board: Board, *lanes: int) -> None:
-    board.numbers[at.FIRST] = len(lanes)
+    board.numbers[at.PLANNED] = len(lanes)
     for index, lane in enumerate(lanes):
         board.plan[index] = lane
 
@@ -151,7 +213,7 @@ def test_the_plan_comes_first_and_then_who_ran_goes_on(three: Board) -> None:
     three.numbers[at.PRESENT] &= ~(1 << 2)  # it is through, and announces nothing
     assert choose(three) == 0
     assert three.numbers[at.STEPS] == 3
-    assert [at.lane_of(three.numbers[at.LOG + 2 * step]) for step in range(3)] == [2, 2, 0]
+    assert [lane_of(three.numbers[at.LOG + 2 * step]) for step in range(3)] == [2, 2, 0]
     assert [three.numbers[at.LOG + 2 * step + 1] for step in range(3)] == [0b111, 0b111, 0b011]
 
 
@@ -194,7 +256,7 @@ def test_time_passes_when_nobody_else_can_run(board: Board) -> None:
     announce(board, 1, Op("sleep", 0, wants=at.NEVER), enabled=False)
     announce(board, 2, Op("write", 1))
     for lane, until in ((0, 5_000), (1, 2_000)):
-        numbers[at.LANES + lane * at.LANE + at.UNTIL] = until
+        numbers[at.LANES + lane * at.LANE + at.DEADLINE] = until
         numbers[at.TIMED] |= 1 << lane
     assert [choose(board), numbers[at.CLOCK]] == [2, 0]
     numbers[at.PRESENT] &= ~0b100
@@ -235,7 +297,7 @@ def test_a_kill_takes_out_all_lanes_of_a_process(three: Board) -> None:
     plan(three, killing(1))
     assert choose(three) == killing(1)
     assert three.numbers[at.PRESENT] == three.numbers[at.ENABLED] == 0b001
-    assert at.kind_of(three.numbers[at.LOG]) == at.KILLED
+    assert kind_of(three.numbers[at.LOG]) == KILLED
     assert choose(three) == 0
 
 
@@ -275,7 +337,7 @@ def test_the_short_way_logs_what_deciding_would_log(board: Board) -> None:
     runtime.set_counter(number, 0)
     runtime.set_owner(number, 0)
     runtime.point("write", number, 4, number)  # it is its own
-    board.plan[2] = at.DECIDED  # the long way
+    board.plan[2] = at.DECIDE  # the long way
     runtime.point("write", number, 4, number)
     first, short, long = (
         (

@@ -118,6 +118,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "explore.findings.files": OBSERVER,
     "explore.runtime": EXPLORING | CONTROLLED,
     "explore.runtime.board": ANY,
+    "explore.runtime.layout": ANY,
     "explore.points": EXPLORING | CONTROLLED,
     "explore.driver": EXPLORING,
     "explore.driver.main": EXPLORING | CONTROLLED,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bench.explore.points import ending, locks
 from bench.explore.runtime import control
-from bench.explore.runtime.board import LANE, LANES, RAISED, VARIABLE, Board
+from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.death_signal import die_with_parent
 from bench.explore.runtime.lane import Runtime
 from bench.explore.runtime.stack import stack
@@ -37,10 +37,10 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
     lane, name, watched = seat
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
-    board = control.names.board if control.names is not None else Board(os.environ[VARIABLE])
+    board = control.registry.board if control.registry is not None else Board(os.environ[VARIABLE])
     runtime = Runtime(board, lane)
     runtime.tell = lambda: wire.send(("stack", stack()))
-    method, raised_at = getattr(type(state), name), LANES + lane * LANE + RAISED
+    method, mine = getattr(type(state), name), board.lane(lane)
     watch = _watch(state) if watched else None
     known: dict[object, int] = {}
     residents.settle(always=True)
@@ -50,10 +50,10 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
             returned = method(state)
         except BaseException as error:  # noqa: BLE001  # whatever an actor raises is its outcome
             runtime.stop()
-            board.numbers[raised_at] = 0 if runtime.abandoning else _raised(error, name, known, wire)
+            mine.raised = 0 if runtime.abandoning else _raised(error, name, known, wire)
         else:
             runtime.stop()
-            board.numbers[raised_at] = 0 if returned is None else RETURNED
+            mine.raised = 0 if returned is None else RETURNED
         ending.let_go(runtime)
         if runtime.holding:
             locks.forget_holding()

@@ -10,8 +10,8 @@ from bench.explore.driver.labels import label_objects
 from bench.explore.driver.subject import Refused
 from bench.explore.points import locks, pipes, values
 from bench.explore.runtime import control
-from bench.explore.runtime.board import COORDINATOR
-from bench.explore.runtime.registry import Names
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.registry import Registry
 from bench.state.restoring import Restorer
 from bench.state.survey import Unrestorable, survey
 from bench.state.watching import Watch
@@ -48,8 +48,8 @@ class Actors:
         locks.known.clear()
         made: list[Any] = []
         values.memory = made
-        control.know(known := Names(board, COORDINATOR))
-        known.fresh()
+        control.use_registry(registry := Registry(board, at.COORDINATOR))
+        registry.fresh()
         self.state = kind(context)
         values.memory = None
         self.memory = values.Memory(made)

@@ -10,8 +10,9 @@ import time
 
 from bench.explore.driver.labels import Labels
 from bench.explore.model import Step, Trace
-from bench.explore.runtime import board as at
-from bench.explore.runtime.board import COMMAND, COORDINATOR, COUNTERS, LANE, LANES, LOG, STEPS, WANTED_AT, Board
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.board import Board
+from bench.explore.runtime.packing import KILLED, kind_of, lane_of, op_of
 from bench.process.ended import wait_for_end
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
@@ -44,27 +45,27 @@ class Executor:
         self.board, self.actors = board, actors
         self.numbers = board.numbers
         self.labels = Labels(board)
-        self.numbers[at.ACTORS] = actors
+        board.actors = actors
         self.limit = min(limit, at.MOST_STEPS - 1)
         self.steps = 0
         """Steps taken so far, in all schedules."""
         self.differed = ""
         """Where a schedule that was repeated went on differently, if one ever did."""
-        self._semaphore = board.semaphore(COORDINATOR)
+        self._semaphore = board.semaphore(at.COORDINATOR)
         self._known: dict[tuple[int, int], Step] = {}
         self._lanes: tuple[int, ...] = ()
         self._taken: list[Step] = []
         self._log = b""
         self._fresh = self._template()
-        self._anybody = bytes([at.ANYBODY]) * self.limit + bytes([at.DECIDED])
-        self._decided = bytes([at.DECIDED]) * (self.limit + 1)
+        self._anybody = bytes([at.FIRST_COME]) * self.limit + bytes([at.DECIDE])
+        self._decided = bytes([at.DECIDE]) * (self.limit + 1)
 
     def _template(self) -> bytes:
-        numbers = [0] * at.LANES_END
+        numbers = [0] * at.RESET
         numbers[at.LIMIT] = self.limit
         numbers[at.CHANGED] = -1
         numbers[at.PRESENT] = (1 << self.actors) - 1
-        numbers[at.ODD] = at.START
+        numbers[at.SLOW] = at.STARTING
         return b"".join(number.to_bytes(8, "little", signed=True) for number in numbers)
 
     @property
@@ -75,7 +76,7 @@ class Executor:
     @property
     def taken(self) -> int:
         """How many steps the schedule that runs, or ran last, has taken."""
-        return self.numbers[STEPS]
+        return self.numbers[at.STEPS]
 
     # A schedule.
 
@@ -88,27 +89,27 @@ class Executor:
         """
         self._write(plan)
         numbers = self.numbers
-        numbers[LANES + COMMAND] = at.BEGIN
+        self.board.lane(0).command = at.BEGIN
         self.board.semaphore(0).release()
         wait = self._semaphore.acquire
         while not wait(True, _LOOK_S):
             if not goes_on():
                 numbers[at.END] = at.DIED
                 break
-        self.steps += numbers[STEPS]
+        self.steps += numbers[at.STEPS]
         return at.ENDS[numbers[at.END]]  # type: ignore[return-value]  # they are the same words
 
     def _write(self, plan: Plan) -> None:
         board, numbers = self.board, self.numbers
         board.bytes[: len(self._fresh)] = self._fresh
         count = numbers[at.OBJECTS]
-        numbers[COUNTERS : COUNTERS + count] = numbers[at.COUNTERS_AT_FIRST : at.COUNTERS_AT_FIRST + count]
+        numbers[at.COUNTERS : at.COUNTERS + count] = numbers[at.INITIAL_COUNTERS : at.INITIAL_COUNTERS + count]
         nobody = b"\xff" * (8 * count)  # -1 each
         for table in (8 * at.OWNERS, 8 * at.HOLDERS):
             board.bytes[table : table + 8 * count] = nobody
         lanes = plan.lanes[: self.limit]
         said = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
-        numbers[at.FIRST] = len(lanes)
+        numbers[at.PLANNED] = len(lanes)
         board.bytes[at.PLAN : at.PLAN + self.limit + 1] = (
             said + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
         )
@@ -123,10 +124,10 @@ class Executor:
         numbers[at.RANDOM] = (plan.seed + 1) * 0x9E3779B97F4A7C15 & (1 << 62) - 1  # neighbours far from each other
         if plan.then != "pct":
             return
-        order = list(range(max(self.actors, numbers[at.NAMES])))
+        order = list(range(max(self.actors, numbers[at.NAMED_LANES])))
         random.Random(plan.seed).shuffle(order)
         for lane, priority in enumerate(order):
-            numbers[LANES + lane * LANE + at.PRIORITY] = priority + 1
+            self.board.lane(lane).priority = priority + 1
         changes = sorted(plan.changes)[: at.MOST_CHANGES]
         numbers[at.CHANGES] = len(changes)
         for index, step in enumerate(changes):
@@ -142,15 +143,15 @@ class Executor:
             dead: returns a lane whose process has ended, for which nothing is to be waited.
         """
         numbers = self.numbers
-        numbers[at.ODD] |= at.GIVEN_UP
+        numbers[at.SLOW] |= at.ABANDONED
         for lane in range(self.actors, at.MOST_LANES):
             if (numbers[at.PRESENT] & ~numbers[at.FEEDERS]) >> lane & 1:  # a feeder has no process of its own
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(numbers[at.PIDS + lane], signal.SIGKILL)
-                wait_for_end(numbers[at.PIDS + lane])
+                    os.kill(self.board.lane(lane).pid, signal.SIGKILL)
+                wait_for_end(self.board.lane(lane).pid)
         for lane in range(self.actors):
             if numbers[at.PRESENT] >> lane & 1:
-                numbers[LANES + lane * LANE + COMMAND] = at.ABANDON
+                self.board.lane(lane).command = at.ABANDON
                 self.board.semaphore(lane).release()
                 if not self._answered(dead):
                     return False
@@ -167,7 +168,7 @@ class Executor:
 
     def ask_stack(self, lane: int, dead: Callable[[], int | None]) -> None:
         """Have a lane that waits send its stack, and wait until it has; `dead` as for `give_up`."""
-        self.numbers[LANES + lane * LANE + COMMAND] = at.TELL
+        self.board.lane(lane).command = at.SEND_STACK
         self.board.semaphore(lane).release()
         self._answered(dead)
 
@@ -184,14 +185,14 @@ class Executor:
         """Read the schedule that has just ended; of what is known from the one before, only that it is the same."""
         steps = self._read(plan.lanes)
         if steps is None:
-            return Trace(tuple(self._decode(0, self.numbers[STEPS])), "diverged")
+            return Trace(tuple(self._decode(0, self.board.steps)), "diverged")
         pending = self.pending() if end not in ("done", "diverged") else {}
-        gone = self._ops(self.numbers[at.GONE]) if self.numbers[at.GONE] else {}
+        gone = self._ops(gone) if (gone := self.board.gone) else {}
         return Trace(steps, end, pending, outcome if end not in ("diverged", "asleep") else "", gone)
 
     def _read(self, lanes: tuple[int, ...]) -> tuple[Step, ...] | None:
-        count = self.numbers[STEPS]
-        log = bytes(self.board.bytes[8 * LOG : 8 * LOG + 16 * count])
+        count = self.numbers[at.STEPS]
+        log = bytes(self.board.bytes[8 * at.LOG : 8 * at.LOG + 16 * count])
         same = _common(lanes, self._lanes)
         if log[: 16 * same] != self._log[: 16 * same]:
             self._note_difference(log, same)
@@ -213,7 +214,7 @@ class Executor:
     def _decode(self, start: int, stop: int) -> list[Step]:
         numbers, known = self.numbers, self._known
         found = []
-        flat = numbers[LOG + 2 * start : LOG + 2 * stop].tolist()
+        flat = numbers[at.LOG + 2 * start : at.LOG + 2 * stop].tolist()
         for pair in zip(flat[::2], flat[1::2]):  # noqa: B905  # Python 3.10 has strict, both are equal
             if (step := known.get(pair)) is None:
                 if len(known) > _MOST_KNOWN:
@@ -224,55 +225,55 @@ class Executor:
 
     def pending(self) -> Mapping[int, Op]:
         """Give what each lane that is not through would do next."""
-        return self._ops(self.numbers[at.PRESENT] | self.numbers[at.ENABLED])
+        return self._ops(self.board.present | self.board.enabled)
 
     def _ops(self, lanes: int) -> dict[int, Op]:
         numbers = self.numbers
         found = {}
         for lane in range(at.MOST_LANES):
             if lanes >> lane & 1:
-                slot = LANES + lane * LANE
+                slot = at.LANES + lane * at.LANE
                 wants = numbers[slot + at.WANTS]
-                found[lane] = at.op_of(numbers[slot + at.WORD], 0 if wants == at.NEVER else wants)
+                found[lane] = op_of(numbers[slot + at.WORD], 0 if wants == at.NEVER else wants)
         return found
 
     def present(self) -> list[int]:
         """Return the lanes that are not through, and feeders that cannot feed."""
-        present = self.numbers[at.PRESENT]
+        present = self.board.present
         return [lane for lane in range(at.MOST_LANES) if present >> lane & 1]
 
     def killed(self) -> set[int]:
         """Give the lanes that were killed by plan in the last schedule."""
-        words = self.numbers[LOG : LOG + 2 * self.numbers[STEPS] : 2].tolist()
-        return {at.lane_of(word) for word in words if at.kind_of(word) == at.KILLED}
+        words = self.numbers[at.LOG : at.LOG + 2 * self.numbers[at.STEPS] : 2].tolist()
+        return {lane_of(word) for word in words if kind_of(word) == KILLED}
 
     def spoiled(self) -> bool:
         """Tell whether an actor closed something, in the last schedule, that the state has open."""
-        return any(self.numbers[LANES + lane * LANE + at.SPOILED] for lane in range(self.actors))
+        return any(self.board.lane(lane).spoiled for lane in range(self.actors))
 
     def holder(self, number: int) -> int:
         """Give the lane that holds an object, or -1."""
-        return self.numbers[at.HOLDERS + number]
+        return self.board.holder(number)
 
     @contextlib.contextmanager
     def in_detail(self):  # type: ignore[no-untyped-def]  # a generator, whose types are not imported here
         """Have the steps leave what they saw, for the duration of the block."""
-        self.board.forget_seen(self.limit)
-        self.numbers[at.DETAIL] = 1
+        self.board.clear_values(self.limit)
+        self.board.detail = 1
         try:
             yield
         finally:
-            self.numbers[at.DETAIL] = 0
+            self.board.detail = 0
 
     def seen(self) -> list[str]:
         """Give what the steps of the last schedule saw, which ran in detail."""
-        return [self.board.seen(step) for step in range(self.numbers[STEPS])]
+        return [self.board.value(step) for step in range(self.board.steps)]
 
 
 def _step(word: int, second: int) -> Step:
-    enabled, wants = second & 0xFFFFFFFF, second >> WANTED_AT
-    lane = at.lane_of(word)
-    return Step(-1 - lane if at.kind_of(word) == at.KILLED else lane, at.op_of(word, wants), enabled)
+    enabled, wants = second & 0xFFFFFFFF, second >> at.WANTED_AT
+    lane = lane_of(word)
+    return Step(-1 - lane if kind_of(word) == KILLED else lane, op_of(word, wants), enabled)
 
 
 def _common(lanes: tuple[int, ...], before: tuple[int, ...]) -> int:

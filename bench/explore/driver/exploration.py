@@ -13,7 +13,8 @@ from itertools import islice
 from bench.explore.driver.executor import Executor
 from bench.explore.driver.subject import STANDSTILLS, Refused
 from bench.explore.model import READS, Plan
-from bench.explore.runtime.board import MOST_LANES, VARIABLE, Board
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.death_signal import clean_up_with_parent
 from bench.explore.search import make
 from bench.outcomes import Outcome
@@ -87,8 +88,8 @@ def _prepare(orders: Mapping[str, Any]) -> None:
 
 def _board(names: Sequence[str]) -> Board:
     """Make the board, on which the first lanes have these names."""
-    if len(names) > MOST_LANES:
-        raise Refused(f"it has {len(names)} actors, and an exploration at most {MOST_LANES} processes")
+    if len(names) > at.MOST_LANES:
+        raise Refused(f"it has {len(names)} actors, and an exploration at most {at.MOST_LANES} processes")
     board = Board(os.environ[VARIABLE], create=True)
     for name in names:
         board.add_name(name)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from bench.explore.runtime import board as at
-
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
 if TYPE_CHECKING:
@@ -30,11 +28,11 @@ class Labels:
 
     def lane(self, number: int) -> str:
         """Return the name of a lane."""
-        return self._board.name(number) if 0 <= number < self._board.numbers[at.NAMES] else ""
+        return self._board.name(number) if 0 <= number < self._board.named_lanes else ""
 
     def object(self, number: int) -> str:
         """Return the label of an object."""
-        return self._board.object_label(number) if 0 < number < self._board.numbers[at.OBJECTS] else ""
+        return self._board.object_label(number) if 0 < number < self._board.objects else ""
 
     def place(self, number: int) -> str:
         """Return a place as `file:line`."""

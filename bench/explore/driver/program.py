@@ -19,13 +19,14 @@ import sys
 from contextlib import suppress
 from multiprocessing import resource_tracker
 
-from bench.explore.driver.program_process import LANE, perform
+from bench.explore.driver.program_process import MAIN_LANE, perform
 from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
 from bench.explore.points import processes
-from bench.explore.runtime import board as at
 from bench.explore.runtime import control
-from bench.explore.runtime.board import COORDINATOR, MOST_LANES
-from bench.explore.runtime.registry import Names
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.board import EVENTS
+from bench.explore.runtime.packing import lane_of, op_of
+from bench.explore.runtime.registry import Registry
 from bench.explore.runtime.scheduler import gone
 from bench.outcomes import Outcome
 from bench.process import journal
@@ -69,15 +70,14 @@ class ProgramSubject:
         if orders["kills"]:
             raise Refused("the processes of a program are not killed by plan; write what is to be killed as a scenario")
         self.orders, self.executor, self.board = orders, executor, executor.board
-        self.numbers = executor.numbers
-        self.events = os.environ[at.EVENTS]
+        self.events = os.environ[EVENTS]
         self.overlong = 0
         """Schedules that were given up for their number of steps, which says nothing of the program."""
         self.deaths = 0
         """Processes that ended otherwise than by a step, and so at a time that is no choice."""
         self.main = 0
         self.main_status: int | None = None
-        control.know(Names(self.board, COORDINATOR))
+        control.use_registry(Registry(self.board, at.COORDINATOR))
         _adopt_orphans()
         resource_tracker.ensure_running()
         if orders["method"] == "forkserver":
@@ -95,10 +95,10 @@ class ProgramSubject:
         if not pid:
             shares = False
             try:
-                names = Names(self.board, COORDINATOR)
-                control.know(names)
+                registry = Registry(self.board, at.COORDINATOR)
+                control.use_registry(registry)
                 self._load()
-                shares = names.count_made() > 0
+                shares = registry.count_made() > 0
             finally:  # what it raises it will raise again, where it counts
                 processes.end_now(3 if shares else 0)
         _, status = os.waitpid(pid, 0)
@@ -108,7 +108,7 @@ class ProgramSubject:
         """Fork a main process that waits for its schedule, unless there is one."""
         if self.main:
             return
-        self.numbers[at.PIDS + 1 : at.PIDS + MOST_LANES] = _NO_PIDS
+        self.board.numbers[at.PIDS + 1 : at.PIDS + at.MOST_LANES] = _NO_PIDS
         self.main_status = None
         _flush()
         pid = os.fork()
@@ -136,7 +136,7 @@ class ProgramSubject:
 
     def _is_overlong(self) -> bool:
         """Return whether the schedule took all its steps, and was not given up before since it went round in a loop."""
-        return self.numbers[at.STEPS] >= self.executor.limit
+        return self.board.steps >= self.executor.limit
 
     def _evidence(self, *, wait: bool) -> Evidence:
         if wait and self.main_status is None:
@@ -177,7 +177,7 @@ class ProgramSubject:
         return [
             {
                 "name": self.board.name(lane),
-                "pid": self.numbers[at.PIDS + lane],
+                "pid": self.board.lane(lane).pid,
                 "role": "process",
                 "stack": told.get(lane, ""),
             }
@@ -185,7 +185,7 @@ class ProgramSubject:
         ]
 
     def _is_feeder(self, lane: int) -> bool:
-        return bool(self.numbers[at.FEEDERS] >> lane & 1)
+        return bool(self.board.feeders >> lane & 1)
 
     # Processes that end otherwise than by a step.
 
@@ -195,43 +195,42 @@ class ProgramSubject:
             pid, status = os.waitpid(self.main, os.WNOHANG)
             if pid:
                 self.main_status = os.waitstatus_to_exitcode(status)
-        if self.main_status is not None and self.numbers[at.PRESENT] & 1:
-            return LANE
+        if self.main_status is not None and self.board.present & 1:
+            return MAIN_LANE
         return self._lost()
 
     def _lost(self) -> int | None:
-        numbers = self.numbers
-        steps = numbers[at.STEPS]
-        last = numbers[at.HOSTS + at.lane_of(numbers[at.LOG + 2 * steps - 2])] if steps else -1
-        for lane in range(1, MOST_LANES):
-            if numbers[at.PRESENT] >> lane & 1 and (lane == last or numbers[at.LANES + lane * at.LANE + at.COMMAND]):
-                pid = numbers[at.PIDS + lane]
+        board = self.board
+        steps = board.steps
+        last = board.lane(lane_of(board.numbers[at.LOG + 2 * steps - 2])).host if steps else -1
+        for lane in range(1, at.MOST_LANES):
+            if board.present >> lane & 1 and (lane == last or board.lane(lane).command):
+                pid = board.lane(lane).pid
                 if pid and not self._is_feeder(lane) and has_ended(pid):
                     return lane
         return None
 
     def revive(self, lane: int) -> bool:
         """Hand the baton of a lane that has ended to the lane that started it; the main process has none."""
-        numbers = self.numbers
-        if lane == LANE:
+        board = self.board
+        if lane == MAIN_LANE:
             self.deaths += 1
             return False
         parent = self._parent_of(lane)
-        if not numbers[at.PRESENT] >> lane & 1:  # it handed it on by itself, in between
+        if not board.present >> lane & 1:  # it handed it on by itself, in between
             return True
         self.deaths += 1
-        gone(numbers, lane)
-        if parent < 0 or not numbers[at.PRESENT] >> parent & 1:
+        gone(board.numbers, lane)
+        if parent < 0 or not board.present >> parent & 1:
             return False
-        numbers[at.LANES + parent * at.LANE + at.COMMAND] = at.REAP | lane << 8
-        self.board.semaphore(parent).release()
+        board.lane(parent).command = at.REAP | lane << 8
+        board.semaphore(parent).release()
         return True
 
     def _parent_of(self, lane: int) -> int:
         """Return the lane that started another one; -1 where no step says so."""
-        numbers = self.numbers
-        words = numbers[at.LOG : at.LOG + 2 * numbers[at.STEPS] : 2].tolist()
-        ops = [(at.lane_of(word), at.op_of(word, 0)) for word in words]
+        words = self.board.numbers[at.LOG : at.LOG + 2 * self.board.steps : 2].tolist()
+        ops = [(lane_of(word), op_of(word, 0)) for word in words]
         begun = next((op.object for who, op in ops if who == lane and op.kind == "begin"), None)
         return next((who for who, op in ops if op.kind == "start" and op.object == begun), -1)
 
@@ -250,8 +249,8 @@ class ProgramSubject:
             os.unlink(os.path.join(self.events, "journal"))
 
     def _end_processes(self) -> None:
-        numbers, main = self.numbers, self.main
-        present = [numbers[at.PIDS + lane] for lane in self.executor.present() if lane and not self._is_feeder(lane)]
+        main = self.main
+        present = [self.board.lane(lane).pid for lane in self.executor.present() if lane and not self._is_feeder(lane)]
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(main, signal.SIGKILL)
         for pid in filter(None, present):  # a forkserver's children are in its own group
@@ -275,7 +274,7 @@ class ProgramSubject:
             self._end_processes()
 
 
-_NO_PIDS = memoryview(bytes(8 * (MOST_LANES - 1))).cast("q")
+_NO_PIDS = memoryview(bytes(8 * (at.MOST_LANES - 1))).cast("q")
 
 
 def _start_forkserver() -> None:

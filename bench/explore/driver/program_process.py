@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bench.explore.runtime.board import Board
 
-LANE = 0
+MAIN_LANE = 0
 """The lane of a program's main process."""
 
 
@@ -50,7 +50,7 @@ def perform(board: Board, events: str, load: Callable[[], Any], method: str, see
     status = 1
     try:
         _settle()
-        runtime = Runtime(board, LANE)
+        runtime = Runtime(board, MAIN_LANE)
         runtime.tell = functools.partial(processes.tell_stack, runtime)
         random.seed(seed)
         function = load()

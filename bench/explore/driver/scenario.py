@@ -8,7 +8,6 @@ import multiprocessing
 from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors
 from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
-from bench.explore.runtime import board as at
 from bench.outcomes import Outcome
 from bench.process.ended import how_it_ended
 from bench.values import encode
@@ -90,8 +89,7 @@ class ScenarioSubject:
         return self.kills and bool(self.executor.killed())
 
     def _finished(self) -> Outcome:
-        numbers = self.executor.numbers
-        raised = [numbers[at.LANES + lane * at.LANE + at.RAISED] for lane in range(len(self.names))]
+        raised = [self.executor.board.lane(lane).raised for lane in range(len(self.names))]
         if any(raised):
             return self._raised(raised)
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from bench.explore.runtime import board as at
 from bench.outcomes import Outcome
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
@@ -99,5 +98,5 @@ def _wait(executor: Executor, lane: int) -> dict[str, Any]:
 def livelock(executor: Executor) -> Outcome:
     """Return the outcome of a schedule that reached its limit of steps."""
     names = ", ".join(executor.labels.lane(lane) for lane in executor.present())
-    summary = f"{names} still at it after {executor.numbers[at.STEPS]} steps"
+    summary = f"{names} still at it after {executor.board.steps} steps"
     return Outcome("hang", detail={"phase": "livelock", "summary": summary})

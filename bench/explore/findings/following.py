@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bench.explore.findings.schedule import KILLED, Anchor, anchor_of, numbered
 from bench.explore.findings.words import step_text
-from bench.explore.model import Plan, killing
+from bench.explore.model import MOST_LANES, Plan, killing
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 MOST_EXTRA = 32
 """How many extra or missing steps in a row are tolerated before the replay counts as diverged."""
-
-MOST_LANES = 32
 
 
 @dataclass(frozen=True)

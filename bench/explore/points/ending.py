@@ -9,7 +9,6 @@ import contextlib
 import os
 
 from bench.explore.points import filelocks
-from bench.explore.runtime.board import LANE, LANES, SPOILED
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -24,7 +23,7 @@ own: set[int] = set()
 
 def spoil(runtime: Any) -> None:
     """Note that this process has closed what it had when the schedule began: in the next one it would be missing."""
-    runtime.numbers[LANES + runtime.lane * LANE + SPOILED] = 1
+    runtime.board.lane(runtime.lane).spoiled = 1
 
 
 def let_go(runtime: Any) -> None:

@@ -21,10 +21,9 @@ import termios
 from multiprocessing import connection
 from typing import NamedTuple
 
-from bench.explore.model import ANYTHING, WHOLE
+from bench.explore.model import ANYTHING, MOST_LANES, WHOLE
 from bench.explore.points import ending
 from bench.explore.runtime import control
-from bench.explore.runtime.board import MOST_LANES, PRESENT
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -160,7 +159,7 @@ def stirred(runtime: Any, number: int) -> None:
     for lane in range(MOST_LANES) if held_up else ():
         if held_up >> lane & 1:
             runtime.set_counter(runtime.counter(_held_up(runtime, lane)), 1)
-            runtime.numbers[PRESENT] &= ~(1 << lane)
+            runtime.board.present &= ~(1 << lane)
     if held_up:
         runtime.set_counter(runtime.object(_HELD_UP, _HELD_UP), 0)
 
@@ -180,7 +179,7 @@ def hold_up(runtime: Any, wants: int) -> None:
     runtime.set_counter(_held_up(runtime, runtime.lane), wants)
     number = runtime.object(_HELD_UP, _HELD_UP)
     runtime.set_counter(number, runtime.counter(number) | 1 << runtime.lane)
-    runtime.numbers[PRESENT] |= 1 << runtime.lane
+    runtime.board.present |= 1 << runtime.lane
 
 
 def write(descriptor: int, data: Any) -> int:
@@ -419,9 +418,11 @@ def pipe(duplex: bool = True) -> Any:
         one._bench_own = other._bench_own = True
     if duplex:
         _name(one.fileno(), other.fileno())
-    if control.names is not None:
+    if control.registry is not None:
         maker = sys._getframe(1).f_globals.get("__name__")
-        number = control.names.made(key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe")
+        number = control.registry.made(
+            key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe"
+        )
         one._bench_facts = other._bench_facts = Facts(number)
     return one, other
 

@@ -16,8 +16,8 @@ import sys
 from multiprocessing import process, util
 
 from bench.explore.points import pipes, threads
-from bench.explore.runtime import board as at
 from bench.explore.runtime import control, registry
+from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.lane import Runtime, enter
 from bench.explore.runtime.scheduler import gone
 from bench.explore.runtime.stack import stack
@@ -104,7 +104,7 @@ def _name(started: Any, runtime: Any) -> str:
     kind, numbers, name = type(started).__name__, started._identity, str(started.name)
     if name == f"{kind}-{':'.join(map(str, numbers))}":
         name = f"{'Process' if kind in _KINDS else kind}-{numbers[-1]}"
-    by_main = runtime.numbers[at.ACTORS] == 1 and not runtime.lane
+    by_main = runtime.board.actors == 1 and not runtime.lane
     return name if by_main else f"{runtime.board.name(runtime.lane)}: {name}"
 
 
@@ -119,7 +119,7 @@ def _lane_name(name: str, number: int) -> str:
 
 def _reap(runtime: Any, lane: int) -> None:
     """Wait until the process of a lane, which is on its way out, has ended."""
-    wait_for_end(runtime.numbers[at.PIDS + lane])
+    wait_for_end(runtime.board.lane(lane).pid)
     _ended(runtime, _numbers[lane])
 
 
@@ -267,7 +267,7 @@ def _finish() -> None:
 
 def tell_stack(runtime: Any) -> None:
     """Journal where this process is, as far as the code is the user's, if it is one of a program."""
-    if folder := os.environ.get(at.EVENTS):
+    if folder := os.environ.get(EVENTS):
         journal.append(folder, "stack", lane=runtime.lane, stack=stack())
 
 

@@ -19,7 +19,6 @@ from queue import Empty, Full
 
 from bench.explore.model import ANYTHING
 from bench.explore.points import ending, locks, pipes
-from bench.explore.runtime import board as at
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -177,8 +176,8 @@ class Feeder:
             name, label = _name(runtime, self.channel), runtime.board.object_label(self.channel)
             self.more = runtime.object(f"{name}: more", label)
             self.done = runtime.object(f"{name}: done", label)
-            self._runtime, self._key, self._lane = runtime, name, runtime.names.lane(name)
-        if not runtime.numbers[at.FEEDERS] >> self._lane & 1:
+            self._runtime, self._key, self._lane = runtime, name, runtime.registry.lane(name)
+        if not runtime.board.feeders >> self._lane & 1:
             self._buffer.clear()
             self._rest, self._holds = memoryview(b""), False
         runtime.feeder(self._key, self.feed, self.channel, self.more)

@@ -11,7 +11,7 @@ import mmap
 import sys
 
 from bench.explore.runtime import control
-from bench.explore.runtime.board import op_of
+from bench.explore.runtime.packing import op_of
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -129,7 +129,7 @@ def note(what: str) -> None:
     """Name something that cannot be controlled, and the user's line that has it, if this process is controlled now."""
     runtime = control.active
     if runtime is not None:
-        place = op_of(runtime.names.place_of(sys._getframe(1)), 0).place
+        place = op_of(runtime.registry.place_of(sys._getframe(1)), 0).place
         runtime.uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
 
 
@@ -148,8 +148,8 @@ class _Map(_real_map):
 
 def note_made(what: str) -> None:
     """Name something that cannot be controlled also where it is made with the state, before any actor runs."""
-    if control.active is None and control.names is not None:
-        control.names.board.note_uncontrolled(f"{what}, made with the state")
+    if control.active is None and control.registry is not None:
+        control.registry.board.note_uncontrolled(f"{what}, made with the state")
     note(what)
 
 

@@ -16,7 +16,7 @@ from bench.explore.model import NOTHING
 from bench.explore.points import locks
 from bench.explore.points.threads import note_buffer
 from bench.explore.runtime import control
-from bench.explore.runtime.board import PART, word
+from bench.explore.runtime.packing import PART, word
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -43,8 +43,8 @@ def access(item: Any) -> Access:
     """Give the access of an instrumented value, which is looked up once."""
     found: Access | None = item.__dict__.get("_bench_access")
     if found is None:
-        assert control.names is not None
-        number = control.names.object(_key(item._wrapper), type(item).__name__)
+        assert control.registry is not None
+        number = control.registry.object(_key(item._wrapper), type(item).__name__)
         found = item._bench_access = Access(number)
     return found
 
@@ -211,7 +211,7 @@ def _view(item: Any, kind: Any, part: int) -> Any:
     """Give an instrumented view of a part of an instrumented value, as ctypes gives one of its own."""
     view = kind.from_address(ctypes.addressof(item) + part)
     view._bench_keeps = item
-    if control.names is not None:
+    if control.registry is not None:
         whole = item.__dict__.get("_bench_access") or access(item)
         view._bench_access = Access(whole.number, whole.offset + part)
     return view
@@ -244,8 +244,8 @@ def _new(new_value: Any) -> Any:
     @functools.wraps(new_value)
     def new(kind: Any) -> Any:
         made = new_value(getattr(kind, "_bench_base", kind))
-        if control.names is not None and hasattr(made, "__dict__"):
-            made._bench_access = Access(control.names.made(_key(made._wrapper), type(made).__name__))
+        if control.registry is not None and hasattr(made, "__dict__"):
+            made._bench_access = Access(control.registry.made(_key(made._wrapper), type(made).__name__))
             if memory is not None:
                 memory.append(made)
         return made
@@ -347,7 +347,7 @@ def _value() -> property:
         try:
             known = self._bench_known
         except AttributeError:
-            known = self._bench_known = _Known(self) if control.names is not None else None
+            known = self._bench_known = _Known(self) if control.registry is not None else None
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             return slow.fget(self)  # type: ignore[misc]  # it has one
         runtime.arrive(known.read, known.guard, _getframe(1))
@@ -358,7 +358,7 @@ def _value() -> property:
         try:
             known = self._bench_known
         except AttributeError:
-            known = self._bench_known = _Known(self) if control.names is not None else None
+            known = self._bench_known = _Known(self) if control.registry is not None else None
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             slow.fset(self, value)  # type: ignore[misc]  # it has one
             return

@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # as type checkers know it: each process of an exploratio
 
 if TYPE_CHECKING:
     from bench.explore.runtime.lane import Runtime
-    from bench.explore.runtime.registry import Names
+    from bench.explore.runtime.registry import Registry
 
 
 class Abandoned(BaseException):
@@ -20,7 +20,7 @@ class Abandoned(BaseException):
 active: Runtime | None = None
 """The runtime of this process while it is controlled; `None` in raw blocks and outside an exploration."""
 
-names: Names | None = None
+registry: Registry | None = None
 """What this process knows objects by, if it is one of an exploration's, controlled or not."""
 
 
@@ -30,10 +30,10 @@ def activate(runtime: Runtime | None) -> None:
     active = runtime
 
 
-def know(known: Names) -> None:
-    """Have what this process makes registered in the name of a lane, or of the coordinator."""
-    global names  # noqa: PLW0603  # there is one for the process
-    names = known
+def use_registry(used: Registry) -> None:
+    """Register what this process makes from now on in the name of a lane, or of the exploring process."""
+    global registry  # noqa: PLW0603  # there is one for the process
+    registry = used
 
 
 class Raw:

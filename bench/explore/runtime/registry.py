@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.explore.runtime.board import MOST_LANES, OBJECTS, PLACES, VERSION, placed, short_key
+from bench.explore.model import MOST_LANES
+from bench.explore.runtime.board import short_key
+from bench.explore.runtime.packing import placed
 from bench.process.instrument import _short as short_name
 from bench.process.instrument import is_users
 
@@ -17,7 +19,7 @@ outermost: set[CodeType] = set()
 """Functions in which a process begins: what called them, in a forked one, is what its parent was at."""
 
 
-class Names:
+class Registry:
     """The numbers that one lane knows; what it does not know it looks up on the board, or adds there.
 
     `places` gives for a position in a code object, by the address of the code and the instruction, what a word holds
@@ -69,7 +71,7 @@ class Names:
         return placed(self._line(text), self._lane)
 
     def _line(self, text: str) -> int:
-        for number in range(len(self._lines) + 1, self.board.numbers[PLACES] + 1):
+        for number in range(len(self._lines) + 1, self.board.places + 1):
             self._lines.setdefault(self.board.place(number), number)
         if (number := self._lines.get(text, 0)) == 0:
             number = self._lines[text] = self.board.add_place(text)
@@ -96,7 +98,7 @@ class Names:
             number = self._origins[origin] = self._added(key, origin, text, counter)
         elif self.board.object_key(number) != key:
             self.board.key_object(number, key)
-            self.board.numbers[VERSION] += 1
+            self.board.version += 1
         self.board.start_object(number, counter)
         self._objects[key] = number
         return number
@@ -122,13 +124,13 @@ class Names:
     def _look(self) -> None:
         """Read what others have added, and all anew where a key has changed."""
         board = self.board
-        if self._version != board.numbers[VERSION]:
-            self._version = board.numbers[VERSION]
+        if self._version != board.version:
+            self._version = board.version
             self._objects.clear()
             self._origins.clear()
             self._seen = 1
-        for number in range(self._seen, board.numbers[OBJECTS]):
+        for number in range(self._seen, board.objects):
             self._objects[board.object_key(number)] = number
             if origin := board.object_origin(number):
                 self._origins[origin] = number
-        self._seen = board.numbers[OBJECTS]
+        self._seen = board.objects

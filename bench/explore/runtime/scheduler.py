@@ -5,7 +5,8 @@ Functions of the board's numbers, run by whoever has the baton.
 
 from __future__ import annotations
 
-from bench.explore.runtime import board as at
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.packing import KILLED_WORD, READ, words_dependent
 
 OVER = -1000
 """Nobody is next: the schedule has ended."""
@@ -13,7 +14,7 @@ OVER = -1000
 ASK = 1000
 """Added to a lane: nobody can be chosen before that lane has looked whether what it waits for has come."""
 
-_ANYBODY = memoryview(bytes([at.ANYBODY]) * at.MOST_STEPS).cast("b")
+_ANYBODY = memoryview(bytes([at.FIRST_COME]) * at.MOST_STEPS).cast("b")
 
 _TICK_NS = 1_000_000
 _LAST_TICK_NS = 10**15
@@ -34,7 +35,7 @@ def decide(numbers: memoryview, plan: memoryview) -> int:  # noqa: PLR0911  # ea
     step = numbers[at.STEPS]
     if step >= numbers[at.LIMIT]:
         return _end(numbers, at.OVER_LIMIT)
-    if step < numbers[at.FIRST]:
+    if step < numbers[at.PLANNED]:
         chosen: int = plan[step]
         if chosen < 0:
             return chosen if _kill(numbers, -1 - chosen, step, able) else _end(numbers, at.DIVERGED)
@@ -78,10 +79,10 @@ def _pass_time(numbers: memoryview, *, ticking: bool) -> bool:
         numbers[at.YIELDING] = 0
         return True
     lanes = [lane for lane in range(at.MOST_LANES) if timed >> lane & 1]
-    now = numbers[at.CLOCK] = max(now, min(numbers[at.LANES + lane * at.LANE + at.UNTIL] for lane in lanes))
+    now = numbers[at.CLOCK] = max(now, min(numbers[at.LANES + lane * at.LANE + at.DEADLINE] for lane in lanes))
     for lane in lanes:
-        if numbers[at.LANES + lane * at.LANE + at.UNTIL] <= now:
-            numbers[at.LANES + lane * at.LANE + at.BY_TIME] = 1
+        if numbers[at.LANES + lane * at.LANE + at.DEADLINE] <= now:
+            numbers[at.LANES + lane * at.LANE + at.TIMED_OUT] = 1
             numbers[at.TIMED] &= ~(1 << lane)
             numbers[at.ENABLED] |= 1 << lane
     return True
@@ -125,7 +126,7 @@ def _take(numbers: memoryview, plan: memoryview, chosen: int, step: int, able: i
     numbers[at.TIMED] &= others
     numbers[at.PROBING] &= others
     log(numbers, step, word, 0 if wants == at.NEVER else wants, able)
-    if step >= numbers[at.FIRST] and numbers[at.ASLEEP]:
+    if step >= numbers[at.PLANNED] and numbers[at.ASLEEP]:
         _wake(numbers, plan, word, wants)
 
 
@@ -134,10 +135,10 @@ def log(numbers: memoryview, step: int, word: int, wants: int, able: int) -> Non
     numbers[at.LOG + 2 * step] = word
     numbers[at.LOG + 2 * step + 1] = able | wants << at.WANTED_AT
     numbers[at.STEPS] = step + 1
-    if not word & at.READ:
+    if not word & READ:
         numbers[at.CHANGED] = step
         numbers[at.YIELDING] = 0
-        numbers[at.ODD] &= ~at.YIELDS
+        numbers[at.SLOW] &= ~at.SOME_YIELD
 
 
 def _wake(numbers: memoryview, plan: memoryview, word: int, wants: int) -> None:
@@ -146,7 +147,7 @@ def _wake(numbers: memoryview, plan: memoryview, word: int, wants: int) -> None:
     for lane in range(at.MOST_LANES):
         if asleep >> lane & 1:
             slot = at.LANES + lane * at.LANE
-            if at.words_dependent(word, wants, numbers[slot + at.WORD], numbers[slot + at.WANTS]):
+            if words_dependent(word, wants, numbers[slot + at.WORD], numbers[slot + at.WANTS]):
                 asleep &= ~(1 << lane)
     numbers[at.ASLEEP] = asleep
     if not asleep and not numbers[at.POLICY]:
@@ -159,7 +160,7 @@ def _kill(numbers: memoryview, victim: int, step: int, able: int) -> bool:
     if not numbers[at.PRESENT] >> victim & 1:
         return False
     host = numbers[at.HOSTS + victim]
-    log(numbers, step, at.KILLED_WORD | victim, 0, able)
+    log(numbers, step, KILLED_WORD | victim, 0, able)
     gone(numbers, host)
     return True
 

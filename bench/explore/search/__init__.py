@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.errors import UsageError
+from bench.explore.model import MOST_LANES
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
@@ -13,8 +14,6 @@ NAMES = ("dpor", "dfs", "pct", "random", "portfolio")
 """What `make` knows."""
 
 DEFAULT = "portfolio"
-
-MOST_LANES = 32
 
 
 def make(
