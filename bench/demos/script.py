@@ -1,4 +1,4 @@
-"""What makes each module of demos a script as well."""
+"""Running a module of demos as a script."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class TwoAccountTransfer:
         self.be_paid()
 
     def result(self) -> list[int]:
-        """Give both balances."""
+        """Return both balances."""
         return [self.ours.value, self.theirs.value]
 
 
@@ -99,7 +99,7 @@ class WriteSkew:
         self.go_off(1)
 
     def result(self) -> int:
-        """Count who is on call."""
+        """Count the doctors on call."""
         return sum(self.on_call[:])
 
 
@@ -138,7 +138,7 @@ class TornPair:
         self.difference.value = self.left.value - self.right.value
 
     def result(self) -> int:
-        """Tell by how much the halves differed in the reader's eyes."""
+        """Return by how much the halves differed for the reader."""
         return self.difference.value
 
 

@@ -42,7 +42,7 @@ class CheckThenAct:
         self.withdraw()
 
     def result(self) -> int:
-        """Give the balance."""
+        """Return the balance."""
         return self.balance.value
 
 
@@ -84,7 +84,7 @@ class LazyInit:
         self.get()
 
     def result(self) -> int:
-        """Tell how often it was made."""
+        """Return how often it was made."""
         return self.made.value
 
 

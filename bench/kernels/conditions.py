@@ -50,7 +50,7 @@ class LostWakeup:
             self.condition.notify()
 
     def result(self) -> int:
-        """Tell whether the waiting process went on."""
+        """Return whether the waiting process went on."""
         return self.went_on.value
 
 
@@ -110,7 +110,7 @@ class IfForWhile:
         self.take(1)
 
     def result(self) -> list[int]:
-        """Give the items taken."""
+        """Return the items taken."""
         return sorted(self.taken[:])
 
 
@@ -179,7 +179,7 @@ class OneConditionForTwo:
         self.take(1)
 
     def result(self) -> list[int]:
-        """Give the items taken."""
+        """Return the items taken."""
         return sorted(self.taken[:])
 
 

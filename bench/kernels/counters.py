@@ -36,7 +36,7 @@ class LostUpdate:
         self.increment()
 
     def result(self) -> int:
-        """Give the count."""
+        """Return the count."""
         return self.counter.value
 
 
@@ -90,7 +90,7 @@ class ThreeIncrementsEach:
             self.increment()
 
     def result(self) -> int:
-        """Give the count."""
+        """Return the count."""
         return self.counter.value
 
 

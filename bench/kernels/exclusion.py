@@ -48,7 +48,7 @@ class FlagLock:
             self.holds[1] = 1
 
     def result(self) -> int:
-        """Count who holds the lock."""
+        """Count the holders of the lock."""
         return sum(self.holds[:])
 
 
@@ -96,7 +96,7 @@ class PetersonSwapped:
         self.enter(1)
 
     def result(self) -> bool:
-        """Tell whether at most one is inside."""
+        """Return whether at most one is inside."""
         return sum(self.inside[:]) <= 1
 
 
@@ -154,7 +154,7 @@ class TurnstileBarrier:
 
 @scenario(deterministic(1, "it was opened once"))
 class TurnstileBarrierFixed(TurnstileBarrier):
-    """Who counts also compares, before the mutex is given back."""
+    """The process that counts also compares, before it releases the mutex."""
 
     def arrive(self) -> None:
         with self.mutex:
@@ -197,7 +197,7 @@ class ReleaseInFinally:
         self.refresh()
 
     def result(self) -> int:
-        """Tell whether it is fresh."""
+        """Return whether it is fresh."""
         return self.fresh.value
 
 

@@ -52,14 +52,14 @@ class ExistsThenCreate:
         self.create(1)
 
     def result(self) -> int:
-        """Count who created the file, which goes, so that the state is as it was."""
+        """Count the processes that created the file, and remove it, so that the state is as it was."""
         os.unlink(self.path)
         return sum(self.created[:])
 
 
 @scenario(deterministic(1, "the system creates it for one of them"))
 class ExistsThenCreateFixed(ExistsThenCreate):
-    """The system is asked for both in one, by `O_EXCL`."""
+    """`O_EXCL` has the system check and create in one step."""
 
     def create(self, me: int) -> None:
         with contextlib.suppress(FileExistsError):
@@ -88,7 +88,7 @@ class StaleLockFile:
             file.write(CRASHED)
 
     def stale(self) -> bool:
-        """Tell whether who made the lock is gone; a lock that is just being taken over is not stale."""
+        """Return whether the process that made the lock is gone; a lock that is being taken over is not stale."""
         with contextlib.suppress(FileNotFoundError):
             descriptor = os.open(self.path, os.O_RDONLY)
             try:
@@ -120,7 +120,7 @@ class StaleLockFile:
         self.take_over(1)
 
     def result(self) -> int:
-        """Count who holds the lock, which is left by a crash again, so that the state is as it was."""
+        """Count the holders of the lock, and leave it as a crash would, so that the state is as it was."""
         self.left_by_a_crash()
         return sum(self.holds[:])
 

@@ -43,7 +43,7 @@ class FlagBeforeData:
         self.seen.value = self.data.value
 
     def result(self) -> int:
-        """Give the data as the reader saw it."""
+        """Return the data as the reader saw it."""
         return self.seen.value
 
 
