@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cells import parse_cell
-from bench.cli.engines import engine_of
+from bench.cli.engines import engine_of, engine_option
 from bench.cli.inputs import records_folder, run_name
 from bench.cli.matrix_command import TIMEOUT_S, settings
 from bench.cli.options import (
@@ -18,7 +18,6 @@ from bench.cli.options import (
     TARGET,
     WithCommand,
     as_sampling,
-    engine_option,
     modes_option,
     sampling_options,
     seed_option,

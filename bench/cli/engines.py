@@ -1,8 +1,10 @@
-"""The engine that a command's `--engine` names."""
+"""The engine that a command's `--engine` names: the option, and the engines by their names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import click
 
 from bench.cli.output import say
 from bench.errors import Unavailable, UsageError
@@ -10,6 +12,13 @@ from bench.matrix.config import ENGINES
 
 if TYPE_CHECKING:
     from bench.matrix.engines.base import Engine
+
+engine_option = click.option(
+    "--engine",
+    default=None,
+    metavar="|".join(ENGINES),
+    help="Where cells run.  [default: auto, which is docker where an engine answers, else local]",
+)
 
 
 def engine_of(name: str) -> Engine:
@@ -21,28 +30,27 @@ def engine_of(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; there are {', '.join(ENGINES)}")
-    if name == "local":
-        return _local()
+    if name != "auto":
+        return _answering(name)
     try:
-        return _docker()
+        return _answering("docker")
     except Unavailable as error:
-        if name == "docker":
-            raise
         say(f"cells run as processes of this host (--engine local), since {error}")
-        return _local()
+        return _answering("local")
 
 
-def _docker() -> Engine:
-    from bench.matrix.engines.docker import DockerEngine
-
-    engine = DockerEngine()
-    engine.cpus()
+def _answering(name: str) -> Engine:
+    engine = _opened(name)
+    engine.cpus()  # raises where the engine does not answer
     return engine
 
 
-def _local() -> Engine:
+def _opened(name: str) -> Engine:
+    """Return the engine of a name of `ENGINES`; its module is imported only now."""
+    if name == "docker":
+        from bench.matrix.engines.docker import DockerEngine
+
+        return DockerEngine()
     from bench.matrix.engines.local import LocalEngine
 
-    engine = LocalEngine()
-    engine.cpus()
-    return engine
+    return LocalEngine()

@@ -22,21 +22,20 @@ from bench.cli.options import (
 from bench.cli.output import say
 from bench.cli.run_command import carry_out
 from bench.declared import actors_of
+from bench.explore.search import DEFAULT, NAMES
 from bench.report.lines import counted
 
 if TYPE_CHECKING:
     from bench.sampling import Sampling
     from bench.targets import Found
 
-STRATEGIES = ("portfolio", "dpor", "dfs", "pct", "random")
-
 
 @click.command("explore", epilog=TARGET)
 @targets_argument
 @click.option(
     "--strategy",
-    type=click.Choice(STRATEGIES),
-    default="portfolio",
+    type=click.Choice(NAMES),
+    default=DEFAULT,
     help="dfs: every interleaving; dpor: one per equivalence class; pct, random: sampled; "
     "portfolio: all of them in turns (default).",
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.engines import engine_of
+from bench.cli.engines import engine_of, engine_option
 from bench.cli.inputs import RUNS, records_folder, run_name
 from bench.cli.options import (
     FROM_1,
@@ -16,7 +16,6 @@ from bench.cli.options import (
     TARGET,
     WithCommand,
     as_sampling,
-    engine_option,
     methods_option,
     modes_option,
     pythons_option,

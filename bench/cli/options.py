@@ -53,12 +53,6 @@ targets_argument = click.argument("targets", nargs=-1, metavar="[TARGET]...")
 seed_option = click.option(
     "--seed", type=FROM_0, default=0, show_default=True, metavar="N", help="The seed of everything random."
 )
-engine_option = click.option(
-    "--engine",
-    default=None,
-    metavar="auto|docker|local",
-    help="Where cells run.  [default: auto, which is docker where an engine answers, else local]",
-)
 json_option = click.option(
     "--json", "json_to", metavar="FILE", help="Write JSON to FILE; - writes it, and nothing else, to standard output."
 )
