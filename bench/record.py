@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
@@ -368,6 +369,11 @@ def read_lines(path: Path) -> Iterator[Line]:
     for data in read_objects(path):
         if (line := from_json(data)) is not None:
             yield line
+
+
+def timestamp() -> str:
+    """Return the time, in UTC to the millisecond, as `run.json` has it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def write_run(folder: Path, data: Mapping[str, Json]) -> None:

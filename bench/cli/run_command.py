@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 import time
-from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from bench.cli.output import say, show, story_lines, width, write_text
 from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
 from bench.modes import observer
 from bench.outcomes import Conditions
-from bench.record import End, Facts, FileSink, Judged, dump, write_run
+from bench.record import End, Facts, FileSink, Judged, dump, timestamp, write_run
 from bench.report.histogram import histogram
 from bench.sampling import TIMED
 from bench.verdict import judge, merge
@@ -150,7 +149,7 @@ class _Recorder:
             "modes": list(sampling.modes),
             "seed": sampling.seed,
             "engine": CELL,
-            "started": _now(),
+            "started": timestamp(),
             "ended": None,
             "cells": [{"cell": CELL, "decision": "run", "why": ""}],
         }
@@ -183,12 +182,8 @@ class _Recorder:
         if self.json_to not in (None, "-"):
             write_text(str(self.json_to), self._text)
         if self.folder is not None:
-            write_run(self.folder, {**self._run, "ended": _now()})
+            write_run(self.folder, {**self._run, "ended": timestamp()})
             say(f"records: {self.folder}")
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _observed(one: Found, method: str, sampling: Sampling, **further: Any) -> Observation:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +25,7 @@ from bench.record import (
     TestStatus,
     from_json,
     nothing_but_skipped,
+    timestamp,
     write_run,
 )
 from bench.values import Json
@@ -113,12 +113,12 @@ class Recorder:
             return
         status, why = ended(exit_status, self.judged, self._tests)
         self._write(End(self._settings.cell, status, why, round(time.monotonic() - self._begun, 6)))
-        write_run(folder, {**self._run, "ended": _now()})
+        write_run(folder, {**self._run, "ended": timestamp()})
 
 
 def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
     command: list[Json] = ["pytest", *map(str, arguments)]
-    now = _now()
+    now = timestamp()
     return {
         "run": now,
         "targets": [],
@@ -130,10 +130,6 @@ def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
         "ended": None,
         "cells": [{"cell": settings.cell, "decision": "run", "why": ""}],
     }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def line_of(reports: Sequence[pytest.TestReport], cell: str) -> Test:

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -136,7 +135,7 @@ class _Loop:
         self._pythons: Mapping[Python, Ready | Refused] = {}
         self._ends: dict[Cell, End] = {}
         self._began = time.monotonic()
-        self._started_at = _now()
+        self._started_at = record.timestamp()
         self._first_start: float | None = None
         self._last_end = 0.0
         self._reported_holders: frozenset[int] = frozenset()
@@ -156,7 +155,7 @@ class _Loop:
                 self._step()
             except KeyboardInterrupt:
                 self._stop.set()
-        self._write_run(ended=_now())
+        self._write_run(ended=record.timestamp())
         return self._result()
 
     def close(self) -> None:
@@ -353,7 +352,3 @@ def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
     limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
     return Job(plan.run, cell, cpus, (*options, *what), limits)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
