@@ -166,7 +166,8 @@ def _flatten(expectations: Iterable[Expectation | Iterable[Expectation]], word: 
         elif isinstance(one, (tuple, list)):
             yield from _flatten(one, word)
         else:
-            raise UsageError(f"{one!r} is no expectation; write for example @{word}(deterministic(200))")
+            shown = getattr(one, "__qualname__", repr(one))
+            raise UsageError(f"{shown} is no expectation; write for example @{word}(deterministic(200))")
 
 
 def _program_of(

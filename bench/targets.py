@@ -55,8 +55,9 @@ def load(place: Place) -> ModuleType:
         sys.path.insert(0, place.root)
     try:
         module = importlib.import_module(place.module)
-    except UsageError:
-        raise
+    except UsageError as error:
+        at = _place_of(error, Path(__file__).parent)
+        raise UsageError(f"{at}: {error}" if at else str(error)) from None
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's module may raise anything
         raise UsageError(_import_trouble(place, error)) from None
     _check_origin(place, module)
@@ -73,12 +74,17 @@ def _check_origin(place: Place, module: ModuleType) -> None:
 
 
 def _import_trouble(place: Place, error: BaseException) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
-    frames = [f for f in frames if f.filename != __file__]
-    at = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    at = _place_of(error, Path(__file__))
     if isinstance(error, SyntaxError):
-        at = f" at {error.filename}:{error.lineno}"
-    return f"cannot import {place.module}: {type(error).__name__}: {error}{at}"
+        at = f"{error.filename}:{error.lineno}"
+    return f"cannot import {place.module}: {type(error).__name__}: {error}{at and f' at {at}'}"
+
+
+def _place_of(error: BaseException, ours: Path) -> str:
+    """Return file and line of the innermost frame that is neither the import system's nor below `ours`, or nothing."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
+    frames = [f for f in frames if not Path(f.filename).is_relative_to(ours)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
 
 
 def find(targets: Iterable[str]) -> tuple[Found, ...]:

@@ -121,6 +121,12 @@ def test_a_file_without_programs_is_nothing_to_run(tmp_path: Path) -> None:
         find([str(write(tmp_path, "mine_g.py", "x = 1"))])
 
 
+def test_a_mistake_in_a_declaration_is_found_by_its_place(tmp_path: Path) -> None:
+    bare = write(tmp_path, "bare.py", "from bench import program\n\n@program\ndef f(mp): ...\n")
+    with pytest.raises(UsageError, match=r"bare\.py:3: f is no expectation; write for example @program\("):
+        find([str(bare)])
+
+
 def test_a_program_takes_a_context() -> None:
     with pytest.raises(UsageError, match="nested in a function"):
 
