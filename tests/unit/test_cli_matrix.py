@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +22,19 @@ from bench import leases
 from bench.cells import parse_cell
 from bench.cli import main, running
 from bench.cli.output import COLOURS, rich_style
-from bench.matrix.engines.base import Ended, Ready
+from bench.matrix.engines.base import Ended
 from bench.matrix.plan import make_plan
 from bench.matrix.run import CellEnded
 from bench.modes import CELL_MODES
-from bench.observation import Observation, Seen, tally
 from bench.outcomes import value
-from bench.record import Facts, Judged, Test, dump
+from bench.record import Test
 from bench.report.board import BoardState
+from bench.testing import FakeEngine, Script, granted, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from bench.cells import Python
-    from bench.matrix.engines.base import Engine, Job, Refused
-    from bench.matrix.images import Project
+    from bench.matrix.engines.base import Engine, Job
 
     Ran = Callable[..., tuple[int, str, str]]
 
@@ -70,66 +67,28 @@ def three(mp):
 """
 
 
-@dataclass
-class FakeEngine:
-    """Two CPUs; each cell records one observation, whose value is `gives(job)`, and 3 is acceptable."""
+def gives(number: int, job: Job) -> Script:
+    """A cell that records one value of `good:three`, of which 3 is acceptable."""
+    grade, why = ("acceptable", "") if number == 3 else ("forbidden", "nobody listed it")
+    seen = judged(job, value(number), target="good:three", grade=grade, why=why)  # type: ignore[arg-type]  # one of the grades
+    return Script((granted(job), seen), b"what pytest printed\n", Ended(0 if number == 3 else 1))
 
-    gives: Callable[[Job], int] = lambda job: 3
-    test: str | None = None
-    stops: bool = False
-    name: str = "docker"
-    jobs: list[Job] = field(default_factory=list)
-    project: Project | None = None
 
-    def cpus(self) -> tuple[int, ...]:
-        return (0, 1)
+def good(job: Job) -> Script:
+    return gives(3, job)
 
-    def prepare(
-        self,
-        pythons: Sequence[Python],
-        project: Project | None,
-        progress: Callable[[str], None],
-        *,
-        stop: threading.Event | None = None,
-    ) -> Mapping[Python, Ready | Refused]:
-        progress("preparing")
-        self.project = project
-        return {python: Ready(python, "somewhere") for python in pythons}
 
-    def run(
-        self,
-        job: Job,
-        ready: Ready,
-        *,
-        records: Callable[[bytes], None],
-        log: Callable[[bytes], None],
-        stop: threading.Event,
-    ) -> Ended:
-        self.jobs.append(job)
-        log(b"what pytest printed\n")
-        cell, python = job.cell, f"{job.cell.python.version}.1"
-        count = len(job.cpus)
-        facts = Facts(cell.name, python, "cpython", cell.method, cell.method, count, job.cpus, 2, 2, count, "docker", 7)
-        records(dump(facts))
-        if self.stops:
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert stop.wait(10)
-            return Ended(interrupted=True, seconds=1.0)
-        if self.test:
-            records(dump(Test(cell.name, "tests/test_a.py::test_b", "failed", 0.1, self.test)))
-            return Ended(1, seconds=1.0)
-        records(dump(self._judged(job)))
-        return Ended(0 if self.gives(job) == 3 else 1, seconds=1.0)
+def fails_a_test(job: Job) -> Script:
+    test = Test(job.cell.name, "tests/test_a.py::test_b", "failed", 0.1, "AssertionError: no")
+    return Script((granted(job), test), ended=Ended(1))
 
-    def _judged(self, job: Job) -> Judged:
-        good = self.gives(job) == 3
-        tallies = tally([[Seen(value(self.gives(job)), {"seed": 7})]])
-        seen = Observation("good:three", "repeat", job.cell.name, 1, 0.5, tallies)
-        grade = ("acceptable", "") if good else ("forbidden", "nobody listed it")
-        return Judged(seen, "pass" if good else "fail", "", (grade,), job.cell.method)  # type: ignore[arg-type]  # a grade from the table
 
-    def clean(self) -> list[str]:
-        return []
+def is_stopped_by_a_signal(job: Job) -> Script:
+    return Script((granted(job),), until_stopped=True, then=lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def docker(script: Callable[[Job], Script] = good) -> FakeEngine:
+    return FakeEngine(script, name="docker")
 
 
 @pytest.fixture
@@ -166,7 +125,7 @@ def on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> C
 
 
 def test_a_matrix_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine()
+    engine = docker()
     status, out, err = on(engine)("matrix", "good.py", "--python", "3.13,3.14", "--seed", "7")
     assert status == 0
     rows = [row.split() for row in out.splitlines()]
@@ -187,7 +146,7 @@ def test_a_matrix_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> No
 def test_what_failed_is_said_once_with_its_cells_and_the_line_that_runs_it_again(
     here: Path, on: Callable[[FakeEngine], Ran]
 ) -> None:
-    run = on(FakeEngine(gives=lambda job: 4 if job.cell.method == "spawn" else 3))
+    run = on(docker(lambda job: gives(4 if job.cell.method == "spawn" else 3, job)))
     status, out, _ = run("matrix", "good.py", "--python", "3.13,3.14", "--cpus", "1,2")
     assert status == 1
     assert out.count("nobody listed it") == 1
@@ -196,11 +155,11 @@ def test_what_failed_is_said_once_with_its_cells_and_the_line_that_runs_it_again
 
 
 def test_missing_cpus_that_were_asked_for_are_inconclusive(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    assert on(FakeEngine())("matrix", "good.py", "--cpus", "2,4", "--python", "3.14")[0] == 5
+    assert on(docker())("matrix", "good.py", "--cpus", "2,4", "--python", "3.14")[0] == 5
 
 
 def test_a_dry_run_shows_the_plan_and_starts_nothing(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine()
+    engine = docker()
     status, out, _ = on(engine)(
         "matrix", "good.py", "--dry-run", "--python", "3.14", "--method", "spawn", "--skip", "*cpu1"
     )
@@ -217,7 +176,9 @@ def test_a_dry_run_shows_the_plan_and_starts_nothing(here: Path, on: Callable[[F
 
 def test_a_signal_stops_the_matrix_and_keeps_what_is_recorded(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    status, out, _ = on(FakeEngine(stops=True))("matrix", "good.py", "--python", "3.14", "--cpus", "2", "--out", "o")
+    status, out, _ = on(docker(is_stopped_by_a_signal))(
+        "matrix", "good.py", "--python", "3.14", "--cpus", "2", "--out", "o"
+    )
     assert status == 130
     assert "interrupted" in out
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
@@ -226,7 +187,7 @@ def test_a_signal_stops_the_matrix_and_keeps_what_is_recorded(here: Path, on: Ca
 
 
 def test_a_command_runs_in_place_of_programs_with_the_project(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine(test="AssertionError: no")
+    engine = docker(fails_a_test)
     status, out, _ = on(engine)("matrix", "--python", "3.14", "--cpus", "1", "--", "pytest", "-k", "a b", "--", "x")
     assert status == 1
     assert all(job.arguments[-6:] == ("--", "pytest", "-k", "a b", "--", "x") for job in engine.jobs)
@@ -241,7 +202,7 @@ def test_targets_are_named_as_the_project_sees_them(
 ) -> None:
     (here / "sub").mkdir()
     monkeypatch.chdir(here / "sub")
-    engine = FakeEngine()
+    engine = docker()
     run = on(engine)
     assert run("matrix", "../good.py::three", "--python", "3.14", "--cpus", "1")[0] == 0
     assert {job.arguments[-1] for job in engine.jobs} == {"good.py::three"}
@@ -252,14 +213,14 @@ def test_targets_are_named_as_the_project_sees_them(
 
 
 def test_the_demos_need_no_project(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine()
+    engine = docker()
     assert on(engine)("cell", "py314-spawn-cpu2", "bench.demos.account:with_lock")[0] == 0
     assert engine.project is None
     assert engine.jobs[0].arguments[-1] == "bench.demos.account:with_lock"
 
 
 def test_a_cell_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine()
+    engine = docker()
     status, out, err = on(engine)("cell", "py314-spawn-cpu2", "good.py", "--samples", "4", "--out", "o")
     assert status == 0
     assert out.splitlines()[0].startswith("pass    good:three  [repeat, spawn, py314-spawn-cpu2]")
@@ -270,14 +231,14 @@ def test_a_cell_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> None
 
 
 def test_a_cell_that_fails_shows_its_log(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    status, out, _ = on(FakeEngine(gives=lambda job: 4))("cell", "py314-spawn-cpu1", "good.py")
+    status, out, _ = on(docker(lambda job: gives(4, job)))("cell", "py314-spawn-cpu1", "good.py")
     assert status == 1
     assert out.startswith("what pytest printed\n")
     assert not (here / "bench-runs").exists()
 
 
 def test_a_cell_that_this_host_has_too_few_cpus_for(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    status, out, _ = on(FakeEngine())("cell", "py314-spawn-cpu4", "good.py")
+    status, out, _ = on(docker())("cell", "py314-spawn-cpu4", "good.py")
     assert status == 5
     assert out == "unavailable py314-spawn-cpu4, 0.0 s: needs 4 CPUs, and there are 2\n"
 
@@ -285,7 +246,7 @@ def test_a_cell_that_this_host_has_too_few_cpus_for(here: Path, on: Callable[[Fa
 def test_the_configuration_stands_in_for_what_is_not_given(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
     table = 'python = ["3.12"]\ncpus = [1]\nmethod = "fork"\ntargets = ["good.py"]\ndeadline = 5\nout = "kept"\n'
     (here / "pyproject.toml").write_text(f"[tool.bench]\n{table}")
-    engine = FakeEngine()
+    engine = docker()
     run = on(engine)
     assert run("matrix")[0] == 0
     assert [job.cell.name for job in engine.jobs] == ["py312-fork-cpu1"]
@@ -303,7 +264,7 @@ def test_modes_come_from_the_line_else_the_configuration_else_all_are_run(
     here: Path, on: Callable[[FakeEngine], Ran]
 ) -> None:
     (here / "both.py").write_text(GOOD + RACE)
-    engine = FakeEngine()
+    engine = docker()
     run = on(engine)
     small = ("--python", "3.14", "--method", "fork", "--cpus", "1")
     status, _, err = run("matrix", "both.py", "--mode", "stress", *small, "--out", "one")
@@ -320,7 +281,7 @@ def test_modes_come_from_the_line_else_the_configuration_else_all_are_run(
 
 
 def test_where_no_target_has_the_mode_nothing_is_started(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine()
+    engine = docker()
     status, _, err = on(engine)("matrix", "good.py", "--mode", "stress")
     assert (status, engine.jobs) == (3, [])
     assert err.endswith("no target can be run with --mode stress: a program has no actors, and stress runs scenarios\n")
@@ -328,7 +289,7 @@ def test_where_no_target_has_the_mode_nothing_is_started(here: Path, on: Callabl
 
 
 def test_a_command_is_left_its_own_modes(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
-    engine = FakeEngine()
+    engine = docker()
     on(engine)("matrix", "--python", "3.14", "--cpus", "1", "--out", "o", "--", "pytest")
     assert modes_asked(engine.jobs[-1]) == []
 

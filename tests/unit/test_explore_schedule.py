@@ -14,20 +14,13 @@ from hypothesis import strategies as st
 
 from bench.errors import UsageError
 from bench.explore.findings.following import MOST_EXTRA, Resolved, pack, resolve, unpack
-from bench.explore.findings.schedule import (
-    Anchor,
-    Schedule,
-    anchors_of,
-    dump,
-    numbered,
-    parse,
-    read,
-    relative_to,
-    witness,
-)
+from bench.explore.findings.schedule import Anchor, Schedule, anchors_of, dump, numbered, parse, relative_to, witness
+from bench.explore.findings.schedule import read as read_schedule
 from bench.explore.findings.schedule import write as write_schedule
-from bench.explore.model import Op, Plan, killing
-from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, crossed
+from bench.explore.model import Plan, killing
+from bench.testing import FakeMachine, Program
+from bench.testing.machine import Lane, acquire, look, read, release, write
+from tests.fixtures.machines import account, crossed
 
 SCHEDULE = Schedule(
     "account:Account",
@@ -50,7 +43,7 @@ SCHEDULE = Schedule(
 
 def test_a_schedule_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = write_schedule(SCHEDULE, tmp_path / "schedules")
-    assert read(path) == SCHEDULE
+    assert read_schedule(path) == SCHEDULE
     assert path.name == SCHEDULE.file_name
     assert [one.name for one in path.parent.iterdir()] == [path.name]
     head = json.loads(path.read_text().splitlines()[0])
@@ -131,10 +124,10 @@ def test_what_is_no_whole_schedule_gets_one_clear_line(text: str, said: str) -> 
 
 def test_a_file_that_cannot_be_read_gets_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
-        read(tmp_path / "none.jsonl")
+        read_schedule(tmp_path / "none.jsonl")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="is no schedule"):
-        read(tmp_path / "bytes")
+        read_schedule(tmp_path / "bytes")
 
 
 def test_a_witness_gives_anchors_with_equal_steps_numbered() -> None:
@@ -154,18 +147,18 @@ def test_places_are_relative_to_the_root() -> None:
 
 
 def test_a_long_schedule_fits_into_an_argument() -> None:
-    machine = account(times=500)
+    machine = account(times=500, limit=400)
     anchors = recorded(machine, 0, 1)
     assert len(anchors) > 300
     assert unpack(pack(anchors)) == tuple(anchor._replace(saw="") for anchor in anchors)
     assert len(repr(pack(anchors * 5))) < 20_000
 
 
-def recorded(machine: Machine, *lanes: int) -> tuple[Anchor, ...]:
+def recorded(machine: FakeMachine, *lanes: int) -> tuple[Anchor, ...]:
     return anchors_of(witness(machine.run(Plan(lanes)), machine))
 
 
-def outcome(machine: Machine, found: Resolved) -> str:
+def outcome(machine: FakeMachine, found: Resolved) -> str:
     return machine.run(Plan(found.lanes)).outcome
 
 
@@ -173,9 +166,9 @@ def outcome(machine: Machine, found: Resolved) -> str:
 def test_the_same_machine_is_followed_in_one_run(lanes: tuple[int, ...]) -> None:
     machine = account()
     anchors = recorded(machine, *lanes)
-    machine.runs = 0
+    machine.schedules = 0
     found = resolve(anchors, machine.run, machine)
-    assert (found.lanes, found.notes, found.divergence, machine.runs) == (lanes, (), None, 1)
+    assert (found.lanes, found.notes, found.divergence, machine.schedules) == (lanes, (), None, 1)
 
 
 def test_kills_are_followed() -> None:
@@ -185,27 +178,22 @@ def test_kills_are_followed() -> None:
     assert found.divergence is None
 
 
-def varied(extra: int = 0, line: int = 10, *, fewer: bool = False, guard: bool = False) -> Machine:
+def varied(extra: int = 0, line: int = 10, *, fewer: bool = False, guard: bool = False) -> FakeMachine:
     """The account as another Python might run it: reads more often, says another line, locks on the way."""
 
-    def deposit(state: State) -> Lane:
+    def deposit() -> Lane:
         for _ in range(extra):
-            yield Op("look", 7, place=line)
-        if not fewer:
-            yield Op("read", X, place=line)
-        seen = state["x"]
+            yield look("clock", place=line)
+        seen = 200 if fewer else (yield read("balance", place=line))
         for _ in range(extra):
-            yield Op("look", 7, place=line)
+            yield look("clock", place=line)
         if guard:
-            yield Op("acquire", LOCK, place=line)
-        yield Op("write", X, place=line)
-        state["x"] = seen + 1
+            yield acquire("lock", place=line)
+        yield write("balance", seen + 1, place=line)
         if guard:
-            yield Op("release", LOCK, place=line)
+            yield release("lock", place=line)
 
-    machine = account()
-    places = {**machine.places, line: f"account.py:{line}"}
-    return Machine({**machine.lanes, "deposit": deposit}, machine.start, machine.result, machine.objects, places)
+    return account(deposit=deposit)
 
 
 def test_steps_that_the_file_does_not_have_are_taken_and_noted() -> None:
@@ -216,7 +204,7 @@ def test_steps_that_the_file_does_not_have_are_taken_and_noted() -> None:
     assert found.lanes == (0, 0, 0, 1, 1, 0, 0, 0)
     assert outcome(machine, found) == "value 201"
     assert len(found.notes) == 4
-    assert found.notes[0] == "before step 1: deposit looks at o7 at account.py:10, which the file does not have"
+    assert found.notes[0] == "before step 1: deposit looks at clock at account.py:10, which the file does not have"
 
 
 def test_steps_that_do_not_come_are_left_out_and_noted() -> None:
@@ -224,7 +212,7 @@ def test_steps_that_do_not_come_are_left_out_and_noted() -> None:
     machine = account()
     found = resolve(anchors, machine.run, machine)
     assert (found.lanes, outcome(machine, found)) == ((0, 1, 1, 0), "value 201")
-    assert any("left out: deposit looks at o7" in note for note in found.notes)
+    assert any("left out: deposit looks at clock" in note for note in found.notes)
 
 
 def test_a_line_that_moved_is_the_same_step() -> None:
@@ -244,20 +232,20 @@ def test_a_read_that_another_python_spares_itself_is_left_out() -> None:
 
 
 def test_a_lane_that_has_to_wait_lets_others_take_what_the_file_does_not_know() -> None:
-    def plain(state: State) -> Lane:
-        yield Op("acquire", LOCK, place=20)
-        yield Op("release", LOCK, place=20)
+    def plain() -> Lane:
+        yield acquire("lock", place=20)
+        yield release("lock", place=20)
 
-    def other(state: State) -> Lane:
-        yield Op("read", X, place=10)
+    def other() -> Lane:
+        yield read("x", place=10)
 
-    def holding(state: State) -> Lane:
-        yield Op("acquire", LOCK, place=9)
-        yield Op("read", X, place=10)
-        yield Op("release", LOCK, place=11)
+    def holding() -> Lane:
+        yield acquire("lock", place=9)
+        yield read("x", place=10)
+        yield release("lock", place=11)
 
-    old = Machine({"a": other, "b": plain}, {}, lambda state: 0)
-    new = Machine({"a": holding, "b": plain}, {}, lambda state: 0)
+    old = FakeMachine(Program({"a": other, "b": plain}, {"lock": 1}))
+    new = FakeMachine(Program({"a": holding, "b": plain}, {"lock": 1}))
     found = resolve(recorded(old, 0, 1, 1), new.run, new)
     assert found.divergence is None
     assert found.lanes == (0, 0, 0, 1, 1)
@@ -282,20 +270,20 @@ def test_a_lane_that_is_not_there_is_a_divergence() -> None:
 
 
 def test_another_program_is_not_followed_for_ever() -> None:
-    def busy(state: State) -> Lane:
+    def busy() -> Lane:
         for _ in range(MOST_EXTRA * 3):
-            yield Op("look", 8, place=99)
+            yield look("clock", place=99)
 
-    machine = Machine({"deposit": busy, "withdraw": busy}, {"x": 0}, lambda state: 0)
+    machine = FakeMachine(Program({"deposit": busy, "withdraw": busy}))
     found = resolve(recorded(account(), 0, 1, 1, 0), machine.run, machine)
     assert found.divergence is not None
     assert found.divergence.step == 1
-    assert found.divergence.came == "deposit looks at o8 at prog.py:99 came"
-    assert machine.runs < MOST_EXTRA * 3
+    assert found.divergence.came == "deposit looks at clock at prog.py:99 came"
+    assert machine.schedules < MOST_EXTRA * 3
 
 
 def test_a_lane_that_is_made_on_the_way_is_found_when_it_is_there() -> None:
-    class Growing(Machine):
+    class Growing(FakeMachine):
         """The second lane has a name only once the first has done its step."""
 
         begun = False
@@ -307,7 +295,7 @@ def test_a_lane_that_is_made_on_the_way_is_found_when_it_is_there() -> None:
             self.begun = True
             return super().run(plan)
 
-    machine = Growing(account().lanes, {"x": 200}, lambda state: state["x"], account().objects, account().places)
+    machine = Growing(account().program)
     found = resolve(recorded(account(), 0, 1, 1, 0), machine.run, machine)
     assert (found.lanes, found.divergence) == ((0, 1, 1, 0), None)
 

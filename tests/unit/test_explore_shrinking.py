@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
-from bench.explore.model import Op, Plan, Trace, killing, preemptions
+from bench.explore.model import Plan, Trace, killing, preemptions
 from bench.explore.search.shrinking import Unstable, depth, interrupted, shrink
-from tests.unit.explore_fake import LOCK, Lane, Machine, State, X, account, adds, crossed
+from bench.testing import FakeMachine, Program
+from bench.testing.machine import Do, Lane, acquire, look, read, release, write
+from tests.fixtures.machines import account, adds, crossed
+
+VERBS: dict[str, Callable[[str], Do]] = {"read": read, "acquire": acquire, "release": release}
 
 
-def walk(machine: Machine, seed: int) -> Trace:
+def walk(machine: FakeMachine, seed: int) -> Trace:
     """One random schedule, step by step."""
     chance, lanes = random.Random(seed), list[int]()
     while True:
@@ -22,7 +27,7 @@ def walk(machine: Machine, seed: int) -> Trace:
         lanes.append(chance.choice([n for n in range(8) if enabled >> n & 1]))
 
 
-def found(machine: Machine, outcome: str, seeds: int = 60) -> Trace:
+def found(machine: FakeMachine, outcome: str, seeds: int = 60) -> Trace:
     traces = [walk(machine, seed) for seed in range(seeds)]
     return max((one for one in traces if one.outcome == outcome), key=lambda one: preemptions(one.steps))
 
@@ -45,32 +50,32 @@ def test_what_every_order_gives_needs_none() -> None:
 
 def test_crossed_locks_need_one_preemption() -> None:
     machine = crossed()
-    outcome = "deadlock forth waits for 3, back waits for 2"
+    outcome = "deadlock forth waits for b, back waits for a"
     shrunk = shrink((1, 0), outcome, machine.run)
     assert (shrunk.lanes, preemptions(shrunk.steps), depth(shrunk)) == ((1, 0), 1, 2)
 
 
 def test_an_outcome_that_depends_on_the_order_alone_has_depth_one() -> None:
-    def writes(value: int) -> object:
-        def lane(state: State) -> Lane:
-            yield Op("write", X)
-            state["x"] = value
+    def writes(value: int) -> Callable[[], Lane]:
+        def lane() -> Lane:
+            yield write("x", value)
 
         return lane
 
-    machine = Machine({"a": writes(1), "b": writes(2)}, {"x": 0}, lambda state: state["x"])  # type: ignore[dict-item]  # a function that makes a generator
+    machine = FakeMachine(Program({"a": writes(1), "b": writes(2)}, result=lambda values: values["x"]))
     shrunk = shrink((1, 0), "value 1", machine.run)
     assert (preemptions(shrunk.steps), depth(shrunk)) == (0, 1)
 
 
 def test_three_increments_each_that_leave_two_need_four_preemptions() -> None:
-    machine = Machine({"a": adds("a", 1, 3), "b": adds("b", 1, 3)}, {"x": 0}, lambda state: state["x"])
+    lanes = {"a": adds(1, 3, name="x"), "b": adds(1, 3, name="x")}
+    machine = FakeMachine(Program(lanes, result=lambda values: values["x"]))
     shrunk = shrink((0, 1, 1, 1, 1, 0, 1, 0, 0, 0, 0, 1), "value 2", machine.run, budget=3000)
     assert shrunk.outcome == "value 2"
     assert preemptions(shrunk.steps) == fewest(machine, "value 2")
 
 
-def fewest(machine: Machine, outcome: str) -> int:
+def fewest(machine: FakeMachine, outcome: str) -> int:
     """The fewest preemptions by going through every interleaving."""
     best, stack = 99, [tuple[int, ...]()]
     while stack:
@@ -96,37 +101,36 @@ def test_it_finds_the_fewest_there_are_on_random_machines(seed: int) -> None:
         assert preemptions(shrunk.steps) == fewest(machine, outcome)
 
 
-def random_machine(chance: random.Random) -> Machine:
-    def lane_of(kinds: list[tuple[str, int]]) -> object:
-        def lane(state: State) -> Lane:
+def random_machine(chance: random.Random) -> FakeMachine:
+    def lane_of(kinds: list[tuple[str, str]]) -> Callable[[], Lane]:
+        def lane() -> Lane:
             kept = 0
-            for kind, number in kinds:
-                yield Op(kind, number)
-                if kind == "read":
-                    kept += state[f"o{number}"]
-                elif kind == "write":
-                    state[f"o{number}"] = kept + 1
+            for kind, name in kinds:
+                saw = yield write(name, kept + 1) if kind == "write" else VERBS[kind](name)
+                kept += saw if kind == "read" else 0
 
         return lane
 
-    def some() -> list[tuple[str, int]]:
-        ops = [(chance.choice(["read", "write"]), chance.choice([10, 11])) for _ in range(chance.randint(2, 3))]
+    def some() -> list[tuple[str, str]]:
+        ops = [(chance.choice(["read", "write"]), chance.choice("xy")) for _ in range(chance.randint(2, 3))]
         if chance.random() < 0.5:
             at = chance.randint(0, len(ops))
-            ops = [*ops[:at], ("acquire", LOCK), *ops[at:], ("release", LOCK)]
+            ops = [*ops[:at], ("acquire", "lock"), *ops[at:], ("release", "lock")]
         return ops
 
     lanes = {name: lane_of(some()) for name in "abc"[: chance.randint(2, 3)]}
-    return Machine(lanes, {"o10": 0, "o11": 0}, lambda state: (state["o10"], state["o11"]))  # type: ignore[arg-type]  # functions that make generators
+    return FakeMachine(
+        Program(lanes, {"lock": 1}, values={"x": 0, "y": 0}, result=lambda values: (values["x"], values["y"]))
+    )
 
 
 def test_the_budget_is_kept_and_the_outcome_too() -> None:
     machine = account(times=6)
     trace = walk(machine, 3)
     assert preemptions(trace.steps) > 3
-    before = machine.runs
+    before = machine.schedules
     shrunk = shrink(trace.lanes, trace.outcome, machine.run, budget=7)
-    assert machine.runs - before <= 8
+    assert machine.schedules - before <= 8
     assert shrunk.outcome == trace.outcome
     assert preemptions(shrunk.steps) <= preemptions(trace.steps)
 
@@ -148,7 +152,7 @@ def test_interruptions_are_where_preemptions_are_counted() -> None:
 def test_a_kill_that_is_needed_stays_and_its_preemptions_are_shrunk() -> None:
     machine = crossed()
     held = machine.run(Plan((1, 0, killing(0))))
-    assert held.outcome == "deadlock back waits for 2"
+    assert held.outcome == "deadlock back waits for a"
     shrunk = shrink(held.lanes, held.outcome, machine.run)
     assert shrunk.outcome == held.outcome
     assert shrunk.lanes == (0, killing(0), 1)
@@ -157,17 +161,16 @@ def test_a_kill_that_is_needed_stays_and_its_preemptions_are_shrunk() -> None:
 def test_a_kill_comes_as_soon_as_it_can() -> None:
     machine = crossed()
     late = machine.run(Plan((0, 0, killing(0), 1)))
-    assert late.outcome == "deadlock back waits for 3"
-    first = shrink(machine.run(Plan((0, 0, 0, killing(0), 1, 1))).lanes, "deadlock back waits for 2", machine.run)
+    assert late.outcome == "deadlock back waits for b"
+    first = shrink(machine.run(Plan((0, 0, 0, killing(0), 1, 1))).lanes, "deadlock back waits for a", machine.run)
     assert first.lanes == (0, killing(0), 1)
 
 
 def test_a_kill_beside_the_matter_is_left_out() -> None:
-    def looks(state: State) -> Lane:
-        yield Op("look", 9)
+    def looks() -> Lane:
+        yield look("elsewhere")
 
-    machine = account()
-    machine = Machine({**machine.lanes, "looks": looks}, machine.start, machine.result)
+    machine = account(looks=looks)
     trace = machine.run(Plan((0, killing(2), 1, 1, 0)))
     assert trace.outcome == "value 201"
     shrunk = shrink(trace.lanes, "value 201", machine.run)

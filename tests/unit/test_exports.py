@@ -52,6 +52,37 @@ WORDS: dict[str, Callable[..., object]] = {
 PUBLIC = {
     "bench": set(WORDS),
     "bench.kernels.corpus": {"KERNELS", "Kernel"},
+    "bench.testing": {
+        "FakeClock",
+        "FakeEngine",
+        "FakeMachine",
+        "Program",
+        "Script",
+        "failing",
+        "granted",
+        "judged",
+        "passing",
+    },
+    "bench.testing.machine": {
+        "Do",
+        "FakeMachine",
+        "Lane",
+        "Program",
+        "acquire",
+        "attempt",
+        "begin",
+        "explore",
+        "join",
+        "leave",
+        "look",
+        "read",
+        "receive",
+        "release",
+        "send",
+        "sleep",
+        "start",
+        "write",
+    },
 }
 """The modules whose names others import, with all of these."""
 

@@ -43,7 +43,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("matrix.images",),
     ("matrix.engines",),
     ("matrix.run",),
-    ("report",),
+    ("report", "testing"),
     ("pytest_plugin",),
     ("inside",),
     ("cli",),
@@ -135,6 +135,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "pytest_plugin": OBSERVER,
     "inside": OBSERVER,
     "matrix": HOST,
+    "testing": HOST,
     "cli": HOST,
     "__main__": HOST,
 }

@@ -12,24 +12,7 @@ from hypothesis import strategies as st
 from bench import leases
 from bench.errors import Unavailable, UsageError
 from bench.leases import Lease, holders, lease_cpus, try_lease
-
-
-class FakeClock:
-    """Time that passes only by sleeping; `then` happens during a sleep."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.sleeps: list[float] = []
-        self.then: list[Lease] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        self.sleeps.append(seconds)
-        if self.then:
-            self.then.pop().release()
+from bench.testing import FakeClock
 
 
 def held(folder: Path, *cpus: int, holder: str = "test") -> Lease:
@@ -66,8 +49,8 @@ def test_the_first_free_cpus_are_taken(tmp_path: Path) -> None:
 
 
 def test_waiting_ends_when_a_holder_lets_go(tmp_path: Path) -> None:
-    clock = FakeClock()
-    clock.then = [held(tmp_path / "l", 0)]
+    lease = held(tmp_path / "l", 0)
+    clock = FakeClock(on_sleep=lambda _: lease.release())
     with lease_cpus(1, among=[0], timeout_s=9, holder="w", folder=tmp_path / "l", clock=clock, sleep=clock.sleep):
         assert [one.holder for one in holders(tmp_path / "l")] == ["w"]
     assert len(clock.sleeps) == 1
@@ -81,7 +64,7 @@ def test_waiting_is_bounded_and_names_who_holds(tmp_path: Path) -> None:
         lease_cpus(2, among=[0, 1], timeout_s=2, holder="w", folder=tmp_path / "l", clock=clock, sleep=clock.sleep),
     ):
         pass
-    assert 2 <= clock.now < 2 + 1.5 * leases.POLL_S
+    assert 2 <= clock() < 2 + 1.5 * leases.POLL_S
     assert len(set(clock.sleeps)) > 1, "two that collide must not come back at the same times"
 
 

@@ -21,7 +21,7 @@ from bench.report.lines import plain
 from bench.report.stories import stories
 from bench.targets import Found, Place
 from bench.values import Json
-from tests.unit.explore_fake import account
+from tests.fixtures.machines import account
 
 FOUND = Found(Scenario("m", "Account", "/p/m.py", 3, "", (), actors=("deposit", "withdraw")), Place("/p", "m"))
 ORDERS = {200: (0, 0, 1, 1), 201: (0, 1, 1, 0), 199: (1, 0, 0, 1)}

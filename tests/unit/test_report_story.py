@@ -13,15 +13,16 @@ from bench.explore.findings.words import step_text, wait_text
 from bench.explore.model import KINDS, Plan, killing
 from bench.outcomes import Outcome
 from bench.report.story import Ending, Told, difference, ending_of, holders, story
+from bench.testing import FakeMachine, Program
 from bench.values import Json
-from tests.unit.explore_fake import Machine, account, adds, crossed
+from tests.fixtures.machines import account, adds, crossed
 
 
 def text(told: dict[str, Any], ending: Ending, **how: Any) -> str:
     return "\n".join("".join(piece for piece, _ in line).rstrip() for line in story(told, ending, **how))
 
 
-def told(machine: Machine, *lanes: int, saw: tuple[str, ...] = ()) -> dict[str, Any]:
+def told(machine: FakeMachine, *lanes: int, saw: tuple[str, ...] = ()) -> dict[str, Any]:
     return witness(machine.run(Plan(lanes)), machine, saw)
 
 
@@ -167,9 +168,9 @@ def test_the_semaphores_of_a_condition_have_words_of_their_own() -> None:
 
 
 def test_many_lanes_fall_back_to_a_list() -> None:
-    machine = Machine({f"lane{n}": adds("x", 1) for n in range(9)}, {"x": 0}, lambda state: state["x"])
+    machine = FakeMachine(Program({f"lane{n}": adds(1) for n in range(9)}))
     said = text(told(machine), Ending("9", "value"), width=140)
-    assert "   1  lane0  reads o1  prog.py:10" in said
+    assert "   1  lane0  reads balance  prog.py:10" in said
 
 
 def test_a_long_schedule_keeps_its_beginning_and_its_end() -> None:

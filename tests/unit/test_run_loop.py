@@ -3,121 +3,25 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from bench.cells import Cell, Python
+from bench.cells import Cell
 from bench.errors import Unavailable
 from bench.leases import holders, try_lease
-from bench.matrix.engines.base import MIB, Ended, Job, Ready, Refused
-from bench.matrix.images import Project
+from bench.matrix.engines.base import MIB, Job
 from bench.matrix.plan import Plan, Settings, make_plan, parse_axes
 from bench.matrix.run import CellEnded, CellLine, CellStarted, Event, Preparing, make_job, run_matrix
-from bench.observation import Observation
-from bench.record import End, Facts, Judged, dump, read_lines, read_run
+from bench.record import End, Facts, Judged, read_lines, read_run
 from bench.sampling import Sampling
+from bench.testing import FakeClock, FakeEngine, Script, granted, passing
 
 
-def granted(job: Job) -> Facts:
-    cell = job.cell
-    return Facts(
-        cell.name,
-        f"{cell.python.version}.1",
-        cell.python.implementation,
-        cell.method,
-        cell.method,
-        cell.cpus,
-        job.cpus,
-        2,
-        None,
-        len(job.cpus),
-        "fake",
-        7,
-    )
-
-
-def passed(job: Job) -> Judged:
-    return Judged(Observation("demo", "repeat", job.cell.name, 1, 0.1, ()), "pass", "", ())
-
-
-def ends_well(job: Job, records: Callable[[bytes], None], stop: threading.Event) -> Ended:
-    records(dump(granted(job)))
-    records(dump(passed(job)))
-    return Ended(0, seconds=1.0)
-
-
-def waits_for_stop(job: Job, records: Callable[[bytes], None], stop: threading.Event) -> Ended:
-    records(dump(granted(job)))
-    assert stop.wait(10)
-    return Ended(interrupted=True, seconds=1.0)
-
-
-Behaviour = Callable[[Job, Callable[[bytes], None], threading.Event], Ended]
-
-
-@dataclass
-class FakeEngine:
-    """An engine without processes: each cell behaves as told, and who ran beside whom is kept."""
-
-    behaves: Behaviour = ends_well
-    host: tuple[int, ...] = (0, 1)
-    refuses: Mapping[str, str] = field(default_factory=dict)
-    fails: Exception | None = None
-    name: str = "fake"
-    beside: list[tuple[int, ...]] = field(default_factory=list)
-    most: int = 0
-    jobs: list[Job] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._lock = threading.Lock()
-        self._busy: list[int] = []
-        self._running = 0
-
-    def cpus(self) -> tuple[int, ...]:
-        return self.host
-
-    def prepare(
-        self,
-        pythons: Sequence[Python],
-        project: Project | None,
-        progress: Callable[[str], None],
-        *,
-        stop: threading.Event | None = None,
-    ) -> Mapping[Python, Ready | Refused]:
-        if self.fails:
-            raise self.fails
-        progress("image")
-        refused = {python: self.refuses.get(str(python)) for python in pythons}
-        return {python: Refused(python, why) if why else Ready(python, "here") for python, why in refused.items()}
-
-    def run(
-        self,
-        job: Job,
-        ready: Ready,
-        *,
-        records: Callable[[bytes], None],
-        log: Callable[[bytes], None],
-        stop: threading.Event,
-    ) -> Ended:
-        with self._lock:
-            assert not set(job.cpus) & set(self._busy), "two cells on one CPU"
-            self._busy += job.cpus
-            self._running += 1
-            self.most = max(self.most, self._running)
-            self.jobs.append(job)
-        log(b"hello\n")
-        try:
-            return self.behaves(job, records, stop)
-        finally:
-            with self._lock:
-                self._busy = [cpu for cpu in self._busy if cpu not in job.cpus]
-                self._running -= 1
-
-    def clean(self) -> list[str]:
-        return ["an old cell"]
+def until_stopped(job: Job) -> Script:
+    return Script((granted(job),), until_stopped=True)
 
 
 @dataclass
@@ -181,7 +85,7 @@ def test_records_are_on_disk_before_anybody_hears_of_them(tmp_path: Path, leases
 
 def test_run_json_names_every_cell_and_how_it_ended(tmp_path: Path, leases: Path) -> None:
     folder = tmp_path / "run"
-    engine = FakeEngine(refuses={"3.13": "no base"})
+    engine = FakeEngine(refused={"3.13": "no base"})
     run_matrix(
         plan_of("fork", "1,4", "3.13,3.14"), engine, folder, on_event=Board(), stop=threading.Event(), leases=leases
     )
@@ -199,7 +103,14 @@ def test_run_json_names_every_cell_and_how_it_ended(tmp_path: Path, leases: Path
 
 def test_events_tell_the_whole_story(tmp_path: Path, leases: Path) -> None:
     board = Board()
-    run_matrix(plan_of("fork", "1"), FakeEngine(), tmp_path, on_event=board, stop=threading.Event(), leases=leases)
+    run_matrix(
+        plan_of("fork", "1"),
+        FakeEngine(left_behind=["an old cell"]),
+        tmp_path,
+        on_event=board,
+        stop=threading.Event(),
+        leases=leases,
+    )
     kinds = [type(event) for event in board.seen]
     assert kinds == [Preparing, Preparing, CellStarted, CellLine, CellLine, CellEnded]
     assert board.seen[0] == Preparing("removed an old cell, left by a run that died")
@@ -213,7 +124,7 @@ def test_a_stop_ends_what_runs_and_what_waits_and_keeps_the_records(tmp_path: Pa
             stop.set()
 
     result = run_matrix(
-        plan_of(), FakeEngine(waits_for_stop), folder, on_event=stop_at_first_line, stop=stop, leases=leases
+        plan_of(), FakeEngine(until_stopped), folder, on_event=stop_at_first_line, stop=stop, leases=leases
     )
     assert set(statuses(result.ends).values()) == {"interrupted"}
     assert result.interrupted
@@ -242,7 +153,7 @@ def test_jobs_bound_how_many_cells_run_at_once(tmp_path: Path, leases: Path) -> 
     run_matrix(
         plan_of(cpus="1", jobs=1), engine, tmp_path / "run", on_event=Board(), stop=threading.Event(), leases=leases
     )
-    assert engine.most == 1
+    assert engine.most_running == 1
 
 
 def test_cpus_that_others_hold_are_left_alone(tmp_path: Path, leases: Path) -> None:
@@ -260,10 +171,9 @@ def test_cpus_that_others_hold_are_left_alone(tmp_path: Path, leases: Path) -> N
 
 
 def test_what_is_no_record_goes_to_the_log(tmp_path: Path, leases: Path) -> None:
-    def talks(job: Job, records: Callable[[bytes], None], stop: threading.Event) -> Ended:
-        records(b"not json\n")
-        records(b'{"v": 1, "type": "end", "cell": "x", "status": "pass", "why": "", "seconds": 1}\n')
-        return ends_well(job, records, stop)
+    def talks(job: Job) -> Script:
+        end = b'{"v": 1, "type": "end", "cell": "x", "status": "pass", "why": "", "seconds": 1}\n'
+        return replace(passing(job), records=(b"not json\n", end, *passing(job).records))
 
     folder = tmp_path / "run"
     run_matrix(plan_of("fork", "1"), FakeEngine(talks), folder, on_event=Board(), stop=threading.Event(), leases=leases)
@@ -272,7 +182,7 @@ def test_what_is_no_record_goes_to_the_log(tmp_path: Path, leases: Path) -> None
 
 
 def test_an_engine_that_raises_is_trouble_of_the_harness(tmp_path: Path, leases: Path) -> None:
-    def breaks(job: Job, records: Callable[[bytes], None], stop: threading.Event) -> Ended:
+    def breaks(job: Job) -> Script:
         raise RuntimeError("bad luck")
 
     result = run_matrix(
@@ -291,7 +201,7 @@ def test_an_engine_that_cannot_prepare_ends_the_run(tmp_path: Path, leases: Path
     with pytest.raises(Unavailable, match="gone"):
         run_matrix(
             plan_of(),
-            FakeEngine(fails=Unavailable("gone")),
+            FakeEngine(error=Unavailable("gone")),
             tmp_path / "run",
             on_event=Board(),
             stop=threading.Event(),
@@ -307,7 +217,7 @@ def test_a_board_that_breaks_gives_the_cpus_back(tmp_path: Path, leases: Path) -
     with pytest.raises(ValueError, match="no terminal"):
         run_matrix(
             plan_of(cpus="1"),
-            FakeEngine(waits_for_stop),
+            FakeEngine(until_stopped),
             tmp_path / "run",
             on_event=breaks,
             stop=threading.Event(),
@@ -368,3 +278,27 @@ def test_a_run_folder_can_be_read_while_it_runs(tmp_path: Path, leases: Path) ->
         assert json.loads((folder / "run.json").read_text())["ended"] is None
 
     run_matrix(plan_of("fork", "1"), FakeEngine(), folder, on_event=check, stop=threading.Event(), leases=leases)
+
+
+def test_a_cell_that_takes_longer_than_its_limit_is_a_timeout_and_others_go_on(tmp_path: Path, leases: Path) -> None:
+    clock, ends = FakeClock(), list[tuple[str, str]]()
+
+    def script(job: Job) -> Script:
+        return replace(passing(job), takes_s=99.0 if job.cell.method == "spawn" else 2.0)
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, CellEnded):
+            ends.append((event.cell.method, event.status))
+            clock.advance(7.0)  # to what the other one may take
+        elif isinstance(event, CellLine) and isinstance(event.line, Judged):
+            judged.append(event.cell.method)
+            if len(judged) == 2:
+                clock.advance(2.0)
+
+    judged = list[str]()
+    engine = FakeEngine(script, clock=clock)
+    plan = plan_of(cpus="1", timeout_s=9.0)
+    result = run_matrix(plan, engine, tmp_path / "run", on_event=on_event, stop=threading.Event(), leases=leases)
+    assert ends == [("fork", "pass"), ("spawn", "timeout")]
+    assert [end.seconds for end in result.ends.values()] == [2.0, 9.0]
+    assert engine.most_running == 2

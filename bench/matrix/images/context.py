@@ -15,7 +15,7 @@ from pathlib import Path
 import bench
 from bench.errors import UsageError
 
-HOST_ONLY = ("cli", "matrix")
+HOST_ONLY = ("cli", "matrix", "testing")
 """Packages of the bench that nothing in a cell imports; `.dockerignore` names the same ones."""
 
 NEVER = frozenset(
