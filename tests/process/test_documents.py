@@ -16,7 +16,8 @@ A page is run from its first block to its last in one temporary folder; what a b
     ini, yaml Must parse. A first line `# tox.ini` writes it to that file.
     sh        Never run; for what nobody can run in a test (pip, tox, git, docker, ...). `bench` and `pytest` belong
               into `console`.
-    text      Never run; for drawings, and for output whose figures are not those of any machine.
+    text      Never run; for drawings, and for output whose figures are not those of any machine. Below a comment
+              `<!-- test: report FOLDER -->` it must be a part of the report of the run that is recorded there.
 
 Three marks, each in a comment on a line of its own above a block, for console blocks that cannot be run everywhere:
 
@@ -45,6 +46,7 @@ def name(page: Path) -> str:
     return str(page.relative_to(documents.ROOT))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("page", documents.pages_with(), ids=name)
 def test_the_examples_of_a_page_do_what_it_says(page: Path, tmp_path: Path) -> None:
     documents.run_page(page, tmp_path)
@@ -56,6 +58,7 @@ def test_the_examples_of_a_page_that_need_the_cpus_do_what_it_says(page: Path, t
     documents.run_page(page, tmp_path, "alone")
 
 
+@pytest.mark.once
 def test_the_picture_of_the_front_page_is_what_its_command_makes_today() -> None:
     assert texts(pictures.RACE.read_text(encoding="utf-8")) == texts(pictures.draw(pictures.coloured_output()))
 

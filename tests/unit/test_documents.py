@@ -21,6 +21,9 @@ import yaml  # type: ignore[import-untyped]  # its stubs are a package of their 
 from bench.cli import cli
 from bench.errors import UsageError
 from bench.matrix.config import parse_config
+from bench.report.lines import plain
+from bench.report.loaded import read
+from bench.report.summary import report
 from docs import extension
 from docs.extension import commands, configuration, pytest_options
 from tests import documents
@@ -115,6 +118,13 @@ def check_yaml(block: Block) -> None:
     yaml.safe_load(block.text)
 
 
+def check_text(block: Block) -> None:
+    word, _, folder = block.mark.partition(" ")
+    assert word in ("", "report"), f"unknown mark {block.mark!r}"
+    if word:
+        assert block.text in plain(report(read(documents.ROOT / folder))), f"not in the report of {folder}"
+
+
 def check_nothing(_: Block) -> None:
     pass
 
@@ -127,7 +137,7 @@ CHECKS: Mapping[str, Callable[[Block], None]] = {
     "json": check_json,
     "ini": check_ini,
     "yaml": check_yaml,
-    "text": check_nothing,
+    "text": check_text,
     "{toctree}": check_nothing,
     "{eval-rst}": check_nothing,
     "{include}": check_nothing,  # Sphinx misses a file that is not there
@@ -152,6 +162,7 @@ def test_a_block_is_what_its_language_says(block: Block) -> None:
         ("console", "", "no prompt\n"),
         ("console", "parse", "$ bench list\n"),
         ("console", "perhaps", "$ bench list\n"),
+        ("text", "report tests/fixtures/recorded/documented", "11 passed, 1 failed\n"),
         ("sh", "", "bench run\n"),
         ("toml", "", "[tool.bench]\nno_such_key = 1\n"),
         ("json", "", '{"v": 1, "type": "end"}\n'),
