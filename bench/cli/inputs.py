@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from bench.cli.output import say
 from bench.errors import NothingToRun, UsageError
-from bench.matrix.plan import run_id
 from bench.modes import modes_of, why_none
 from bench.outcomes import METHODS
 from bench.report.lines import counted
@@ -63,6 +62,8 @@ def platform_methods() -> list[str]:
 
 def run_name() -> str:
     """Return a new name for a run."""
+    from bench.matrix.plan import run_id  # imported here: `bench list` and `bench replay` have no runs
+
     return run_id(datetime.now(timezone.utc), secrets.token_hex(3))
 
 
