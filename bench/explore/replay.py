@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.explore.findings.following import pack
 from bench.explore.findings.schedule import KILLED
-from bench.explore.launch import orders, run_group
+from bench.explore.launch import make_orders, run_group
 from bench.explore.observe import default_deadline_s
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class Replayed:
     """What became of replaying a schedule `times` times.
 
-    `counts` has for each outcome that came, in words, how often; `happened` is how often it was the one of the file.
-    `outcome` and `witness` are of the last; where the schedule could not be followed, it ran once, as far as it could
-    be followed and on from there.
+    `counts` has how often each outcome came, by its text; `happened` is how often that of the file came. `outcome` and
+    `witness` are of the last run. A schedule that could not be followed ran once, as far as it could be and on from
+    there; then `divergence` says where.
     """
 
     times: int
@@ -64,24 +64,20 @@ def replay(
     kills = sum(anchor.op == KILLED for anchor in schedule.steps)
     wanted = {**pack(schedule.steps), "times": times}
     deadline_s = deadline_s or default_deadline_s(found.program)
-    seen = run_group(
-        found,
-        orders(found, method=method, seed=schedule.seed, kills=kills, deadline_s=deadline_s, replay=wanted),
-        lambda _: None,
-    )
-    if (told := seen.replayed) is None:
-        said = [seen.stuck, *(one.text() for one in seen.outcomes.values())]
-        why = f"at all: {next(filter(None, said), 'it ended without a word')}"
+    orders = make_orders(found, method=method, seed=schedule.seed, deadline_s=deadline_s, kills=kills, replay=wanted)
+    result = run_group(found, orders, lambda _: None)
+    if (came := result.replay) is None:
+        reasons = [result.stuck, *(one.text() for one in result.outcomes.values())]
+        why = f"at all: {next(filter(None, reasons), 'it ended without a word')}"
         return Replayed(times, 0, {}, None, {}, divergence=why)
-    outcomes = seen.outcomes
-    counts = {outcomes[key].text() if key in outcomes else "nothing": count for key, count in told["counts"].items()}
-    notes = [*told["notes"], *(f"not controlled: {what}" for what in told["uncontrolled"])]
+    outcomes = result.outcomes
+    counts = {outcomes[key].text() if key in outcomes else "nothing": count for key, count in came.counts.items()}
     return Replayed(
         times,
-        told["counts"].get(schedule.outcome["key"], 0),
+        came.counts.get(schedule.outcome["key"], 0),
         counts,
-        outcomes.get(told["outcome"]),
-        told["witness"],
-        tuple(notes),
-        told["divergence"],
+        outcomes.get(came.outcome),
+        came.witness,
+        (*came.notes, *(f"not controlled: {what}" for what in came.uncontrolled)),
+        came.divergence,
     )

@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("verdict",),
     ("process",),
     ("state",),
-    ("explore.model",),
+    ("explore.model", "explore.messages"),
     ("explore.search", "explore.runtime"),
     ("explore.findings", "explore.points"),
     ("explore.driver", "explore.launch"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.explore import messages as explore
 from bench.process import messages
 from bench.process.groups import Reader
 from bench.process.instrument import describe
@@ -28,11 +29,24 @@ STRESS = stress.Orders(
     size=4,
 )
 
+EXPLORE = explore.Orders(
+    root="",
+    module="m",
+    name="it's",
+    method="spawn",
+    seed=-1,
+    actors=(),
+    limit=7,
+    deadline_s=0.5,
+    replay={"anchors": [("main", "read", 'a "b"', -1, "f.py:1")], "steps": [0, 0], "times": 2},
+)
 
-def test_orders_come_out_of_an_argument_as_they_went_in() -> None:
-    came = from_argument(to_argument(STRESS), stress.Orders)
-    assert came == STRESS
-    assert type(came) is stress.Orders
+
+@pytest.mark.parametrize("orders", [STRESS, EXPLORE])
+def test_orders_come_out_of_an_argument_as_they_went_in(orders: stress.Orders | explore.Orders) -> None:
+    came = from_argument(to_argument(orders), type(orders))
+    assert came == orders
+    assert type(came) is type(orders)
 
 
 def test_orders_with_a_field_too_much_or_too_few_are_refused() -> None:
@@ -64,10 +78,34 @@ COUNTS = stress.Counts(
 )
 
 
+EXPLORED = (
+    explore.NewOutcome(0, "value", {"tuple": [1]}, {}),
+    explore.Counts({0: 5, 1: 2**40}, 7, 99),
+    explore.Witness(0, {"lanes": [0, 1], "steps": [[0, "read", "a", -1, "f.py:1", "7"]]}),
+    explore.Figures(
+        schedules=7,
+        steps=99,
+        seconds=0.25,
+        strategy="dpor",
+        complete=True,
+        claim="all",
+        points=3,
+        rebuilt=1,
+        why_rebuilt="so",
+        uncontrolled=("a", "b"),
+        differed="",
+        asleep=2,
+        limits=(),
+    ),
+    explore.Replay([0, 1], {"value 7": 2}, ["a note"], "", "value 7", {}, ()),
+)
+
+
 @pytest.mark.parametrize(
     ("event", "from_fields"),
     [
         *((event, stress.from_fields) for event in (Running(8), Refused("so"), failed(), Over(), COUNTS)),
+        *((event, explore.from_fields) for event in (Starting(), Running(), failed(), *EXPLORED)),
         (stress.Started(7, "one"), stress.from_fields),
         (stress.Died("one", None), stress.from_fields),
         (Starting(), lambda fields: messages.from_fields(fields, messages.by_name(*messages.COMMON))),

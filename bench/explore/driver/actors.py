@@ -12,6 +12,7 @@ from bench.explore.points import locks, pipes, values
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.registry import Registry
+from bench.process import residents
 from bench.state.restoring import Restorer
 from bench.state.survey import Unrestorable, survey
 from bench.state.watching import Watch
@@ -72,21 +73,13 @@ class Actors:
 
     def _start(self) -> None:
         for lane, name in enumerate(self.names):
-            ours, theirs = self.context.Pipe()
             seat = Seat(lane, name, self.restorer is not None)
-            process = self.context.Process(target=reside, name=name, args=(seat, theirs, self.state))
             try:
-                process.start()
-            except (TypeError, AttributeError, RuntimeError, ValueError, ImportError) as error:
-                raise _refusal(error) from None
-            except Exception as error:
-                if type(error).__name__ != "PicklingError":
-                    raise
-                raise _refusal(error) from None
-            self.wires.append(ours)
+                process, wire = residents.start(self.context, reside, name, seat, self.state)
+            except residents.NotSent as error:
+                raise Refused(str(error)) from None
+            self.wires.append(wire)
             self.processes.append(process)
-            if self.context.get_start_method() != "fork":
-                theirs.close()
         for process, wire in zip(self.processes, self.wires):  # noqa: B905  # Python 3.10 has strict, both are equal
             if not wire.poll(_STARTING_S):
                 raise Refused(f"{process.name} did not come to its first line in {_STARTING_S:g} s")
@@ -144,10 +137,6 @@ class Actors:
             wire.close()
         if self.watch is not None:
             _unwatch(self.state)
-
-
-def _refusal(error: BaseException) -> Refused:
-    return Refused(f"its state cannot be sent to a process: {type(error).__name__}: {error}")
 
 
 def _unwatch(state: Any) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import random
-import sys
 import time
 from itertools import islice
 
+from bench.explore import messages
 from bench.explore.driver.executor import Executor
 from bench.explore.driver.subject import STANDSTILLS, Refused
 from bench.explore.model import READS, Plan
@@ -18,21 +17,24 @@ from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.death_signal import clean_up_with_parent
 from bench.explore.search import make
 from bench.outcomes import Outcome
-from bench.process import journal
+from bench.process import messages as common
+from bench.process.cpus import usable_cpus
+from bench.process.startup import prepare
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from bench.explore.driver.subject import Subject
+    from bench.explore.messages import Event, Orders
     from bench.explore.model import Trace
 
 MAIN = "main"
 """What the lane of a program's main process is called."""
 
-TELL_S = 0.2
+REPORT_S = 0.2
 """How often the counts are journalled: what shows on a terminal, and a sign that the exploration gets on."""
 
 MOST_WITNESSES = 8
@@ -49,41 +51,31 @@ SCHEDULES_LOOKED_AT = 16
 """How many schedules at first are searched, as are those that are recorded, for memory that changed without a step."""
 
 
-def run(folder: str, orders: Mapping[str, Any]) -> None:
+def run(folder: str, orders: Orders) -> None:
     """Explore to the end: all is seen, the time is over, or it cannot go on."""
-    tell = functools.partial(journal.append, folder)
+    send = functools.partial(common.send, folder)
     try:
         clean_up_with_parent(folder, os.environ[VARIABLE])
         _pin()
-        _prepare(orders)
-        names = tuple(orders["actors"]) or (MAIN,)
-        executor = Executor(_board(names), len(names), orders["limit"])
-        Exploration(orders, _subject(orders, executor, tell), executor, tell).run()
+        prepare(orders.root, orders.method, orders.seed)
+        names = orders.actors or (MAIN,)
+        executor = Executor(_board(names), len(names), orders.limit)
+        Exploration(orders, _subject(orders, executor, send), executor, send).run()
     except Refused as error:
-        tell("refused", message=str(error))
+        send(common.Refused(str(error)))
     except Exception as error:  # noqa: BLE001  # of the scenario's making of state, or a mistake of the bench: journalled
         from bench.process.instrument import describe
 
-        tell("failed", **describe(error))
+        send(common.Failed(**describe(error)))
         os._exit(1)
-    tell("over")
-    os._exit(0)  # who started us ends the other processes
+    send(common.Over())
+    os._exit(0)  # the observer ends the other processes
 
 
 def _pin() -> None:
     """Have this process, and those it starts, run on one CPU: who hands on the baton does not run on beside others."""
-    if hasattr(os, "sched_setaffinity"):
-        usable = sorted(os.sched_getaffinity(0))
+    if usable := usable_cpus():
         os.sched_setaffinity(0, {usable[os.getpid() % len(usable)]})
-
-
-def _prepare(orders: Mapping[str, Any]) -> None:
-    from bench.process.startup import set_default_method
-
-    random.seed(orders["seed"])
-    set_default_method(orders["method"])
-    if orders["root"] and orders["root"] not in sys.path:
-        sys.path.insert(0, orders["root"])
 
 
 def _board(names: Sequence[str]) -> Board:
@@ -96,14 +88,14 @@ def _board(names: Sequence[str]) -> Board:
     return board
 
 
-def _subject(orders: Mapping[str, Any], executor: Executor, tell: Any) -> Subject:
-    if orders["actors"]:
+def _subject(orders: Orders, executor: Executor, send: Callable[[Event], None]) -> Subject:
+    if orders.actors:
         from bench.explore.driver.scenario import ScenarioSubject
 
-        return ScenarioSubject(orders, executor, tell)
+        return ScenarioSubject(orders, executor, send)
     from bench.explore.driver.program import ProgramSubject
 
-    return ProgramSubject(orders, executor, tell)
+    return ProgramSubject(orders, executor, send)
 
 
 class Finding:
@@ -119,13 +111,13 @@ class Finding:
 class Exploration:
     """The subject, the executor, the strategy, and what is known so far."""
 
-    def __init__(self, orders: Mapping[str, Any], subject: Subject, executor: Executor, tell: Any) -> None:
-        self.orders, self.subject, self.executor, self.tell = orders, subject, executor, tell
+    def __init__(self, orders: Orders, subject: Subject, executor: Executor, send: Callable[[Event], None]) -> None:
+        self.orders, self.subject, self.executor, self.send = orders, subject, executor, send
         self.board, self.labels = executor.board, executor.labels
         self.found: dict[str, Finding] = {}
         self.schedules = self.asleep = 0
         self.counting = True
-        self.told_at = 0.0
+        self.reported_at = 0.0
         self.steps_then = -1
         """Steps of the running schedule when it last gave a sign of life."""
         self.shrinking_until: float | None = None
@@ -134,8 +126,8 @@ class Exploration:
         """Explore, or follow the schedule that is given."""
         self.subject.ready()
         _settle()
-        if self.orders.get("replay") is not None:
-            self.replay(self.orders["replay"])
+        if self.orders.replay is not None:
+            self.replay(self.orders.replay)
         else:
             self.explore()
         self.subject.close()
@@ -144,53 +136,51 @@ class Exploration:
         """Run what the strategy wants run, and journal what that gave."""
         orders, begun = self.orders, time.monotonic()
         strategy = make(
-            orders["strategy"],
-            preemptions=orders["preemptions"],
-            schedules=orders["schedules"],
-            seed=orders["seed"],
+            orders.strategy,
+            preemptions=orders.preemptions,
+            schedules=orders.schedules,
+            seed=orders.seed,
             lanes=self.executor.actors,
-            kills=orders["kills"],
+            kills=orders.kills,
         )
-        deadline = begun + orders["seconds"] if orders["seconds"] is not None else float("inf")
+        deadline = begun + orders.seconds if orders.seconds is not None else float("inf")
         while time.monotonic() < deadline and (plan := strategy.next()) is not None:
             strategy.learn(self.play(plan))
-            if time.monotonic() - self.told_at >= TELL_S:
-                self.tell_counts()
+            if time.monotonic() - self.reported_at >= REPORT_S:
+                self.report()
         took_s = time.monotonic() - begun
-        figures = {"schedules": self.schedules, "steps": self.executor.steps, "seconds": took_s}
-        self.tell_counts()
-        self.tell_witnesses()
+        schedules, steps = self.schedules, self.executor.steps  # before those of the shrinking
+        self.report()
+        self.report_witnesses()
         caveats = self.subject.caveats(self.schedules)
         but = [*caveats.claim, *self._untold()]
-        self.tell(
-            "explored",
-            **figures,
-            strategy=strategy.name,
-            complete=strategy.complete and not but,
-            claim="; ".join((strategy.claim(), *but)),
-            points=self.executor.different,
-            rebuilt=caveats.rebuilt,
-            why_rebuilt=caveats.why_rebuilt,
-            uncontrolled=self.board.uncontrolled(),
-            differed=self.executor.differed,
-            asleep=self.asleep,
-            limits=list(caveats.limits),
+        self.send(
+            messages.Figures(
+                schedules=schedules,
+                steps=steps,
+                seconds=took_s,
+                strategy=strategy.name,
+                complete=strategy.complete and not but,
+                claim="; ".join((strategy.claim(), *but)),
+                points=self.executor.different,
+                rebuilt=caveats.rebuilt,
+                why_rebuilt=caveats.why_rebuilt,
+                uncontrolled=self.board.uncontrolled(),
+                differed=self.executor.differed,
+                asleep=self.asleep,
+                limits=caveats.limits,
+            )
         )
 
     def replay(self, wanted: Mapping[str, Any]) -> None:
         """Follow a schedule that was found elsewhere, and journal what became of it."""
         from bench.explore.findings.following import follow
 
-        followed = follow(wanted, self.play_and_tell, self.labels)
-        self.tell_counts()
+        followed = follow(wanted, self.play_and_report, self.labels)
+        self.report()
         trace, witness = self.play_in_detail(tuple(followed["lanes"]))
-        self.tell(
-            "replayed",
-            **followed,
-            outcome=trace.outcome,
-            witness=witness,
-            uncontrolled=self.board.uncontrolled(),
-        )
+        uncontrolled = self.board.uncontrolled()
+        self.send(messages.Replay(**followed, outcome=trace.outcome, witness=witness, uncontrolled=uncontrolled))
 
     # One schedule.
 
@@ -216,10 +206,10 @@ class Exploration:
         subject.put_back(end)
         return trace
 
-    def play_and_tell(self, plan: Plan) -> Trace:
+    def play_and_report(self, plan: Plan) -> Trace:
         """Run a plan, and give a sign of life if there was none for long."""
-        if time.monotonic() - self.told_at >= TELL_S:
-            self.tell_counts()
+        if time.monotonic() - self.reported_at >= REPORT_S:
+            self.report()
         return self.play(plan)
 
     def play_in_detail(self, lanes: tuple[int, ...]) -> tuple[Trace, dict[str, Any]]:
@@ -233,9 +223,9 @@ class Exploration:
     def _goes_on(self) -> bool:
         """Give a sign of life of a schedule that takes long; return whether it can go on."""
         steps = self.executor.taken
-        if steps != self.steps_then and time.monotonic() - self.told_at >= TELL_S:
+        if steps != self.steps_then and time.monotonic() - self.reported_at >= REPORT_S:
             self.steps_then = steps
-            self.tell_counts()
+            self.report()
         dead = self.subject.dead()
         return dead is None or self.subject.revive(dead)
 
@@ -253,31 +243,26 @@ class Exploration:
         one = self.found[trace.outcome]
         if not one.count:
             one.lanes = trace.lanes
-            self.tell(
-                "outcome",
-                number=one.number,
-                kind=one.outcome.kind,
-                value=one.outcome.value,
-                detail=dict(one.outcome.detail),
-            )
+            outcome = one.outcome
+            self.send(messages.NewOutcome(one.number, outcome.kind, outcome.value, dict(outcome.detail)))
         one.count += self.counting or not one.count
 
     # What is journalled.
 
-    def tell_counts(self) -> None:
+    def report(self) -> None:
         """Journal the counts so far: also a sign of life."""
         counts = {one.number: one.count for one in self.found.values() if one.count}
-        self.tell("counts", counts=counts, schedules=self.schedules, steps=self.executor.steps)
-        self.told_at = time.monotonic()
+        self.send(messages.Counts(counts, self.schedules, self.executor.steps))
+        self.reported_at = time.monotonic()
 
-    def tell_witnesses(self) -> None:
+    def report_witnesses(self) -> None:
         """Make the schedules of the first outcomes short, and journal them step by step."""
         self.counting = False
         for key, one in list(islice(self.found.items(), MOST_WITNESSES)):
             if one.count and len(one.lanes) <= LONG:
                 trace, witness = self.play_in_detail(self._short(key, one.lanes))
                 if trace.outcome == key:
-                    self.tell("witness", number=one.number, witness=witness)
+                    self.send(messages.Witness(one.number, witness))
                 self._repeat(trace)
 
     def _untold(self) -> list[str]:
@@ -295,7 +280,7 @@ class Exploration:
         self.play(Plan(lanes))
         one_s = max(time.monotonic() - begun, 1e-6)
         try:
-            found = shrink(lanes, key, self.play_and_tell, max(4, min(MOST_SHRINKING, int(SHRINKING_S / one_s))))
+            found = shrink(lanes, key, self.play_and_report, max(4, min(MOST_SHRINKING, int(SHRINKING_S / one_s))))
         except Unstable as error:
             self.executor.differed = self.executor.differed or str(error)
             return lanes

@@ -23,9 +23,8 @@ def install(folder: str) -> None:  # noqa: ARG001  # as all modes are called
 
 def main(folder: str) -> None:
     """Explore what the argument orders."""
-    import ast
-
-    orders = ast.literal_eval(sys.argv.pop())
     from bench.explore.driver.exploration import run
+    from bench.explore.messages import Orders
+    from bench.process.messages import from_argument
 
-    run(folder, orders)
+    run(folder, from_argument(sys.argv.pop(), Orders))

@@ -32,14 +32,16 @@ from bench.outcomes import Outcome
 from bench.process import journal
 from bench.process.ended import has_ended, wait_for_end
 from bench.process.evidence import Evidence, decide, failures
+from bench.process.messages import Running
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a program imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from bench.explore.driver.executor import Executor
+    from bench.explore.messages import Event, Orders
     from bench.explore.model import End
 
 _PRELOADED = (
@@ -66,8 +68,8 @@ class ProgramSubject:
 
     shrinking_s = 10.0
 
-    def __init__(self, orders: Mapping[str, Any], executor: Executor, tell: Any) -> None:
-        if orders["kills"]:
+    def __init__(self, orders: Orders, executor: Executor, send: Callable[[Event], None]) -> None:
+        if orders.kills:
             raise Refused("the processes of a program are not killed by plan; write what is to be killed as a scenario")
         self.orders, self.executor, self.board = orders, executor, executor.board
         self.events = os.environ[EVENTS]
@@ -80,14 +82,14 @@ class ProgramSubject:
         control.use_registry(Registry(self.board, at.COORDINATOR))
         _adopt_orphans()
         resource_tracker.ensure_running()
-        if orders["method"] == "forkserver":
+        if orders.method == "forkserver":
             _start_forkserver()
         if not self._shares_at_import():
             self._load()
-        tell("running")
+        send(Running())
 
     def _load(self) -> Any:
-        return getattr(importlib.import_module(self.orders["module"]), self.orders["name"])
+        return getattr(importlib.import_module(self.orders.module), self.orders.name)
 
     def _shares_at_import(self) -> bool:
         """Return whether the import of the program makes anything shared, by importing it in a process of its own."""
@@ -113,7 +115,7 @@ class ProgramSubject:
         _flush()
         pid = os.fork()
         if not pid:
-            perform(self.board, self.events, self._load, self.orders["method"], self.orders["seed"])
+            perform(self.board, self.events, self._load, self.orders.method, self.orders.seed)
         with suppress(OSError):  # whoever comes first; it is the same group
             os.setpgid(pid, pid)
         self.main = pid

@@ -10,15 +10,17 @@ from bench.explore.driver.actors import Actors
 from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
 from bench.outcomes import Outcome
 from bench.process.ended import how_it_ended
+from bench.process.messages import Running, Starting
 from bench.values import encode
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a scenario imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from typing import Any
 
     from bench.explore.driver.executor import Executor
+    from bench.explore.messages import Event, Orders
     from bench.explore.model import End
 
 _BY_THEMSELVES = (int, str, bool, bytes)
@@ -30,12 +32,12 @@ class ScenarioSubject:
 
     shrinking_s = float("inf")
 
-    def __init__(self, orders: Mapping[str, Any], executor: Executor, tell: Any) -> None:
-        self.kind: Any = getattr(importlib.import_module(orders["module"]), orders["name"])
-        self.context: Any = multiprocessing.get_context(orders["method"])
-        self.names: tuple[str, ...] = tuple(orders["actors"])
-        self.kills: bool = orders["kills"] > 0
-        self.executor, self.tell = executor, tell
+    def __init__(self, orders: Orders, executor: Executor, send: Callable[[Event], None]) -> None:
+        self.kind: Any = getattr(importlib.import_module(orders.module), orders.name)
+        self.context: Any = multiprocessing.get_context(orders.method)
+        self.names = orders.actors
+        self.kills = orders.kills > 0
+        self.executor, self.send = executor, send
         self.there: Actors | None = None
         self.rebuilt = 0
         self.why_rebuilt = ""
@@ -54,11 +56,11 @@ class ScenarioSubject:
         """Make a state, and start its actors, unless those of the last schedule are there."""
         if self.there is not None:
             return
-        self.tell("starting")
+        self.send(Starting())
         executor = self.executor
         self.there = actors = Actors(self.kind, self.context, self.names, executor.board, self.why_rebuilt)
         self.why_rebuilt, executor.labels.sizes = actors.why_rebuilt, actors.sizes
-        self.tell("running")
+        self.send(Running())
 
     def dead(self) -> int | None:
         """Return an actor's lane whose process has ended, and not since the plan killed it."""
@@ -100,7 +102,7 @@ class ScenarioSubject:
             return Outcome("raised", detail={**describe(error), "process": "result", "role": "main"})
         left = self.actors.left()  # what the result has taken is not left
         if left is not None and (left.locks or left.items):
-            return Outcome("leak", detail=_leak(left))
+            return Outcome("leak", detail=left.detail())
         return self._value(value)
 
     def _value(self, value: object) -> Outcome:
@@ -174,9 +176,3 @@ class ScenarioSubject:
         if self.there is not None:
             self.there.close()
             self.there = None
-
-
-def _leak(left: Any) -> dict[str, Any]:
-    found = {"locks": left.locks, "items": left.items}
-    parts = [*(f"{name} is still held" for name in left.locks), *(f"{name} is not empty" for name in left.items)]
-    return {**{kind: names for kind, names in found.items() if names}, "summary": "; ".join(parts)}
