@@ -1,4 +1,17 @@
-"""Strategies: which interleaving comes next, and what is shown once there is none left. Pure."""
+"""Strategies: which interleaving comes next, and what is shown once there is none left. Pure.
+
+    strategy      the interface of all strategies; `make`, below, makes one by its name
+    dfs           every interleaving, if wanted with a bound on preemptions
+    dpor          one interleaving of each equivalence class
+    pct           random priorities, which find a bug of depth d with a known probability
+    random_walk   a random lane at each step
+    portfolio     several strategies in turns
+    limited       a wrapper that ends any strategy after a number of schedules
+    loops         where a schedule without an end began to repeat itself
+    shrinking     from a failing schedule to one with fewer preemptions
+
+Each strategy is a module of its own, imported by `make` only when it is asked for.
+"""
 
 from __future__ import annotations
 
