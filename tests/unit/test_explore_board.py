@@ -1,4 +1,4 @@
-"""The board of an exploration, and who is decided to be next on it, without any process."""
+"""The board of an exploration, and which lane the scheduler chooses on it, without any process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.explore.runtime.board import Board, remove_semaphores
 from bench.explore.runtime.lane import Runtime
 from bench.explore.runtime.packing import KILLED, kind_of, lane_of, op_of, placed, word, words_dependent
 from bench.explore.runtime.registry import Registry
-from bench.explore.runtime.scheduler import ASK, OVER, decide
+from bench.explore.runtime.scheduler import OVER, PROBE_FIRST, decide
 
 # The layout.
 
@@ -131,13 +131,13 @@ def test_another_process_reads_what_one_wrote(board: Board) -> None:
     other.close()
 
 
-def test_what_a_lane_makes_anew_keeps_its_number_under_another_key(board: Board) -> None:
+def test_an_object_made_anew_keeps_its_number_under_another_key(board: Board) -> None:
     mine, theirs = Registry(board, 0), Registry(board, 1)
-    first = mine.made("inode 1", "pipe", 3)
+    first = mine.new_object("inode 1", "pipe", 3)
     board.numbers[at.COUNTERS + first] = 0
-    mine.fresh()
+    mine.reset()
     theirs.object("inode 1", "pipe")
-    assert mine.made("inode 2", "pipe", 3) == first
+    assert mine.new_object("inode 2", "pipe", 3) == first
     assert board.numbers[at.COUNTERS + first] == 3
     assert theirs.object("inode 2", "pipe") == first
     assert theirs.object("inode 1", "pipe") != first
@@ -159,7 +159,7 @@ def test_lines_have_one_number_for_all(board: Board) -> None:
     assert "test_explore_board.py:" in board.place(op_of(here, 0).place)
 
 
-def test_too_many_lanes_are_said(board: Board) -> None:
+def test_too_many_lanes_are_refused_and_noted(board: Board) -> None:
     names = Registry(board, 0)
     for lane in range(at.MOST_LANES):
         assert names.lane(f"lane {lane}") == lane
@@ -169,13 +169,13 @@ def test_too_many_lanes_are_said(board: Board) -> None:
     assert board.uncontrolled() == ["more than 32 processes and feeders"]
 
 
-def test_what_cannot_be_controlled_is_named_once(board: Board) -> None:
+def test_what_cannot_be_controlled_is_noted_once(board: Board) -> None:
     for what in ("a thread", "a socket", "a thread"):
         board.note_uncontrolled(what)
     assert board.uncontrolled() == ["a thread", "a socket"]
 
 
-# Deciding.
+# The scheduler.
 
 
 def announce(board: Board, lane: int, op: Op, *, enabled: bool = True) -> None:
@@ -188,7 +188,7 @@ def announce(board: Board, lane: int, op: Op, *, enabled: bool = True) -> None:
 
 @pytest.fixture
 def three(board: Board) -> Board:
-    """Have three lanes that are about to write the same thing."""
+    """Have three lanes that are about to write the same object."""
     board.numbers[at.LIMIT] = 100
     for lane in range(3):
         announce(board, lane, Op("write", 1))
@@ -205,7 +205,7 @@ def plan(board: Board, *lanes: int) -> None:
         board.plan[index] = lane
 
 
-def test_the_plan_comes_first_and_then_who_ran_goes_on(three: Board) -> None:
+def test_the_plan_comes_first_and_then_the_lane_that_ran_goes_on(three: Board) -> None:
     plan(three, 2)
     assert choose(three) == 2
     announce(three, 2, Op("write", 1))
@@ -224,7 +224,7 @@ def test_a_plan_that_cannot_be_followed_ends_it(three: Board) -> None:
     assert three.numbers[at.END] == at.DIVERGED
 
 
-def test_nobody_left_is_done_and_nobody_able_is_stuck(board: Board) -> None:
+def test_no_lane_left_is_done_and_no_lane_enabled_is_stuck(board: Board) -> None:
     board.numbers[at.LIMIT] = 100
     assert (choose(board), board.numbers[at.END]) == (OVER, at.DONE)
     announce(board, 0, Op("acquire", 1, wants=1), enabled=False)
@@ -236,7 +236,7 @@ def test_the_limit_ends_it(three: Board) -> None:
     assert (choose(three), three.numbers[at.END]) == (OVER, at.OVER_LIMIT)
 
 
-def test_who_sleeps_is_woken_by_a_step_that_depends_on_his(board: Board) -> None:
+def test_a_sleeping_lane_is_woken_by_a_step_that_depends_on_its_own(board: Board) -> None:
     numbers = board.numbers
     numbers[at.LIMIT] = 100
     announce(board, 0, Op("write", 1))
@@ -244,12 +244,12 @@ def test_who_sleeps_is_woken_by_a_step_that_depends_on_his(board: Board) -> None
     announce(board, 2, Op("read", 2))
     numbers[at.ASLEEP] = 0b011
     assert choose(board) == 2
-    assert numbers[at.ASLEEP] == 0b001  # the reader's step woke the writer of the same, and nobody else
+    assert numbers[at.ASLEEP] == 0b001  # the reader's step woke the writer of the same, and no other
     assert choose(board) == 1
     assert (choose(board), numbers[at.END]) == (OVER, at.ALL_ASLEEP)
 
 
-def test_time_passes_when_nobody_else_can_run(board: Board) -> None:
+def test_time_passes_when_no_other_lane_can_run(board: Board) -> None:
     numbers = board.numbers
     numbers[at.LIMIT] = 100
     announce(board, 0, Op("sleep", 0, wants=at.NEVER), enabled=False)
@@ -264,20 +264,20 @@ def test_time_passes_when_nobody_else_can_run(board: Board) -> None:
     assert [choose(board), numbers[at.CLOCK]] == [0, 5_000]
 
 
-def test_who_only_looks_again_comes_after_the_others_and_all_of_them_for_ever_is_a_livelock(board: Board) -> None:
+def test_a_lane_that_yields_comes_after_the_others_and_all_yielding_for_ever_is_a_livelock(board: Board) -> None:
     numbers = board.numbers
     numbers[at.LIMIT] = 100
     announce(board, 0, Op("read", 1))
     announce(board, 1, Op("read", 2))
     numbers[at.YIELDING] = 0b01
     assert choose(board) == 1
-    assert numbers[at.LOG + 1] == 0b10  # it is no switch away from one who could have gone on
+    assert numbers[at.LOG + 1] == 0b10  # it is no switch away from a lane that could have gone on
     announce(board, 1, Op("read", 2))
     numbers[at.YIELDING] = 0b11
     assert (choose(board), numbers[at.END]) == (OVER, at.OVER_LIMIT)
 
 
-def test_a_write_lets_all_look_again(board: Board) -> None:
+def test_after_a_write_no_lane_yields(board: Board) -> None:
     board.numbers[at.LIMIT] = 100
     announce(board, 0, Op("read", 1))
     announce(board, 1, Op("write", 1))
@@ -286,13 +286,13 @@ def test_a_write_lets_all_look_again(board: Board) -> None:
     assert board.numbers[at.YIELDING] == 0
 
 
-def test_somebody_whose_channel_has_changed_is_asked_first(three: Board) -> None:
+def test_a_lane_whose_channel_has_changed_probes_first(three: Board) -> None:
     three.numbers[at.DIRTY] = 0b10
-    assert choose(three) == ASK + 1
+    assert choose(three) == PROBE_FIRST + 1
     assert three.numbers[at.STEPS] == 0
 
 
-def test_a_kill_takes_out_all_lanes_of_a_process(three: Board) -> None:
+def test_a_kill_removes_all_lanes_of_a_process(three: Board) -> None:
     three.numbers[at.HOSTS + 2] = 1
     plan(three, killing(1))
     assert choose(three) == killing(1)
@@ -328,18 +328,18 @@ def test_the_most_urgent_runs_until_the_change(three: Board) -> None:
 # The runtime of one lane, alone.
 
 
-def test_the_short_way_logs_what_deciding_would_log(board: Board) -> None:
+def test_the_fast_path_logs_what_deciding_would_log(board: Board) -> None:
     numbers = board.numbers
     numbers[at.LIMIT], numbers[at.PRESENT], numbers[at.ACTORS] = 100, 1, 1
     runtime = Runtime(board, 0)
     number = runtime.object("x", "x", 1)
     runtime.point("acquire", number, wants=number)
     runtime.set_counter(number, 0)
-    runtime.set_owner(number, 0)
+    board.numbers[at.OWNERS + number] = 0
     runtime.point("write", number, 4, number)  # it is its own
-    board.plan[2] = at.DECIDE  # the long way
+    board.plan[2] = at.DECIDE  # the slow path
     runtime.point("write", number, 4, number)
-    first, short, long = (
+    first, fast, slow = (
         (
             op_of(numbers[at.LOG + 2 * step], numbers[at.LOG + 2 * step + 1] >> at.WANTED_AT),
             numbers[at.LOG + 2 * step + 1] & 0xFFFFFFFF,
@@ -347,25 +347,25 @@ def test_the_short_way_logs_what_deciding_would_log(board: Board) -> None:
         for step in range(3)
     )
     assert first[0][:3] == ("acquire", number, WHOLE)
-    assert short[0]._replace(place=0) == long[0]._replace(place=0) == Op("write", number, 4, 0, number)
-    assert first[1] == short[1] == long[1] == 1
+    assert fast[0]._replace(place=0) == slow[0]._replace(place=0) == Op("write", number, 4, 0, number)
+    assert first[1] == fast[1] == slow[1] == 1
 
 
-def test_counters_enable_who_waits_for_them(board: Board) -> None:
+def test_counters_enable_the_lanes_that_wait_for_them(board: Board) -> None:
     numbers = board.numbers
     runtime = Runtime(board, 0)
     number = runtime.object("x", "x", 0)
     announce(board, 1, Op("acquire", number, wants=number), enabled=False)
     numbers[at.WAITING] = 0b10
-    runtime.add(number, 1)
+    runtime.add_to_counter(number, 1)
     assert numbers[at.ENABLED] == 0b10
-    runtime.add(number, 1)
+    runtime.add_to_counter(number, 1)
     runtime.set_counter(number, 0)
     assert numbers[at.ENABLED] == 0
-    runtime.set_owner(number, 1)
-    runtime.add(number, 1)
-    runtime.add(number, -1)
-    assert numbers[at.ENABLED] == 0b10  # who owns it may go on
+    board.numbers[at.OWNERS + number] = 1
+    runtime.add_to_counter(number, 1)
+    runtime.add_to_counter(number, -1)
+    assert numbers[at.ENABLED] == 0b10  # its owner may go on
 
 
 @pytest.mark.parametrize(

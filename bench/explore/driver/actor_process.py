@@ -39,7 +39,7 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
     die_with_parent()
     board = control.registry.board if control.registry is not None else Board(os.environ[VARIABLE])
     runtime = Runtime(board, lane)
-    runtime.tell = lambda: wire.send(("stack", stack()))
+    runtime.send_stack = lambda: wire.send(("stack", stack()))
     method, mine = getattr(type(state), name), board.lane(lane)
     watch = _watch(state) if watched else None
     known: dict[object, int] = {}
@@ -54,7 +54,7 @@ def reside(seat: Seat, wire: Connection, state: Any) -> None:
         else:
             runtime.stop()
             mine.raised = 0 if returned is None else RETURNED
-        ending.let_go(runtime)
+        ending.close_opened(runtime)
         if runtime.holding:
             locks.forget_holding()
         if watch is not None:

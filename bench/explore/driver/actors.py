@@ -50,7 +50,7 @@ class Actors:
         made: list[Any] = []
         values.memory = made
         control.use_registry(registry := Registry(board, at.COORDINATOR))
-        registry.fresh()
+        registry.reset()
         self.state = kind(context)
         values.memory = None
         self.memory = values.Memory(made)

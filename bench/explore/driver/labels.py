@@ -65,7 +65,7 @@ def _item_size(item: Any) -> int:
 
 def _label_item(name: str, item: Any, found: dict[int, str], deep: int, sizes: dict[int, int]) -> None:
     parts = getattr(item, "__dict__", {})
-    fact = parts.get("_bench_facts") or parts.get("_bench_access")
+    fact = parts.get("_bench_object")
     if fact is not None:
         found[fact.number] = min(found.get(fact.number, name), name, key=len)
         if size := _item_size(item):

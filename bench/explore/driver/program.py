@@ -27,7 +27,7 @@ from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.packing import lane_of, op_of
 from bench.explore.runtime.registry import Registry
-from bench.explore.runtime.scheduler import gone
+from bench.explore.runtime.scheduler import remove_process
 from bench.outcomes import Outcome
 from bench.process import journal
 from bench.process.ended import has_ended, wait_for_end
@@ -100,7 +100,7 @@ class ProgramSubject:
                 registry = Registry(self.board, at.COORDINATOR)
                 control.use_registry(registry)
                 self._load()
-                shares = registry.count_made() > 0
+                shares = registry.count_created() > 0
             finally:  # what it raises it will raise again, where it counts
                 processes.end_now(3 if shares else 0)
         _, status = os.waitpid(pid, 0)
@@ -222,7 +222,7 @@ class ProgramSubject:
         if not board.present >> lane & 1:  # it handed it on by itself, in between
             return True
         self.deaths += 1
-        gone(board.numbers, lane)
+        remove_process(board.numbers, lane)
         if parent < 0 or not board.present >> parent & 1:
             return False
         board.lane(parent).command = at.REAP | lane << 8

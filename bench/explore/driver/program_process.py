@@ -51,7 +51,7 @@ def perform(board: Board, events: str, load: Callable[[], Any], method: str, see
     try:
         _settle()
         runtime = Runtime(board, MAIN_LANE)
-        runtime.tell = functools.partial(processes.tell_stack, runtime)
+        runtime.send_stack = functools.partial(processes.journal_stack, runtime)
         random.seed(seed)
         function = load()
         context = multiprocessing.get_context(method)

@@ -1,6 +1,6 @@
-"""Points of time: sleeping, and the clocks, in the virtual time of the schedule.
+"""Points of time: sleeping and reading clocks, in the virtual time of the schedule.
 
-A look at the clock is a step, so that a loop that does nothing else comes by one, and the clock can go on there.
+To read a clock is a step, so that a loop that does nothing else takes steps too, and the clock can advance there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CLOCKS = ("time", "monotonic", "perf_counter")
 
 
 def install() -> None:
-    """Have sleeps and looks at the clock of this process arrive at points."""
+    """Patch the sleep and the clocks of `time`."""
     time.sleep = sleep
     for name in _CLOCKS:
         setattr(time, name, _clock(name, getattr(time, name), whole=False))
@@ -41,10 +41,12 @@ def sleep(seconds: Any, /) -> None:
 
 
 def _clock(name: str, real: Callable[[], Any], *, whole: bool) -> Callable[[], Any]:
-    """Make a clock that shows the virtual time while there is one.
+    """Return a clock that reads the virtual time in a controlled process, and the real one elsewhere.
 
     Args:
-        whole: whether it gives nanoseconds as a whole number, rather than seconds.
+        name: of the clock.
+        real: the real clock.
+        whole: whether it returns nanoseconds as a whole number, rather than seconds.
     """
 
     def clock() -> Any:

@@ -1,6 +1,7 @@
-"""What the processes of actors, which do not end with a schedule, do in its place: close what was left open.
+"""The end of a schedule in an actor's process, which goes on to the next: what the actor left open is closed.
 
-What was open when a schedule began stays open; where an actor closes that, the next schedule has other processes.
+What was open when the schedule began stays open. Where an actor closes that, the process is no longer what it was, and
+the next schedule has other processes.
 """
 
 from __future__ import annotations
@@ -13,26 +14,26 @@ from bench.explore.points import filelocks
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
 if TYPE_CHECKING:
-    from typing import Any
+    from bench.explore.runtime.lane import Runtime
 
 _close = os.close
 
-own: set[int] = set()
+opened: set[int] = set()
 """Descriptors that the user's code has opened in this schedule, by number."""
 
 
-def spoil(runtime: Any) -> None:
-    """Note that this process has closed what it had when the schedule began: in the next one it would be missing."""
+def mark_spoiled(runtime: Runtime) -> None:
+    """Record that this process has closed something that was open when the schedule began."""
     runtime.board.lane(runtime.lane).spoiled = 1
 
 
-def let_go(runtime: Any) -> None:
-    """Close what the user's code has opened and left open, as the end of its process would, and so unlock it."""
-    if not own:
+def close_opened(runtime: Runtime) -> None:
+    """Close what the user's code has left open, as the end of its process would; that releases its locks on files."""
+    if not opened:
         return
-    for descriptor in own:
+    for descriptor in opened:
         with contextlib.suppress(OSError):
             _close(descriptor)
-    own.clear()
-    filelocks.forget()
-    runtime.dirty(None)
+    opened.clear()
+    filelocks.clear()
+    runtime.mark_dirty(None)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import struct
 
-from bench.explore.points.paths import lock_of
+from bench.explore.points.paths import lock_object
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -15,17 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from bench.explore.runtime.lane import Runtime
+
 _flock, _lockf, _fstat = fcntl.flock, fcntl.lockf, os.fstat
 
 _flocked: dict[int, int] = {}
-"""How this process has locked files by `flock`, by descriptor."""
+"""By descriptor, the operation by which this process has locked the file with `flock`."""
 
 _lockfed: set[tuple[int, int]] = set()
-"""Files on which this process took record locks: closing any descriptor of one gives them up (POSIX, `fcntl`)."""
+"""Files on which this process took record locks: closing any descriptor of one releases them (POSIX, `fcntl`)."""
 
 
 def install() -> None:
-    """Have locks on files arrive at points."""
+    """Patch `fcntl.flock` and `fcntl.lockf`."""
     fcntl.flock = flock
     fcntl.lockf = lockf
 
@@ -46,10 +48,10 @@ def flock(fd: Any, operation: int, /) -> None:
         else:
             free = True
         before = _flocked.get(descriptor, fcntl.LOCK_UN)
-        _flock(descriptor, before | fcntl.LOCK_NB)  # can be had: nobody else ran in the meantime
+        _flock(descriptor, before | fcntl.LOCK_NB)  # cannot fail: no other lane has run in between
         return free
 
-    _take(runtime, lock_of(runtime, descriptor), operation, obtainable, lambda flags: _flock(descriptor, flags))
+    _take(runtime, lock_object(runtime, descriptor), operation, obtainable, lambda flags: _flock(descriptor, flags))
     if operation & fcntl.LOCK_UN:
         _flocked.pop(descriptor, None)
     else:
@@ -73,14 +75,14 @@ def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -
     def lock(flags: int) -> None:
         _lockf(descriptor, flags, len, start, whence)
 
-    _take(runtime, lock_of(runtime, descriptor), cmd, obtainable, lock)
+    _take(runtime, lock_object(runtime, descriptor), cmd, obtainable, lock)
     if not cmd & fcntl.LOCK_UN:
         status = _fstat(descriptor)
         _lockfed.add((status.st_dev, status.st_ino))
     return None
 
 
-def _take(runtime: Any, number: int, flags: int, obtainable: Callable[[], bool], do: Callable[[int], Any]) -> None:
+def _take(runtime: Runtime, number: int, flags: int, obtainable: Callable[[], bool], do: Callable[[int], Any]) -> None:
     if flags & fcntl.LOCK_UN:
         runtime.point("unlock", number)
     elif flags & fcntl.LOCK_NB:
@@ -90,22 +92,22 @@ def _take(runtime: Any, number: int, flags: int, obtainable: Callable[[], bool],
         runtime.point("lock", number, wants=number)
     with runtime.raw():
         do(flags if flags & fcntl.LOCK_UN else flags | fcntl.LOCK_NB)
-    runtime.dirty(number)
+    runtime.mark_dirty(number)
 
 
-def forget() -> None:
-    """Take no file for locked any more: the descriptors are closed."""
+def clear() -> None:
+    """Forget all locks: the descriptors are closed."""
     _flocked.clear()
     _lockfed.clear()
 
 
-def close(runtime: Any, descriptor: int, status: os.stat_result, do: Callable[[], Any]) -> None:
-    """Close a file: nothing that others see, unless a lock on it goes with it."""
+def close(runtime: Runtime, descriptor: int, status: os.stat_result, do: Callable[[], Any]) -> None:
+    """Close a file. It is a step `unlock` if that releases a lock, and none otherwise: no other lane sees it."""
     file = status.st_dev, status.st_ino
     if descriptor not in _flocked and file not in _lockfed:
         do()
         return
-    number = lock_of(runtime, descriptor)
+    number = lock_object(runtime, descriptor)
     try:
         runtime.point("unlock", number)
     finally:
@@ -113,4 +115,4 @@ def close(runtime: Any, descriptor: int, status: os.stat_result, do: Callable[[]
         _lockfed.discard(file)
         with runtime.raw():
             do()
-    runtime.dirty(number)
+    runtime.mark_dirty(number)

@@ -1,11 +1,10 @@
-"""Points of files: names that are looked at and changed, contents that are read and written, and locks on files.
+"""Points of files: names that are looked at and changed, contents that are read and written.
 
-The object of a step is a name in a folder. What is done to an open file is done to the name that it has now. Steps that
-concern more than one name, such as a `rename`, a folder that is listed, or a file with several links, are taken to
-depend on anything.
+The object of a step is a name in a folder; an open file counts as the name that it has now. Steps that concern more
+than one name (a `rename`, a folder that is listed, a file with several links) are taken to depend on anything.
 
-Files opened by `open` are the usual ones, over a `FileIO` whose reads and writes are points: what a buffer holds back
-is not there for others until it is flushed, as always. Not seen: what a `DirEntry` says by itself.
+Files opened by `open` are the usual ones, over a `FileIO` whose reads and writes are points: as always, other lanes do
+not see what a buffer holds back until it is flushed. Not seen: what a `DirEntry` knows by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import sys
 
 from bench.explore.model import ANYTHING
 from bench.explore.points import ending, filelocks, pipes
-from bench.explore.points.paths import forget, named, opened
+from bench.explore.points.paths import clear_folders, object_at, object_of
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -26,6 +25,8 @@ TYPE_CHECKING = False  # as type checkers know it: each process of an exploratio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    from bench.explore.runtime.lane import Runtime
 
 _open, _os_open, _os_close, _os_read, _os_write = io.open, os.open, os.close, os.read, os.write
 _stat, _fstat = os.stat, os.fstat
@@ -50,7 +51,7 @@ _CHANGES = (
     "removexattr",
 )
 _TWO_NAMES = ("rename", "replace", "link")
-_OF_DESCRIPTOR = {
+_ON_DESCRIPTOR = {
     "fstat": "look",
     "pread": "look",
     "preadv": "look",
@@ -62,7 +63,7 @@ _OF_DESCRIPTOR = {
     "fchmod": "change",
     "posix_fallocate": "change",
 }
-_OF_TWO_DESCRIPTORS = ("sendfile", "copy_file_range", "splice")
+_ON_TWO_DESCRIPTORS = ("sendfile", "copy_file_range", "splice")
 
 _INTERNAL = (
     "bench.explore",
@@ -74,11 +75,11 @@ _INTERNAL = (
     "tokenize",
     "traceback",
 )
-"""Beginnings of the names of modules which do to files what is not the user's concern."""
+"""Beginnings of the names of modules whose own operations on files are not the user's."""
 
 
 def _controlled() -> Any:
-    """Give the runtime, if whoever called the caller does so on behalf of the user's code, and that is controlled."""
+    """Return the runtime if the operation is one of the user's code, and this process is controlled; else `None`."""
     runtime = control.active
     if runtime is None or str(sys._getframe(2).f_globals.get("__name__")).startswith(_INTERNAL):
         return None
@@ -86,18 +87,18 @@ def _controlled() -> Any:
 
 
 def install() -> None:
-    """Have what this process does to files arrive at points."""
+    """Patch `open`, and the functions of `os` on files."""
     for name in (*_LOOKS, *_LOOKS_AT_LINK):
-        _replace(name, _of_name(getattr(os, name, None), "look", follow=name in _LOOKS))
+        _replace(name, _name_operation(getattr(os, name, None), "look", follow=name in _LOOKS))
     for name in _CHANGES:
-        _replace(name, _of_name(getattr(os, name, None), "change", follow=False))
+        _replace(name, _name_operation(getattr(os, name, None), "change", follow=False))
     for name in _TWO_NAMES:
-        _replace(name, _of_two_names(getattr(os, name, None)))
-    for name, kind in _OF_DESCRIPTOR.items():
-        _replace(name, _of_descriptor(getattr(os, name, None), kind))
-    for name in _OF_TWO_DESCRIPTORS:
-        _replace(name, _of_anything(getattr(os, name, None)))
-    _replace("symlink", _linking(getattr(os, "symlink", None)))
+        _replace(name, _two_name_operation(getattr(os, name, None)))
+    for name, kind in _ON_DESCRIPTOR.items():
+        _replace(name, _descriptor_operation(getattr(os, name, None), kind))
+    for name in _ON_TWO_DESCRIPTORS:
+        _replace(name, _unknown_operation(getattr(os, name, None)))
+    _replace("symlink", _link_operation(getattr(os, "symlink", None)))
     for name, function in (
         ("open", open_descriptor),
         ("close", close),
@@ -121,12 +122,12 @@ def _replace(name: str, wrapped: Any) -> None:
     wrapped.__doc__ = real.__doc__
     setattr(os, name, wrapped)
     for group in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks, os.supports_effective_ids):
-        if real in group:  # `shutil.rmtree` for one looks there
+        if real in group:  # `shutil.rmtree`, for one, asks these sets
             group.add(wrapped)
 
 
 def _install_into_pathlib() -> None:
-    """Before Python 3.11 `pathlib` has functions of its own to call."""
+    """Patch `pathlib`, which before Python 3.11 keeps references of its own to the functions of `os`."""
     import pathlib
 
     accessor: Any = pathlib._NormalAccessor  # type: ignore[attr-defined]  # private, and of Python 3.10 alone
@@ -139,11 +140,15 @@ def _install_into_pathlib() -> None:
 # Names
 
 
-def _done(runtime: Any, kind: str, number: int, do: Callable[[], Any], told: str = "") -> Any:
-    """Take a step, do it for real, and leave what came of it.
+def _take_step(runtime: Runtime, kind: str, number: int, do: Callable[[], Any], text: str = "") -> Any:
+    """Take a step, do the operation for real, and return its result.
 
     Args:
-        told: what there is to say of it, if it goes well.
+        runtime: of the lane.
+        kind: of the step.
+        number: the object of the step.
+        do: the real operation.
+        text: what the story says of it, if it goes well; empty for its result.
     """
     runtime.point(kind, number)
     try:
@@ -151,14 +156,14 @@ def _done(runtime: Any, kind: str, number: int, do: Callable[[], Any], told: str
             given = do()
     except OSError as error:
         if runtime.detail:
-            runtime.saw(str(error.strerror))
+            runtime.note_value(str(error.strerror))
         raise
     if runtime.detail:
-        runtime.saw(told or _shown(given))
+        runtime.note_value(text or _result_text(given))
     return given
 
 
-def _shown(given: Any) -> str:
+def _result_text(given: Any) -> str:
     if isinstance(given, (bytes, int)):
         return repr(given)
     if isinstance(given, list):
@@ -166,58 +171,58 @@ def _shown(given: Any) -> str:
     return "it is there" if isinstance(given, os.stat_result) else ""
 
 
-def _of_name(real: Any, kind: str, *, follow: bool) -> Any:
+def _name_operation(real: Any, kind: str, *, follow: bool) -> Any:
     def called(*args: Any, **keywords: Any) -> Any:
         runtime = _controlled()
         if runtime is None:
             return real(*args, **keywords)
         path = args[0] if args else keywords["path"]
         through = follow and keywords.get("follow_symlinks", True)
-        where = named(runtime, path, keywords.get("dir_fd"), follow=through)
-        return _done(runtime, kind, where, lambda: real(*args, **keywords))
+        where = object_at(runtime, path, keywords.get("dir_fd"), follow=through)
+        return _take_step(runtime, kind, where, lambda: real(*args, **keywords))
 
     return called
 
 
-def _of_two_names(real: Any) -> Any:
+def _two_name_operation(real: Any) -> Any:
     def called(src: Any, dst: Any, **keywords: Any) -> Any:
         runtime = _controlled()
         if runtime is None:
             return real(src, dst, **keywords)
-        told = " -> ".join(os.path.basename(os.fsdecode(path)) for path in (src, dst)) if runtime.detail else ""
-        return _done(runtime, "change", ANYTHING, lambda: real(src, dst, **keywords), told)
+        text = " -> ".join(os.path.basename(os.fsdecode(path)) for path in (src, dst)) if runtime.detail else ""
+        return _take_step(runtime, "change", ANYTHING, lambda: real(src, dst, **keywords), text)
 
     return called
 
 
-def _linking(real: Any) -> Any:
+def _link_operation(real: Any) -> Any:
     def called(src: Any, dst: Any, *args: Any, **keywords: Any) -> Any:
         runtime = _controlled()
         if runtime is None:
             return real(src, dst, *args, **keywords)
-        where = named(runtime, dst, keywords.get("dir_fd"))
-        forget()
-        return _done(runtime, "change", where, lambda: real(src, dst, *args, **keywords))
+        where = object_at(runtime, dst, keywords.get("dir_fd"))
+        clear_folders()
+        return _take_step(runtime, "change", where, lambda: real(src, dst, *args, **keywords))
 
     return called
 
 
-def _of_descriptor(real: Any, kind: str) -> Any:
+def _descriptor_operation(real: Any, kind: str) -> Any:
     def called(descriptor: int, *args: Any) -> Any:
         runtime = _controlled()
         if runtime is None or not stat.S_ISREG(_fstat(descriptor).st_mode):
             return real(descriptor, *args)
-        return _done(runtime, kind, opened(runtime, descriptor), lambda: real(descriptor, *args))
+        return _take_step(runtime, kind, object_of(runtime, descriptor), lambda: real(descriptor, *args))
 
     return called
 
 
-def _of_anything(real: Any) -> Any:
+def _unknown_operation(real: Any) -> Any:
     def called(*args: Any, **keywords: Any) -> Any:
         runtime = _controlled()
         if runtime is None:
             return real(*args, **keywords)
-        return _done(runtime, "change", ANYTHING, lambda: real(*args, **keywords))
+        return _take_step(runtime, "change", ANYTHING, lambda: real(*args, **keywords))
 
     return called
 
@@ -229,19 +234,19 @@ def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | N
         return _os_open(path, flags, mode, dir_fd=dir_fd)
     _may_block(runtime, path)
     kind = "change" if flags & (os.O_CREAT | os.O_TRUNC) else "look"
-    where = named(runtime, path, dir_fd, follow=not flags & getattr(os, "O_NOFOLLOW", 0))
-    opened: int = _done(runtime, kind, where, lambda: _os_open(path, flags, mode, dir_fd=dir_fd))
-    ending.own.add(opened)
+    where = object_at(runtime, path, dir_fd, follow=not flags & getattr(os, "O_NOFOLLOW", 0))
+    opened: int = _take_step(runtime, kind, where, lambda: _os_open(path, flags, mode, dir_fd=dir_fd))
+    ending.opened.add(opened)
     return opened
 
 
-def _may_block(runtime: Any, path: Any) -> None:
+def _may_block(runtime: Runtime, path: Any) -> None:
     try:
         waits = stat.S_ISFIFO(_stat(path).st_mode)
     except (OSError, ValueError):
         return
     if waits:
-        runtime.uncontrolled("a named pipe, whose opening waits for somebody to open the other end")
+        runtime.note_uncontrolled("a named pipe, whose opening waits for somebody to open the other end")
 
 
 def listdir(path: Any = ".") -> list[Any]:
@@ -249,7 +254,7 @@ def listdir(path: Any = ".") -> list[Any]:
     runtime = _controlled()
     if runtime is None:
         return _listdir(path)
-    names: list[Any] = _done(runtime, "look", ANYTHING, lambda: _listdir(path))
+    names: list[Any] = _take_step(runtime, "look", ANYTHING, lambda: _listdir(path))
     return names
 
 
@@ -263,11 +268,11 @@ def scandir(path: Any = ".") -> Any:
         with _scandir(path) as found:
             return list(found)
 
-    return _Entries(_done(runtime, "look", ANYTHING, entries))
+    return _Entries(_take_step(runtime, "look", ANYTHING, entries))
 
 
 class _Entries:
-    """What `os.scandir` gives: an iterator that can be closed."""
+    """The result of `os.scandir`: an iterator that can be closed."""
 
     def __init__(self, entries: list[Any]) -> None:
         self._entries = iter(entries)
@@ -285,7 +290,7 @@ class _Entries:
         self.close()
 
     def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 # Open files
@@ -298,7 +303,7 @@ def read(descriptor: int, size: int) -> bytes:
         return _os_read(descriptor, size)
     mode = _fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        data: bytes = _done(runtime, "look", opened(runtime, descriptor), lambda: _os_read(descriptor, size))
+        data: bytes = _take_step(runtime, "look", object_of(runtime, descriptor), lambda: _os_read(descriptor, size))
         return data
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         return pipes.read(descriptor, size)
@@ -312,7 +317,9 @@ def write(descriptor: int, data: Any) -> int:
         return _os_write(descriptor, data)
     mode = _fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        written: int = _done(runtime, "change", opened(runtime, descriptor), lambda: _os_write(descriptor, data))
+        written: int = _take_step(
+            runtime, "change", object_of(runtime, descriptor), lambda: _os_write(descriptor, data)
+        )
         return written
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         return _write_all(descriptor, data)
@@ -320,7 +327,7 @@ def write(descriptor: int, data: Any) -> int:
 
 
 def _write_all(descriptor: int, data: Any) -> int:
-    """Write until all is written: so `os.write` does where a descriptor blocks, though it may take several steps."""
+    """Write everything, as `os.write` does where a descriptor blocks, in as many steps as it takes."""
     left = memoryview(data).cast("B")
     size = len(left)
     while True:
@@ -330,7 +337,7 @@ def _write_all(descriptor: int, data: Any) -> int:
 
 
 def close(fd: int) -> None:
-    """Close as `os.close` does: a step where somebody else may see it."""
+    """Close as `os.close` does: a step, if other lanes may see it."""
     runtime = _controlled()
     if runtime is None:
         _os_close(fd)
@@ -340,9 +347,9 @@ def close(fd: int) -> None:
     except OSError:
         _os_close(fd)
         raise
-    if fd not in ending.own:
-        ending.spoil(runtime)
-    ending.own.discard(fd)
+    if fd not in ending.opened:
+        ending.mark_spoiled(runtime)
+    ending.opened.discard(fd)
     if stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode):
         pipes.close(fd)
     else:
@@ -378,7 +385,7 @@ class _File(io.FileIO):
         runtime = control.active
         if runtime is None:
             return do()
-        return _done(runtime, kind, opened(runtime, self.fileno()), do)
+        return _take_step(runtime, kind, object_of(runtime, self.fileno()), do)
 
 
 def open_file(
@@ -397,11 +404,11 @@ def open_file(
     if runtime is None or not _usual(file, letters, mode, buffering):
         return _open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     how = "".join(letters & set("rwax+"))
-    if isinstance(file, int) or opener is not None:  # the opener takes its own steps
+    if isinstance(file, int) or opener is not None:  # no step of its own: what the opener does is one
         raw = _File(file, how, closefd, opener)
     else:
         kind = "look" if "r" in letters else "change"
-        raw = _done(runtime, kind, named(runtime, file, follow=True), lambda: _File(file, how))
+        raw = _take_step(runtime, kind, object_at(runtime, file, follow=True), lambda: _File(file, how))
     try:
         return _layered(raw, letters, mode, buffering, encoding, errors, newline)
     except BaseException:
@@ -410,7 +417,7 @@ def open_file(
 
 
 def _usual(file: Any, letters: set[str], mode: str, buffering: int) -> bool:
-    """Tell whether it is a file that is opened, with arguments that `open` takes."""
+    """Return whether `open` is called for a regular file, with arguments that it takes."""
     if letters - set("rwaxbt+") or len(letters) != len(mode) or len(letters & set("rwax")) != 1:
         return False
     if {"b", "t"} <= letters or (buffering == 0 and "b" not in letters):
@@ -431,7 +438,7 @@ def _layered(
     errors: str | None,
     newline: str | None,
 ) -> Any:
-    """Put buffers on a raw file, as `open` does (`_pyio.open` in the standard library says how)."""
+    """Return a raw file with the buffers that `open` puts on it (as `_pyio.open` in the standard library does)."""
     binary = "b" in letters
     if binary and (encoding, errors, newline) != (None, None, None):
         raise ValueError("binary mode doesn't take an encoding, errors or newline argument")

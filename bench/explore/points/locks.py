@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 COUNTERS, HOLDERS, OWNERS = at.COUNTERS, at.HOLDERS, at.OWNERS
 
 known: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The semaphores that this process has: made here, or come with its arguments or by a fork."""
-
+"""The semaphores of this process: made here, received with its arguments, or inherited by a fork."""
 
 _MANY = 1 << 30
 
 
-class Gone(RuntimeError):
+class Uncontrolled(RuntimeError):
     """A real operation was not possible although the board says that it is: something is not controlled."""
 
 
-class Facts:
-    """What the points of one semaphore need: its number, its steps as words, and what it is.
+class SemaphoreObject:
+    """What the points of one semaphore need: its number as a shared object, its steps as words, and its kind.
 
-    A recursive one belongs to its owner; one is held if there is one to be had.
+    Attributes:
+        recursive: whether it belongs to an owner, which may acquire it again.
+        held: whether a lane that has acquired it holds it: its greatest value is 1.
     """
 
     __slots__ = ("acquire", "attempt", "held", "number", "read", "recursive", "release")
@@ -51,14 +52,14 @@ class Facts:
         )
 
 
-def facts(lock: Any) -> Facts:
-    """Give the facts of a semaphore, which are looked up once."""
-    found: Facts | None = lock.__dict__.get("_bench_facts")
+def object_of(lock: Any) -> SemaphoreObject:
+    """Return the shared object of a semaphore; it is looked up once."""
+    found: SemaphoreObject | None = lock.__dict__.get("_bench_object")
     if found is None:
         assert control.registry is not None
         semlock = lock._semlock
         number = control.registry.object(_key(semlock), type(lock).__name__, semlock._get_value())
-        found = lock._bench_facts = Facts(number, semlock)
+        found = lock._bench_object = SemaphoreObject(number, semlock)
     return found
 
 
@@ -67,19 +68,19 @@ def _key(semlock: Any) -> str:
     return semlock.name or f"semaphore at {semlock.handle:x}"
 
 
-def _made(init: Any) -> Any:
+def _registering_init(init: Any) -> Any:
     @functools.wraps(init)
     def made(self: Any, kind: int, value: int, maxvalue: int, *, ctx: Any) -> None:
         init(self, kind, value, maxvalue, ctx=ctx)
         known.add(self)
         if control.registry is not None:
-            number = control.registry.made(_key(self._semlock), type(self).__name__, value)
-            self._bench_facts = Facts(number, self._semlock)
+            number = control.registry.new_object(_key(self._semlock), type(self).__name__, value)
+            self._bench_object = SemaphoreObject(number, self._semlock)
 
     return made
 
 
-def _come(setstate: Any) -> Any:
+def _registering_setstate(setstate: Any) -> Any:
     @functools.wraps(setstate)
     def come(self: Any, state: Any) -> None:
         setstate(self, state)
@@ -95,48 +96,48 @@ def _acquire(self: Any, block: bool = True, timeout: float | None = None) -> boo
     semlock, runtime = self._semlock, control.active
     if runtime is None:
         return semlock.acquire(block, timeout)  # type: ignore[no-any-return]  # without stubs
-    fact = self.__dict__.get("_bench_facts") or facts(self)
-    number = fact.number
-    if fact.recursive and runtime.numbers[OWNERS + number] == runtime.lane:
-        return semlock.acquire(False)  # type: ignore[no-any-return]  # once more, which concerns nobody else
+    semaphore = self.__dict__.get("_bench_object") or object_of(self)
+    number = semaphore.number
+    if semaphore.recursive and runtime.numbers[OWNERS + number] == runtime.lane:
+        return semlock.acquire(False)  # type: ignore[no-any-return]  # once more, which concerns no other lane
     if block and timeout is None:
-        runtime.arrive(fact.acquire, number, _getframe(1))
+        runtime.arrive(semaphore.acquire, number, _getframe(1))
     elif block and timeout > 0:  # type: ignore[operator]  # it is no None here
-        runtime.timeout(runtime.now() + timeout)  # type: ignore[operator]  # it is no None here
+        runtime.set_deadline(runtime.now() + timeout)  # type: ignore[operator]  # it is no None here
         if not runtime.point("acquire", number, wants=number):
             return False
     else:
-        # As long as it is not free, an attempt changes nothing: who tries again and again waits for somebody else.
-        runtime.arrive(fact.attempt | (READ if runtime.numbers[COUNTERS + number] <= 0 else 0), 0, _getframe(1))
-    return _take(self, semlock, runtime, fact, attempt=not block or timeout is not None)
+        # While it is not free, an attempt changes nothing: a loop of attempts waits for a step of another lane.
+        runtime.arrive(semaphore.attempt | (READ if runtime.numbers[COUNTERS + number] <= 0 else 0), 0, _getframe(1))
+    return _take(self, semlock, runtime, semaphore, attempt=not block or timeout is not None)
 
 
-def _take(self: Any, semlock: Any, runtime: Runtime, fact: Facts, *, attempt: bool = False) -> bool:
-    """Take a semaphore for real, once it is this lane's turn."""
+def _take(self: Any, semlock: Any, runtime: Runtime, semaphore: SemaphoreObject, *, attempt: bool = False) -> bool:
+    """Acquire a semaphore for real, once the step is this lane's, and bring the board up to date."""
     got: bool = semlock.acquire(False)
     if got:
-        number, numbers, lane = fact.number, runtime.numbers, runtime.lane
-        if fact.held:
+        number, numbers, lane = semaphore.number, runtime.numbers, runtime.lane
+        if semaphore.held:
             numbers[HOLDERS + number] = lane
             runtime.holding += 1
-        if fact.recursive:
+        if semaphore.recursive:
             numbers[OWNERS + number] = lane
         runtime.set_counter(number, numbers[COUNTERS + number] - 1)
         if attempt:
-            runtime.changed()
+            runtime.mark_changed()
     elif runtime.abandoning:
         raise Abandoned
     elif not attempt:
         raise _out_of_control(self, runtime)
     if runtime.detail:
-        runtime.saw("taken" if got else "not free")
+        runtime.note_value("taken" if got else "not free")
     return got
 
 
-def _out_of_control(self: Any, runtime: Runtime) -> Gone:
-    what = f"{runtime.board.object_label(facts(self).number)}: taken by something that is not controlled"
-    runtime.uncontrolled(what)
-    return Gone(what)
+def _out_of_control(self: Any, runtime: Runtime) -> Uncontrolled:
+    what = f"{runtime.board.object_label(object_of(self).number)}: taken by something that is not controlled"
+    runtime.note_uncontrolled(what)
+    return Uncontrolled(what)
 
 
 def _release(self: Any) -> None:
@@ -144,21 +145,21 @@ def _release(self: Any) -> None:
     if runtime is None:
         semlock.release()
         return
-    fact = self.__dict__.get("_bench_facts") or facts(self)
-    if fact.recursive and semlock._count() != 1:  # not the last of several, or none at all, which raises
+    semaphore = self.__dict__.get("_bench_object") or object_of(self)
+    if semaphore.recursive and semlock._count() != 1:  # not the last of several, or none at all, which raises
         semlock.release()
         return
-    runtime.arrive(fact.release, 0, _getframe(1))
-    _give(semlock, runtime, fact)
+    runtime.arrive(semaphore.release, 0, _getframe(1))
+    _release_now(semlock, runtime, semaphore)
 
 
-def _give(semlock: Any, runtime: Runtime, fact: Facts) -> None:
+def _release_now(semlock: Any, runtime: Runtime, semaphore: SemaphoreObject) -> None:
     semlock.release()
-    number, numbers = fact.number, runtime.numbers
-    if fact.held:
+    number, numbers = semaphore.number, runtime.numbers
+    if semaphore.held:
         numbers[HOLDERS + number] = -1
-        runtime.holding -= 1 if semlock._count() >= 0 else -_MANY  # it was another's
-        if fact.recursive:
+        runtime.holding -= 1 if semlock._count() >= 0 else -_MANY  # another lane had acquired it
+        if semaphore.recursive:
             numbers[OWNERS + number] = -1
     runtime.set_counter(number, numbers[COUNTERS + number] + 1)
 
@@ -167,34 +168,35 @@ def _enter(self: Any) -> bool:
     runtime = control.active
     if runtime is None:
         return self._semlock.__enter__()  # type: ignore[no-any-return]  # without stubs
-    fact = self.__dict__.get("_bench_facts") or facts(self)
-    if fact.recursive and runtime.numbers[OWNERS + fact.number] == runtime.lane:
+    semaphore = self.__dict__.get("_bench_object") or object_of(self)
+    if semaphore.recursive and runtime.numbers[OWNERS + semaphore.number] == runtime.lane:
         return self._semlock.acquire(False)  # type: ignore[no-any-return]  # without stubs
-    runtime.arrive(fact.acquire, fact.number, _getframe(1))
-    return _take(self, self._semlock, runtime, fact)
+    runtime.arrive(semaphore.acquire, semaphore.number, _getframe(1))
+    return _take(self, self._semlock, runtime, semaphore)
 
 
 def _exit(self: Any, *_: object) -> None:
     self.release()
 
 
-def _value(original: Any) -> Any:
-    """Make a look at a semaphore a step."""
+def _look(original: Any) -> Any:
+    """Return a method that reads a semaphore's value as a step."""
 
     @functools.wraps(original)
     def look(self: Any) -> Any:
         runtime = control.active
         if runtime is not None:
-            runtime.arrive(facts(self).read, 0, _getframe(1))
+            runtime.arrive(object_of(self).read, 0, _getframe(1))
         found = original(self)
         if runtime is not None and runtime.detail:
-            runtime.saw(repr(found))
+            runtime.note_value(repr(found))
         return found
 
     return look
 
 
-# Semaphores inside conditions and events, which only who holds the condition's lock touches: no steps of their own.
+# Semaphores inside conditions and events: only the lane that holds the condition's lock touches them, so that their
+# operations commute with those of all others, and need no steps of their own.
 
 
 def _inner_acquire(self: Any, block: bool = True, timeout: float | None = None) -> bool:
@@ -203,14 +205,14 @@ def _inner_acquire(self: Any, block: bool = True, timeout: float | None = None) 
         return self._semlock.acquire(block, timeout)  # type: ignore[no-any-return]  # without stubs
     got: bool = self._semlock.acquire(False)
     if got:
-        runtime.add(facts(self).number, -1)
+        runtime.add_to_counter(object_of(self).number, -1)
     return got
 
 
 def _inner_release(self: Any) -> None:
     self._semlock.release()
     if (runtime := control.active) is not None:
-        runtime.add(facts(self).number, 1)
+        runtime.add_to_counter(object_of(self).number, 1)
 
 
 def _acquire_if_blocking(self: Any, block: bool = True, timeout: float | None = None) -> bool:
@@ -218,10 +220,10 @@ def _acquire_if_blocking(self: Any, block: bool = True, timeout: float | None = 
 
 
 def _mark_inner(condition: Any) -> None:
-    """Merge what a condition does with its own semaphores into its steps.
+    """Make the operations of a condition on its own semaphores parts of its steps.
 
-    How many sleep is only looked at under the lock. Who was woken says so in the step in which it wakes: the notifying
-    process, which holds the lock, waits for it.
+    The number of sleepers is only read and changed under the lock. A lane that is woken adds to the number of the woken
+    in the step in which it wakes, without the lock; but the notifying lane, which holds it, waits for just that.
     """
     sleeping, woken, wait = condition._sleeping_count, condition._woken_count, condition._wait_semaphore
     sleeping.acquire = functools.partial(_inner_acquire, sleeping)
@@ -254,17 +256,17 @@ def _restore_event(self: Any, state: dict[str, Any]) -> None:
     _mark_flag(self)
 
 
-def _flag_step(event: Any, kind: str, runtime: Runtime, frame: Any) -> Facts:
-    """Take a step on an event's flag, while its condition's lock is free; give the facts of that lock."""
-    lock = facts(event._cond._lock)
-    runtime.arrive(word(kind, facts(event._flag).number), lock.number, frame)
+def _flag_step(event: Any, kind: str, runtime: Runtime, frame: Any) -> SemaphoreObject:
+    """Take a step on an event's flag, while its condition's lock is free; return that lock's shared object."""
+    lock = object_of(event._cond._lock)
+    runtime.arrive(word(kind, object_of(event._flag).number), lock.number, frame)
     return lock
 
 
 def _flag(event: Any, runtime: Runtime) -> bool:
     found: bool = event._flag._semlock._get_value() > 0
     if runtime.detail:
-        runtime.saw("set" if found else "not set")
+        runtime.note_value("set" if found else "not set")
     return found
 
 
@@ -290,7 +292,7 @@ def _event_clear(original: Any) -> Any:
         _flag_step(self, "write", runtime, _getframe(1))
         self._flag.acquire(False)
         if runtime.detail:
-            runtime.saw("cleared")
+            runtime.note_value("cleared")
 
     return clear
 
@@ -305,10 +307,10 @@ def _event_set(original: Any) -> Any:
         condition = self._cond
         lock = _flag_step(self, "write", runtime, _getframe(1))
         if runtime.detail:
-            runtime.saw("set")
+            runtime.note_value("set")
         self._flag.acquire(False)
         self._flag.release()
-        if condition._sleeping_count._semlock._get_value():  # they are woken while the lock is held, step by step
+        if condition._sleeping_count._semlock._get_value():  # woken step by step, while the lock is held
             _take(condition._lock, condition._lock._semlock, runtime, lock)
             try:
                 condition.notify_all()
@@ -328,7 +330,7 @@ def _event_wait(original: Any) -> Any:
         _flag_step(self, "read", runtime, frame)
         if _flag(self, runtime):
             return True
-        # To go to sleep is part of the step that finds the flag not set: it is under the lock, as the look is.
+        # To go to sleep is part of the step that finds the flag not set: the real code does both under the lock.
         condition = self._cond
         condition._sleeping_count.release()
         try:
@@ -342,18 +344,18 @@ def _event_wait(original: Any) -> Any:
 
 
 def install() -> None:
-    """Hang the points into this process's `multiprocessing.synchronize`."""
+    """Patch the semaphores, conditions and events of `multiprocessing.synchronize`."""
     from multiprocessing import synchronize
 
     lock: Any = synchronize.SemLock
-    lock.__init__ = _made(lock.__init__)
-    lock.__setstate__ = _come(lock.__setstate__)
+    lock.__init__ = _registering_init(lock.__init__)
+    lock.__setstate__ = _registering_setstate(lock.__setstate__)
     lock._make_methods = _no_methods
     lock.acquire, lock.release, lock.__enter__, lock.__exit__ = _acquire, _release, _enter, _exit
     semaphore: Any = synchronize.Semaphore
-    semaphore.get_value = _value(semaphore.get_value)
+    semaphore.get_value = _look(semaphore.get_value)
     if hasattr(lock, "locked"):  # from Python 3.14 on
-        lock.locked = _value(lock.locked)
+        lock.locked = _look(lock.locked)
     condition: Any = synchronize.Condition
     condition.__init__ = _marking(condition.__init__, _mark_inner)
     condition.__setstate__ = _marking(condition.__setstate__, _mark_inner)
@@ -365,24 +367,24 @@ def install() -> None:
 
 
 def _no_methods(self: Any) -> None:
-    """Leave `acquire` and `release` to the class: what an instance has would not be seen."""
+    """Leave `acquire` and `release` to the class: methods of the instance would hide the patched ones."""
 
 
 def forget_holding() -> None:
-    """Have no lock count as held by this process; who puts the semaphores back sees to their values."""
+    """Reset the owner of every lock that this process holds; their values are put back by the driver."""
     for lock in known:
         if lock._semlock._count():
-            lock._semlock._after_fork()  # which is what it does: it forgets
+            lock._semlock._after_fork()  # resets the count of the owner, and nothing else
 
 
 _views: dict[int, Any] = {}
 
 
 def set_value(lock: Any, wanted: int) -> None:
-    """Bring a semaphore to a value, whoever holds it: what a recursive lock itself allows its owner alone."""
+    """Bring a semaphore to a value, whichever process has acquired it; a recursive lock allows that its owner alone."""
     semlock = lock._semlock
     if (view := _views.get(semlock.handle)) is None:
-        # The same semaphore, seen as one that anybody may release. It is never let go of: it would close the other's.
+        # The same semaphore, as one that any process may release. Never freed: that would close the original one.
         view = _views[semlock.handle] = type(semlock)._rebuild(semlock.handle, 1, semlock.SEM_VALUE_MAX, None)
     while view._get_value() < wanted:
         view.release()

@@ -1,4 +1,4 @@
-"""Which objects the paths and the descriptors of files are."""
+"""The objects that paths and descriptors of files stand for: a name in a folder is one."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ TYPE_CHECKING = False  # as type checkers know it: each process of an exploratio
 if TYPE_CHECKING:
     from typing import Any
 
+    from bench.explore.runtime.lane import Runtime
+
 _lstat, _fstat, _readlink, _realpath = os.lstat, os.fstat, os.readlink, os.path.realpath
 
-_MADE_BY_CHANCE = re.compile(r"^(tmp|.*[-_.])[a-z0-9_]{8}$")
-"""Names from `tempfile`; they differ each time, and steps that are the same shall be called the same."""
+_RANDOM_NAME = re.compile(r"^(tmp|.*[-_.])[a-z0-9_]{8}$")
+"""Names from `tempfile`. They differ each time, while the same step has to have the same object in each schedule."""
 
 _TEMPORARY = tempfile.gettempdir()
-"""Asked for now: the first answer takes trying, which is no step of anybody's."""
+"""Asked for at import: the first call tries folders out, which would be steps."""
 
 _folders: dict[str, str] = {}
 """Real paths of folders, by the paths under which they were named."""
 
 
-def named(runtime: Any, path: Any, dir_fd: int | None = None, *, follow: bool = False) -> int:
-    """Give the object that a path names.
+def object_at(runtime: Runtime, path: Any, dir_fd: int | None = None, *, follow: bool = False) -> int:
+    """Return the object that a path names; `ANYTHING` where it is a link that is followed.
 
     Args:
-        follow: whether what is done goes through a link that has this name.
+        runtime: of the lane.
+        path: a path, or a descriptor.
+        dir_fd: the folder that a relative path begins in; `None` for the working directory.
+        follow: whether the operation goes through a link of this name.
     """
     if isinstance(path, int):
-        return opened(runtime, path)
+        return object_of(runtime, path)
     text = os.fsdecode(path)
     if dir_fd is not None and not os.path.isabs(text):
         text = os.path.join(_readlink(f"/proc/self/fd/{dir_fd}"), text)
@@ -62,28 +67,28 @@ def _real_folder(folder: str) -> str:
     return found
 
 
-def _object(runtime: Any, folder: str, name: str) -> int:
-    place = os.path.join(_without_chance(folder), _MADE_BY_CHANCE.sub(r"\1*", name) if name[:3] == "tmp" else name)
+def _object(runtime: Runtime, folder: str, name: str) -> int:
+    place = os.path.join(_without_random_parts(folder), _RANDOM_NAME.sub(r"\1*", name) if name[:3] == "tmp" else name)
     number: int = runtime.object(f"file:{place}", _label(place))
     return number
 
 
 def _label(place: str) -> str:
-    for root in (os.getcwd(), _without_chance(_TEMPORARY)):
+    for root in (os.getcwd(), _without_random_parts(_TEMPORARY)):
         if place.startswith(root + os.sep):
             return place[len(root) + 1 :]
     return place
 
 
-def _without_chance(folder: str) -> str:
+def _without_random_parts(folder: str) -> str:
     root = _TEMPORARY + os.sep
     if not folder.startswith(root):
         return folder
-    return root + os.sep.join(_MADE_BY_CHANCE.sub(r"\1*", name) for name in folder[len(root) :].split(os.sep))
+    return root + os.sep.join(_RANDOM_NAME.sub(r"\1*", name) for name in folder[len(root) :].split(os.sep))
 
 
-def opened(runtime: Any, descriptor: int) -> int:
-    """Give the object that an open file is: the name that it has now."""
+def object_of(runtime: Runtime, descriptor: int) -> int:
+    """Return the object of an open file: the name that it has now; `ANYTHING` if it has several."""
     try:
         path = _readlink(f"/proc/self/fd/{descriptor}")
         links = _fstat(descriptor).st_nlink
@@ -94,13 +99,13 @@ def opened(runtime: Any, descriptor: int) -> int:
     return _object(runtime, *os.path.split(path if links else path.removesuffix(" (deleted)")))
 
 
-def forget() -> None:
-    """Look anew where folders really are: a link was made."""
+def clear_folders() -> None:
+    """Forget where folders really are: a link was made."""
     _folders.clear()
 
 
-def lock_of(runtime: Any, descriptor: int) -> int:
-    """Give the object that the locks on an open file are."""
+def lock_object(runtime: Runtime, descriptor: int) -> int:
+    """Return the object of the locks on an open file."""
     folder, name = os.path.split(_readlink(f"/proc/self/fd/{descriptor}").removesuffix(" (deleted)"))
-    number: int = runtime.object(f"lock:{os.path.join(_without_chance(folder), name)}", f"the lock on {name}")
+    number: int = runtime.object(f"lock:{os.path.join(_without_random_parts(folder), name)}", f"the lock on {name}")
     return number

@@ -1,11 +1,11 @@
-"""Points of pipes: what is sent, received, asked for and closed, on connections and on the descriptors of `os.pipe`.
+"""Points of pipes: sending, receiving, polling and closing, on connections and on the descriptors of `os.pipe`.
 
 Connections run their own code over `write` and `read`, which are points here, so that a message goes out in as many
 pieces as it does on each Python, and two readers of one end can mix up head and body, as they really can. Whether an
-operation would block is asked of the descriptor itself.
+operation would block is found out by polling the descriptor itself.
 
 A pipe is known by its inode, the same at both ends and in each process. The two sockets of a duplex pipe get names as
-they are made: each end can then tell which pipe it belongs to, however it travelled to its process.
+they are made, from which the pipe of an end is known, however the end came to its process.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from bench.explore.runtime.lane import Runtime
+
 _read, _write, _close, _pipe, _fstat = os.read, os.write, os.close, os.pipe, os.fstat
 _real_poller = select.poll
 _real_wait, _real_pipe = connection.wait, connection.Pipe
@@ -38,43 +40,43 @@ _real_receive, _real_send = connection.Connection._recv_bytes, connection.Connec
 _real_polled, _real_close = connection.Connection._poll, connection.Connection._close  # type: ignore[attr-defined]  # private, as above
 
 ATOMIC = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512
-"""Bytes that a pipe which can be written to takes as a whole (POSIX, `write`)."""
+"""The most bytes that a writable pipe takes as a whole (POSIX, `write`: PIPE_BUF)."""
 
 HEAD, BODY = 0, 1
-"""The parts of a one-way pipe. What is sent is put to its end (`HEAD`); once a message's length was read, the rest of
-it (`BODY`) can no longer be changed by what is sent behind it; anything else concerns the `WHOLE`."""
+"""The parts of a one-way pipe. A send appends to it (`HEAD`). Once a message's length was read, the reading of its
+rest (`BODY`) commutes with sends, which only append. Any other operation concerns the `WHOLE`."""
 
-_SEVERAL, _HELD_UP = "several descriptors", "feeders that are held up"
+_SEVERAL, _BLOCKED = "several descriptors", "feeders that are blocked"
 
 _sentinels: dict[int, tuple[int, int]] = {}
-"""By descriptor, its inode, and the object that is the process whose end it tells of."""
+"""By descriptor of a process's sentinel, its inode, and the object of that process."""
 
 _NAME = "\0forkbench-pipe-"
 _sockets: dict[int, tuple[str, int]] = {}
 _named = 0
 
 
-class Facts(NamedTuple):
-    """What is known of a pipe where it was made."""
+class PipeObject(NamedTuple):
+    """A pipe as a shared object, noted on both of its connections where it was made."""
 
     number: int
 
 
 class _Message:
-    """What the message that is being received is at; there is one at a time in a process, in its one lane."""
+    """The message that is being sent or received: one at a time in a process, which runs one lane."""
 
     inside: bool | None = None
-    """Whether the next read is a later one of its message, or the first; `None` outside of messages."""
+    """Whether the next read is a later one of its message; `False` for the first, `None` outside of messages."""
 
     at_once = False
-    """Whether the reads of a message are one step where they do not block: a queue's own lock keeps others out."""
+    """Whether the reads of a message are one step, where they do not block: a queue's own lock keeps others out."""
 
     text = ""
-    """What is being sent, for the story."""
+    """The message that is being sent, as the story shows it."""
 
 
 def install() -> None:
-    """Have connections and pipes of this process arrive at points."""
+    """Patch connections, `connection.wait`, `Pipe` and `os.pipe`."""
     kind: Any = connection.Connection
     kind._send.__defaults__ = (write,)
     kind._recv.__defaults__ = (read,)
@@ -88,12 +90,12 @@ def install() -> None:
 
 
 def key_of(descriptor: int) -> str:
-    """Give the key of the object that a pipe or socket is."""
+    """Return the key of the object that a pipe or socket is."""
     return _identity(descriptor)[0]
 
 
 def _identity(descriptor: int) -> tuple[str, int | None]:
-    """Give the key of a pipe, and which way this end sends in a duplex one: 0 or 1; `None` for a one-way pipe."""
+    """Return the key of a pipe, and the direction in which this end sends: 0 or 1; `None` for a one-way pipe."""
     status = _fstat(descriptor)
     if not stat.S_ISSOCK(status.st_mode):
         return f"pipe:{status.st_dev}:{status.st_ino}", None
@@ -114,23 +116,23 @@ def _by_name(descriptor: int) -> tuple[str, int] | None:
     return f"pipe:{name[len(_NAME) : -1].decode()}", int(name[-1:])
 
 
-def _channel(runtime: Any, descriptor: int) -> tuple[int, int | None]:
-    """Give the number of a pipe's object, and the way that this end sends, as `_identity` does."""
+def _channel(runtime: Runtime, descriptor: int) -> tuple[int, int | None]:
+    """Return the object of a pipe, and the direction in which this end sends, as `_identity` does."""
     known, way = _identity(descriptor)
     number = runtime.object(known, "a pipe")
     if way == -1:
-        runtime.uncontrolled("a socket to elsewhere")
+        runtime.note_uncontrolled("a socket to elsewhere")
         return number, 0
     return number, way
 
 
 def readable(descriptor: int) -> bool:
-    """Tell whether a read would not block: there is something, or an end of file, or an error."""
+    """Return whether a read would not block: there is data, an end of file, or an error."""
     return _ready(descriptor, select.POLLIN)
 
 
 def writable(descriptor: int) -> bool:
-    """Tell whether a write of `ATOMIC` bytes or fewer would not block, and of more would get somewhere."""
+    """Return whether a write of `ATOMIC` bytes or fewer would not block, and one of more would write some."""
     return _ready(descriptor, select.POLLOUT)
 
 
@@ -140,50 +142,54 @@ def _ready(descriptor: int, what: int) -> bool:
     return bool(poll.poll(0))
 
 
-def ready(runtime: Any, number: int) -> int:
-    """Give the number of what somebody wants who waits for a pipe to be ready.
+def ready(runtime: Runtime, number: int) -> int:
+    """Return the object that a lane wants which waits for a pipe to be ready.
 
-    It is no step's object: whether two steps on a pipe depend on each other, their parts of it say.
+    It is no step's object, so it makes no two steps dependent: that is up to the pipe and its parts.
     """
     found: int = runtime.object(f"pipe {number} being ready", runtime.board.object_label(number))
     return found
 
 
-def stirred(runtime: Any, number: int) -> None:
-    """Have those asked again who wait for a pipe, or for several, and feeders try again that were held up."""
-    runtime.dirty(ready(runtime, number))
+def recheck(runtime: Runtime, number: int) -> None:
+    """Have lanes that wait for a pipe, or for several descriptors, probe again, and blocked feeders try again."""
+    runtime.mark_dirty(ready(runtime, number))
     several = runtime.object(_SEVERAL, _SEVERAL)
     if runtime.counter(several):
-        runtime.dirty(several)
-    held_up = runtime.counter(runtime.object(_HELD_UP, _HELD_UP))
-    for lane in range(MOST_LANES) if held_up else ():
-        if held_up >> lane & 1:
-            runtime.set_counter(runtime.counter(_held_up(runtime, lane)), 1)
+        runtime.mark_dirty(several)
+    blocked = runtime.counter(runtime.object(_BLOCKED, _BLOCKED))
+    for lane in range(MOST_LANES) if blocked else ():
+        if blocked >> lane & 1:
+            runtime.set_counter(runtime.counter(_blocked_object(runtime, lane)), 1)
             runtime.board.present &= ~(1 << lane)
-    if held_up:
-        runtime.set_counter(runtime.object(_HELD_UP, _HELD_UP), 0)
+    if blocked:
+        runtime.set_counter(runtime.object(_BLOCKED, _BLOCKED), 0)
 
 
-def _held_up(runtime: Any, lane: int) -> int:
-    """Give the object that says, by its counter, what a feeder waits for."""
-    number: int = runtime.object(f"{_HELD_UP}: {lane}", _HELD_UP)
+def _blocked_object(runtime: Runtime, lane: int) -> int:
+    """Return the object whose counter is the number of the object that a blocked feeder wants."""
+    number: int = runtime.object(f"{_BLOCKED}: {lane}", _BLOCKED)
     return number
 
 
-def hold_up(runtime: Any, wants: int) -> None:
-    """Have the feeder whose turn it is wait until a pipe has room or a lock is free: `wants` is 0 until then.
+def block_feeder(runtime: Runtime, wants: int) -> None:
+    """Block the feeder whose step it is until something happens to a pipe (`recheck`).
 
-    While it waits, the schedule is not at its end: a process that has put what nobody takes does not end, either.
+    Until then the counter of `wants` is 0. Which feeders are blocked, and what they want, is shared by all processes:
+    it stands in counters of objects made for that, the set of lanes in one and what each wants in one of its own.
+
+    A blocked feeder counts as present, so that a schedule whose lanes have all left is not done: a process that has put
+    an item which nobody takes does not end, either.
     """
     runtime.set_counter(wants, 0)
-    runtime.set_counter(_held_up(runtime, runtime.lane), wants)
-    number = runtime.object(_HELD_UP, _HELD_UP)
+    runtime.set_counter(_blocked_object(runtime, runtime.lane), wants)
+    number = runtime.object(_BLOCKED, _BLOCKED)
     runtime.set_counter(number, runtime.counter(number) | 1 << runtime.lane)
     runtime.board.present |= 1 << runtime.lane
 
 
 def write(descriptor: int, data: Any) -> int:
-    """Write what fits as one step, which can be taken when something does; give how much it was."""
+    """Write what fits, as one step that can be taken when anything does; return how many bytes that were."""
     runtime = control.active
     if runtime is None:
         return _write(descriptor, data)
@@ -195,15 +201,15 @@ def write(descriptor: int, data: Any) -> int:
     else:
         runtime.point("send", number, part)
     if runtime.detail:
-        runtime.saw(_Message.text or shown(bytes(data)))
+        runtime.note_value(_Message.text or message_text(bytes(data)))
     with runtime.raw():
         written = write_now(descriptor, data)
-    stirred(runtime, number)
+    recheck(runtime, number)
     return written
 
 
 def _sending_part(descriptor: int, size: int) -> int:
-    """Say what a write concerns: while there is much room, no read has a say in whether it can be done."""
+    """Return the part that a write concerns: `HEAD` while it fits whatever is read before it."""
     if size > ATOMIC:
         return WHOLE
     waiting = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
@@ -214,7 +220,7 @@ def write_now(descriptor: int, data: Any) -> int:
     """Write what fits, without blocking; the descriptor is known to be writable."""
     if len(data) <= ATOMIC or not os.get_blocking(descriptor):
         return _write(descriptor, data)
-    os.set_blocking(descriptor, False)  # others that have the same open file do not run in the meantime
+    os.set_blocking(descriptor, False)  # the flag is shared with other processes, but none of them runs now
     try:
         return _write(descriptor, data)
     finally:
@@ -222,14 +228,14 @@ def write_now(descriptor: int, data: Any) -> int:
 
 
 def read(descriptor: int, size: int) -> bytes:
-    """Read what is there as one step, which can be taken when there is something, or an end of file."""
+    """Read what is there, as one step that can be taken when there is data, or an end of file."""
     runtime = control.active
     if runtime is None:
         return _read(descriptor, size)
     number, way = _channel(runtime, descriptor)
     if _Message.inside and _Message.at_once and readable(descriptor):
         data = _read(descriptor, size)
-        stirred(runtime, number)
+        recheck(runtime, number)
         return data
     part = (BODY if _Message.inside else WHOLE) if way is None else 1 - way
     if os.get_blocking(descriptor):
@@ -239,7 +245,7 @@ def read(descriptor: int, size: int) -> bytes:
         runtime.point("receive", number, part)
     with runtime.raw():
         data = _read(descriptor, size)
-    stirred(runtime, number)
+    recheck(runtime, number)
     if _Message.inside is False:
         _Message.inside = bool(data)
     return data
@@ -250,7 +256,7 @@ def _send_bytes(self: Any, data: Any) -> None:
     if runtime is None or not runtime.detail:
         _real_send(self, data)
         return
-    _Message.text = shown(bytes(data))
+    _Message.text = message_text(bytes(data))
     try:
         _real_send(self, data)
     finally:
@@ -266,29 +272,29 @@ def _receive_bytes(self: Any, maxsize: int | None = None) -> Any:
         received = _real_receive(self, maxsize)
     except EOFError:
         if runtime.detail:
-            runtime.saw("end of file")
+            runtime.note_value("end of file")
         raise
     finally:
         _Message.inside = None
     if runtime.detail and received is not None:
-        runtime.saw(shown(received.getvalue()))
+        runtime.note_value(message_text(received.getvalue()))
     return received
 
 
-def receive_now(runtime: Any, end: Any) -> bytes:
-    """Receive a message, or what is there of it, without another step: this lane was given one, and holds a lock."""
+def receive_now(runtime: Runtime, end: Any) -> bytes:
+    """Receive a message, or what is there of it, as part of the step just taken; this lane holds the lock."""
     _Message.inside = _Message.at_once = True
     try:
         data: bytes = _real_receive(end).getvalue()
     finally:
         _Message.inside, _Message.at_once = None, False
     if runtime.detail:
-        runtime.saw(shown(data))
+        runtime.note_value(message_text(data))
     return data
 
 
 def drain(descriptors: Iterable[int]) -> None:
-    """Take out of pipes what is left in them."""
+    """Read pipes until they are empty."""
     for descriptor in descriptors:
         while readable(descriptor) and _read(descriptor, 1 << 16):
             pass
@@ -301,7 +307,7 @@ def _poll(self: Any, timeout: float | None) -> bool:
 
 
 def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
-    """Wait as `multiprocessing.connection.wait` does: one step, that can be taken when one of them is ready."""
+    """Wait as `multiprocessing.connection.wait` does: one step, which can be taken when one of them is ready."""
     runtime = control.active
     if runtime is None:
         return _real_wait(object_list, timeout)
@@ -317,37 +323,37 @@ def wait(object_list: Iterable[Any], timeout: float | None = None) -> list[Any]:
         return _ready_ones(runtime, objects, are_ready())
     wanted = runtime.object(_SEVERAL, _SEVERAL) if number == ANYTHING else ready(runtime, number)
     if timeout is not None:
-        runtime.timeout(runtime.now() + timeout)
+        runtime.set_deadline(runtime.now() + timeout)
     runtime.probe(wanted, lambda: any(are_ready()))
     if number == ANYTHING:
-        runtime.add(wanted, 1)
+        runtime.add_to_counter(wanted, 1)
     try:
         granted = runtime.point("poll", number, part, wants=wanted)
     finally:
         if number == ANYTHING:
-            runtime.add(wanted, -1)
+            runtime.add_to_counter(wanted, -1)
     return _ready_ones(runtime, objects, are_ready()) if granted else []
 
 
-def end_of(descriptor: int, number: int) -> None:
-    """Note that a descriptor tells of the end of a process, which is an object whose counter is then above 0."""
+def note_sentinel(descriptor: int, number: int) -> None:
+    """Note the sentinel of a process, whose object has a counter above 0 once it has ended."""
     _sentinels[descriptor] = _fstat(descriptor).st_ino, number
 
 
 def _process_of(descriptor: int) -> int:
-    """Give the object that is the process whose end a descriptor tells of; 0 if there is none."""
+    """Return the object of the process whose sentinel a descriptor is; 0 if it is none."""
     inode, number = _sentinels.get(descriptor, (0, 0))
     return number if number and _fstat(descriptor).st_ino == inode else 0
 
 
-def _is_ready(runtime: Any, descriptor: int) -> bool:
+def _is_ready(runtime: Runtime, descriptor: int) -> bool:
     if number := _process_of(descriptor):
-        return bool(runtime.counter(number) > 0)  # who says so by the descriptor may need a moment
+        return bool(runtime.counter(number) > 0)  # the sentinel may become ready a moment later
     return readable(descriptor)
 
 
-def _waited(runtime: Any, descriptors: list[int]) -> tuple[int, int]:
-    """Give the object, and the part of it, that a wait for descriptors concerns."""
+def _waited(runtime: Runtime, descriptors: list[int]) -> tuple[int, int]:
+    """Return the object, and the part of it, that a wait for descriptors concerns."""
     if len(descriptors) != 1:
         return ANYTHING, WHOLE
     (descriptor,) = descriptors
@@ -357,10 +363,10 @@ def _waited(runtime: Any, descriptors: list[int]) -> tuple[int, int]:
     return number, WHOLE if way is None else 1 - way
 
 
-def _ready_ones(runtime: Any, objects: list[Any], are: list[bool]) -> list[Any]:
+def _ready_ones(runtime: Runtime, objects: list[Any], are: list[bool]) -> list[Any]:
     found = [one for one, is_ready in zip(objects, are) if is_ready]  # noqa: B905  # Python 3.10 has strict, both are equal
     if runtime.detail:
-        runtime.saw(f"{len(found)} ready" if len(objects) > 1 else "something" if found else "nothing")
+        runtime.note_value(f"{len(found)} ready" if len(objects) > 1 else "something" if found else "nothing")
     return found
 
 
@@ -370,24 +376,27 @@ def _close_connection(self: Any) -> None:
         _real_close(self)
         return
     if not hasattr(self, "_bench_own"):
-        ending.spoil(runtime)
+        ending.mark_spoiled(runtime)
     if sys._getframe(1).f_code.co_name == "__del__":
-        _forgotten(runtime, self)
+        _close_collected(runtime, self)
     else:
         close(self._handle, lambda: _real_close(self))
 
 
-def _forgotten(runtime: Any, self: Any) -> None:
-    """Close a connection that nobody refers to any more: a step like any other, if it comes at a certain time."""
+def _close_collected(runtime: Runtime, self: Any) -> None:
+    """Close a connection that is no longer referred to: a step, if that happens at a time that is certain.
+
+    With reference counts, and no cyclic collector running, it happens just as the last reference goes.
+    """
     number = _channel(runtime, self._handle)[0]
     try:
         if hasattr(sys, "getrefcount") and not gc.isenabled():
             runtime.point("close", number)
-    except control.Abandoned:  # would be printed and lost here; whatever comes next raises it again
+    except control.Abandoned:  # in a finalizer it would be printed and lost; the next point raises it again
         pass
     finally:
         _real_close(self)
-        stirred(runtime, number)
+        recheck(runtime, number)
 
 
 def close(descriptor: int, really: Callable[[], None] | None = None) -> None:
@@ -399,14 +408,14 @@ def close(descriptor: int, really: Callable[[], None] | None = None) -> None:
     number = _channel(runtime, descriptor)[0]
     try:
         runtime.point("close", number)
-    finally:  # also where the schedule is given up: it would stay open
+    finally:  # also where the schedule is given up: it would stay open else
         with runtime.raw():
             (really or (lambda: _close(descriptor)))()
-    stirred(runtime, number)
+    recheck(runtime, number)
 
 
 def pipe(duplex: bool = True) -> Any:
-    """Make a pipe whose ends tell to which pipe they belong."""
+    """Make a pipe as `multiprocessing.Pipe` does, whose ends have names."""
     runtime = control.active
     one: Any
     other: Any
@@ -420,15 +429,15 @@ def pipe(duplex: bool = True) -> Any:
         _name(one.fileno(), other.fileno())
     if control.registry is not None:
         maker = sys._getframe(1).f_globals.get("__name__")
-        number = control.registry.made(
+        number = control.registry.new_object(
             key_of(one.fileno()), "a queue" if maker == "multiprocessing.queues" else "a pipe"
         )
-        one._bench_facts = other._bench_facts = Facts(number)
+        one._bench_object = other._bench_object = PipeObject(number)
     return one, other
 
 
 def _name(one: int, other: int) -> None:
-    """Give two connected sockets names; each can be asked for its own wherever it is."""
+    """Bind two connected sockets to names, which each end can be asked for in any process."""
     global _named  # noqa: PLW0603  # the count of those made in this process
     _named += 1
     common = f"{_NAME}{os.getpid()}-{_fstat(one).st_ino}-{_named}-"
@@ -445,13 +454,13 @@ def os_pipe() -> tuple[int, int]:
     ends = _pipe()
     maker = str(sys._getframe(1).f_globals.get("__name__"))
     if control.active is not None and not maker.startswith("multiprocessing."):
-        control.active.made(key_of(ends[0]), "a pipe")
-        ending.own.update(ends)
+        control.active.new_object(key_of(ends[0]), "a pipe")
+        ending.opened.update(ends)
     return ends
 
 
-def shown(data: bytes) -> str:
-    """Say what a message is: the value, if it is a pickle of nothing but plain values, else its size or its bytes."""
+def message_text(data: bytes) -> str:
+    """Return a message as text: its value, if it is a pickle of plain values; else its bytes, or their number."""
     import io
     import pickle
 

@@ -1,8 +1,8 @@
-"""Points of processes that the user's code starts: their start, what they begin with, their end, and who waits for it.
+"""Points of processes that the user's code starts: their start, their first step, their end, and waiting for it.
 
 A child is a lane of its own, which comes to its first line when it is chosen. It ends in a step `exit`, after what it
-does on its way out, such as waiting for the feeders of its queues; whoever started it then sees to it that it is really
-gone before anybody goes on, so that ends of files and exit codes do not depend on how long that takes.
+does on its way out, such as waiting for the feeders of its queues. The process that started it then waits until it has
+really ended before any lane goes on, so that ends of files and exit codes do not depend on how long that takes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.explore.points import pipes, threads
 from bench.explore.runtime import control, registry
 from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.lane import Runtime, enter
-from bench.explore.runtime.scheduler import gone
+from bench.explore.runtime.scheduler import remove_process
 from bench.explore.runtime.stack import stack
 from bench.process import journal
 from bench.process.ended import wait_for_end
@@ -34,25 +34,25 @@ _start, _init, _bootstrap = (getattr(process.BaseProcess, name) for name in ("st
 _real_exit = os._exit
 
 _KINDS = frozenset({"ForkProcess", "SpawnProcess", "ForkServerProcess"})
-"""The classes that contexts have in the place of `Process`."""
+"""The classes of contexts that stand for `Process`."""
 
 _numbers: dict[int, int] = {}
-"""By the lanes of processes that this one started, their objects."""
+"""By lane, the objects of the processes that this one started."""
 
-_named: dict[str, int] = {}
-"""By the names of such lanes, their objects."""
+_lane_objects: dict[str, int] = {}
+"""By name of the lane, the same objects."""
 
 _counted = 0
-"""The schedule in which processes are counted, who have names by it."""
+"""The schedule in which processes were numbered last, for their names."""
 
-_ours: tuple[Runtime, int, int] | None = None
+_own: tuple[Runtime, int, int] | None = None
 """If this process is such a child: its runtime, its object, and the lane that started it."""
 
 
 def install() -> None:
-    """Have processes arrive at points."""
+    """Patch `BaseProcess` and `os._exit`; `Popen` classes are patched as they are used."""
     kind: Any = process.BaseProcess
-    kind.__init__, kind.start, kind._bootstrap = _made, _started, _bootstrapped
+    kind.__init__, kind.start, kind._bootstrap = _init_numbered, _start_lane, _bootstrapped
     os._exit = _exit
     registry.outermost.add(_bootstrapped.__code__)
 
@@ -60,8 +60,8 @@ def install() -> None:
 # In the process that starts another.
 
 
-def _made(self: Any, *args: Any, **keywords: Any) -> None:
-    """Make a process, which is called as the first one of its schedule if it is."""
+def _init_numbered(self: Any, *args: Any, **keywords: Any) -> None:
+    """Make a process; the numbers in names begin anew in each schedule."""
     global _counted  # noqa: PLW0603  # there is one count in a process
     runtime = control.active
     if runtime is not None and runtime.schedule != _counted:
@@ -70,7 +70,7 @@ def _made(self: Any, *args: Any, **keywords: Any) -> None:
     _init(self, *args, **keywords)
 
 
-def _started(self: Any) -> None:
+def _start_lane(self: Any) -> None:
     if str(sys._getframe(1).f_globals.get("__name__")).startswith(("concurrent.", "multiprocessing.")):
         threads.note_pool()
     runtime = control.active
@@ -78,9 +78,9 @@ def _started(self: Any) -> None:
         _start(self)
         return
     name = _name(self, runtime)
-    number = runtime.made(f"process {runtime.lane}.{runtime.schedule}.{self._identity}", f"process {name}")
+    number = runtime.new_object(f"process {runtime.lane}.{runtime.schedule}.{self._identity}", f"process {name}")
     runtime.point("start", number)
-    lane = runtime.new_lane(_lane_name(name, number), number)
+    lane = runtime.add_lane(_lane_name(name, number), number)
     runtime.reap = functools.partial(_reap, runtime)
     _numbers[lane] = number
     self._bench_seat = lane, number, runtime.lane
@@ -88,18 +88,18 @@ def _started(self: Any) -> None:
         with runtime.raw():
             _start(self)
     except BaseException:
-        gone(runtime.numbers, lane)
+        remove_process(runtime.numbers, lane)
         raise
     runtime.set_pid(lane, self.pid)
     self._popen._bench_child = lane, number
-    pipes.end_of(self._popen.sentinel, number)
+    pipes.note_sentinel(self._popen.sentinel, number)
     _install_into(type(self._popen))
 
 
-def _name(started: Any, runtime: Any) -> str:
-    """Give the name of a process, with that of who starts it, unless that is the main process of a program.
+def _name(started: Any, runtime: Runtime) -> str:
+    """Return the name of a process, behind that of the lane that starts it, unless that is a program's main process.
 
-    Where it was given none, it has the same under each start method.
+    A name that `multiprocessing` made is the same under each start method.
     """
     kind, numbers, name = type(started).__name__, started._identity, str(started.name)
     if name == f"{kind}-{':'.join(map(str, numbers))}":
@@ -109,49 +109,49 @@ def _name(started: Any, runtime: Any) -> str:
 
 
 def _lane_name(name: str, number: int) -> str:
-    """Name a lane, other than those of other processes that this one starts."""
+    """Return a name for a lane that no other process started by this one has."""
     common, count = name, 1
-    while _named.setdefault(name, number) != number:
+    while _lane_objects.setdefault(name, number) != number:
         count += 1
         name = f"{common} ({count})"
     return name
 
 
-def _reap(runtime: Any, lane: int) -> None:
-    """Wait until the process of a lane, which is on its way out, has ended."""
+def _reap(runtime: Runtime, lane: int) -> None:
+    """Wait until the process of a lane that has left has ended."""
     wait_for_end(runtime.board.lane(lane).pid)
-    _ended(runtime, _numbers[lane])
+    _note_end(runtime, _numbers[lane])
 
 
-def _ended(runtime: Any, number: int) -> None:
+def _note_end(runtime: Runtime, number: int) -> None:
     runtime.set_counter(number, 1)
-    runtime.dirty(None)  # whatever it had open is closed
+    runtime.mark_dirty(None)  # whatever it had open is closed
 
 
-# What it asks of the other one afterwards, through the `Popen` classes, which all ways there have in common.
+# What it does with the other one afterwards, by way of the `Popen` classes, which every method of a process uses.
 
 _patched: set[type] = set()
 
 
 def _install_into(kind: type) -> None:
-    """Hang points into a `Popen` class and those that it is made from."""
+    """Patch a `Popen` class and its bases."""
     for one in kind.__mro__:
         if one is object or one in _patched:
             continue
         _patched.add(one)
-        for name, wrap in (("poll", _polled), ("wait", _waited), ("_send_signal", _signalled)):
+        for name, wrap in (("poll", _poll_point), ("wait", _wait_point), ("_send_signal", _signal_point)):
             if name in vars(one):
                 setattr(one, name, wrap(vars(one)[name]))
 
 
 def _child_of(popen: Any) -> tuple[Any, int, int]:
-    """Give the runtime, or `None` if a process is not ours to control, its lane and its object."""
+    """Return the runtime, `None` if the process is not controlled or has been waited for; its lane; its object."""
     lane, number = popen.__dict__.get("_bench_child", (0, 0))
     runtime = control.active if number and popen.returncode is None else None
     return runtime, lane, number
 
 
-def _polled(real: Callable[..., Any]) -> Callable[..., Any]:
+def _poll_point(real: Callable[..., Any]) -> Callable[..., Any]:
     def poll(self: Any, flag: int = getattr(os, "WNOHANG", 1)) -> Any:
         runtime, _, number = _child_of(self)
         if runtime is None:
@@ -159,13 +159,13 @@ def _polled(real: Callable[..., Any]) -> Callable[..., Any]:
         runtime.point("alive", number)
         over = runtime.counter(number) > 0
         if runtime.detail:
-            runtime.saw("ended" if over else "alive")
+            runtime.note_value("ended" if over else "alive")
         return _exit_code(runtime, self) if over else None
 
     return poll
 
 
-def _waited(real: Callable[..., Any]) -> Callable[..., Any]:
+def _wait_point(real: Callable[..., Any]) -> Callable[..., Any]:
     def wait(self: Any, timeout: float | None = None) -> Any:
         runtime, _, number = _child_of(self)
         if runtime is None:
@@ -174,23 +174,23 @@ def _waited(real: Callable[..., Any]) -> Callable[..., Any]:
             runtime.point("join", number)
         else:
             if timeout is not None:
-                runtime.timeout(runtime.now() + timeout)
+                runtime.set_deadline(runtime.now() + timeout)
             runtime.point("join", number, wants=number)
         over = runtime.counter(number) > 0
         if runtime.detail:
-            runtime.saw("ended" if over else "not in time")
+            runtime.note_value("ended" if over else "not in time")
         return _exit_code(runtime, self) if over else None
 
     return wait
 
 
-def _exit_code(runtime: Any, popen: Any) -> Any:
-    """Give the exit code of a process that has ended; a forkserver may need a moment to say it."""
+def _exit_code(runtime: Runtime, popen: Any) -> Any:
+    """Return the exit code of a process that has ended; a forkserver may need a moment to report it."""
     with runtime.raw():
         return popen.wait(None)
 
 
-def _signalled(real: Callable[..., Any]) -> Callable[..., Any]:
+def _signal_point(real: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, number: int) -> None:
         runtime, lane, known = _child_of(self)
         if runtime is None:
@@ -205,16 +205,16 @@ def _signalled(real: Callable[..., Any]) -> Callable[..., Any]:
             if dies:
                 wait_for_end(self.pid)
         if dies:
-            gone(runtime.numbers, lane, by_step=True)
-            _ended(runtime, known)
+            remove_process(runtime.numbers, lane, by_step=True)
+            _note_end(runtime, known)
         else:
-            runtime.uncontrolled(f"a signal that its process handles: {signal.Signals(number).name}")
+            runtime.note_uncontrolled(f"a signal that its process handles: {signal.Signals(number).name}")
 
     return send
 
 
 def _handles(pid: int, number: int) -> bool:
-    """Tell whether a process catches or ignores a signal."""
+    """Return whether a process catches or ignores a signal (proc(5): SigCgt, SigIgn)."""
     try:
         with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
             masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigCgt", "SigIgn"))]
@@ -233,40 +233,40 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
     run = self.run
 
     def controlled() -> None:
-        global _ours  # noqa: PLW0603  # there is one in a process
+        global _own  # noqa: PLW0603  # there is one in a process
         lane, number, parent = seat
         try:
             runtime = enter(lane)
-            _ours = runtime, number, parent
-            runtime.tell = functools.partial(tell_stack, runtime)
-            gc.disable()  # so that what is forgotten is finalized at a certain time, as in whoever started this
+            _own = runtime, number, parent
+            runtime.send_stack = functools.partial(journal_stack, runtime)
+            gc.disable()  # so that finalizers run at a certain time, as in the process that started this one
             run()
         except control.Abandoned:
-            _give_up()
+            _end_abandoned()
 
     self.run = controlled
     try:
         code = _bootstrap(self, *args, **keywords)
         _finish()
-    except control.Abandoned:  # on its way out, which before Python 3.11 is a part of the above
-        _give_up()
+    except control.Abandoned:  # in its clean-up, which before Python 3.11 is part of `_bootstrap`
+        _end_abandoned()
     return code
 
 
 def _finish() -> None:
-    """Do what a process does on its way out, and be through."""
-    global _ours  # noqa: PLW0603  # there is one in a process
-    if _ours is None or control.active is None:
+    """Run what `multiprocessing` runs at the end of a process, take the step `exit`, and leave the schedule."""
+    global _own  # noqa: PLW0603  # there is one in a process
+    if _own is None or control.active is None:
         return
-    runtime, number, parent = _ours
+    runtime, number, parent = _own
     util._exit_function()  # type: ignore[attr-defined]  # private; what it does it does once
     runtime.point("exit", number)
-    _ours = None
+    _own = None
     runtime.end(parent)
 
 
-def tell_stack(runtime: Any) -> None:
-    """Journal where this process is, as far as the code is the user's, if it is one of a program."""
+def journal_stack(runtime: Runtime) -> None:
+    """Journal the stack of the user's code in this process, if it is one of a program."""
     if folder := os.environ.get(EVENTS):
         journal.append(folder, "stack", lane=runtime.lane, stack=stack())
 
@@ -276,17 +276,17 @@ def end_now(status: int) -> NoReturn:
     _real_exit(status)
 
 
-def _give_up() -> None:
-    """End, in a schedule that is given up."""
-    if _ours is not None:  # else it was given up before this process came to its first line
-        _ours[0].leave()
+def _end_abandoned() -> None:
+    """End this process in a schedule that is given up."""
+    if _own is not None:  # otherwise this process had not come to its first line, and `enter` has left for it
+        _own[0].leave()
     _real_exit(0)
 
 
 def _exit(status: int) -> Any:
-    """End as `os._exit` does: at once, but as a step."""
+    """End this process as `os._exit` does: at once, but as a step."""
     runtime = control.active
-    if runtime is not None and _ours is not None:
-        runtime.point("exit", _ours[1])
-        runtime.end(_ours[2])
+    if runtime is not None and _own is not None:
+        runtime.point("exit", _own[1])
+        runtime.end(_own[2])
     _real_exit(status)

@@ -1,9 +1,9 @@
-"""Points of queues, whose feeder threads are replaced: what was put waits in its process until its feeder is next.
+"""Points of queues, whose feeder threads are replaced: an item waits in its process until the feeder takes a step.
 
-`put` is a step, and `feed` another one, of a lane of its own: until then `empty()` says that there is nothing, as it
-may without a scheduler. As the thread does, the feeder pickles an item when it feeds it, and holds the lock on writing
-for as long as an item takes to get through. A `get` waits and takes in one step under its lock, where only other
-readers could tell the difference, and they wait for the lock.
+`put` is a step, and `feed` another one, of a lane of its own: in between `empty()` returns true, as it may without a
+scheduler. As the thread does, the feeder pickles an item when it feeds it, and holds the lock on writing until the item
+is written. A `get` waits and receives in one step under its lock: only other readers could see a difference, and they
+wait for the lock.
 
 The semaphore of a queue without a limit never blocks, and is no step of its own.
 """
@@ -28,30 +28,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from bench.explore.runtime.lane import Runtime
+
 _UNLIMITED = 1 << 30
-"""Any limit from here on is none: a queue without a limit has `SEM_VALUE_MAX`, which is more on each platform."""
+"""A limit from here on counts as none: a queue without one has `SEM_VALUE_MAX`, which is more on each platform."""
 
 _END = object()
-"""Put behind the last item of a queue that was closed in this process."""
+"""Stands behind the last item of a queue that was closed in this process."""
 
-_named: dict[str, int] = {}
-"""By the names of the feeders of this process, the pipes that they feed."""
+_channels: dict[str, int] = {}
+"""By name of a feeder of this process, the pipe that it feeds."""
 
 
 def install() -> None:
-    """Have the queues of this process arrive at points."""
+    """Patch the queues of `multiprocessing`."""
     queue: Any = queues.Queue
     queue.__init__ = _marking(queue.__init__, _mark)
     queue.__setstate__ = _marking(queue.__setstate__, _mark)
-    queue.put, queue.get = _controlled(queue.put, _put), _controlled(queue.get, _get)
+    queue.put, queue.get = _replacing(queue.put, _put), _replacing(queue.get, _get)
     queue.close = _closing(queue.close)
     queue.qsize, queue.full = _look(queue.qsize), _look(queue.full)
     joinable: Any = queues.JoinableQueue
     joinable.__init__ = _marking(joinable.__init__, _mark_joinable)
     joinable.__setstate__ = _marking(joinable.__setstate__, _mark_joinable)
-    joinable.put = _controlled(joinable.put, _put_joinable)
+    joinable.put = _replacing(joinable.put, _put_joinable)
     simple: Any = queues.SimpleQueue
-    simple.get = _controlled(simple.get, _get_simple)
+    simple.get = _replacing(simple.get, _get_simple)
 
 
 def _marking(original: Callable[..., None], mark: Callable[[Any], None]) -> Callable[..., None]:
@@ -71,16 +73,16 @@ def _mark(queue: Any) -> None:
 
 
 def _mark_joinable(queue: Any) -> None:
-    _merge(queue._unfinished_tasks)  # which only who holds the lock of `_cond` touches
+    _merge(queue._unfinished_tasks)  # only touched under the lock of `_cond`
 
 
 def _merge(semaphore: Any) -> None:
-    """Have what is done with a semaphore that cannot block be part of the steps around it."""
+    """Make the operations of a semaphore that cannot block parts of the steps around them."""
     semaphore.acquire = functools.partial(locks._inner_acquire, semaphore)
     semaphore.release = functools.partial(locks._inner_release, semaphore)
 
 
-def _controlled(original: Callable[..., Any], mine: Callable[..., Any]) -> Callable[..., Any]:
+def _replacing(original: Callable[..., Any], mine: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def called(self: Any, *args: Any, **keywords: Any) -> Any:
         runtime = control.active
@@ -94,14 +96,14 @@ def _closing(original: Callable[..., None]) -> Callable[..., None]:
     def close(self: Any) -> None:
         runtime = control.active
         if runtime is not None and not hasattr(self, "_bench_own"):
-            ending.spoil(runtime)
+            ending.mark_spoiled(runtime)
         original(self)
 
     return close
 
 
 def _look(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a look at how many items there are a step; what changes it are several objects."""
+    """Return a method that reads the number of items as a step on anything: several objects change it."""
 
     @functools.wraps(original)
     def looked(self: Any) -> Any:
@@ -112,7 +114,7 @@ def _look(original: Callable[..., Any]) -> Callable[..., Any]:
         with runtime.raw():
             found = original(self)
         if runtime.detail:
-            runtime.saw(repr(found))
+            runtime.note_value(repr(found))
         return found
 
     return looked
@@ -126,14 +128,14 @@ def _check_open(queue: Any) -> None:
         raise ValueError(f"Queue {queue!r} is closed")
 
 
-def _put(runtime: Any, self: Any, obj: object, block: bool = True, timeout: float | None = None) -> None:
+def _put(runtime: Runtime, self: Any, obj: object, block: bool = True, timeout: float | None = None) -> None:
     _check_open(self)
     if not self._sem.acquire(block, timeout):
         raise Full
     _append(runtime, self, obj)
 
 
-def _put_joinable(runtime: Any, self: Any, obj: object, block: bool = True, timeout: float | None = None) -> None:
+def _put_joinable(runtime: Runtime, self: Any, obj: object, block: bool = True, timeout: float | None = None) -> None:
     _check_open(self)
     if not self._sem.acquire(block, timeout):
         raise Full
@@ -142,19 +144,22 @@ def _put_joinable(runtime: Any, self: Any, obj: object, block: bool = True, time
         self._unfinished_tasks.release()
 
 
-def _append(runtime: Any, queue: Any, item: object) -> None:
+def _append(runtime: Runtime, queue: Any, item: object) -> None:
     feeder = queue._thread
     if not isinstance(feeder, Feeder):
         feeder = queue._thread = Feeder(queue)
-    feeder.take_part(runtime)
+    feeder.join_schedule(runtime)
     runtime.point("put", feeder.more)
     if runtime.detail:
-        runtime.saw(repr(item))
+        runtime.note_value(repr(item))
     feeder.append(item)
 
 
 class Feeder:
-    """Stands where a queue has its thread: feeds what was put into the pipe, one item a step."""
+    """Replaces the thread of a queue: writes the items that were put into the pipe, one item a step.
+
+    It is a lane, but has no process of its own: its steps are taken by the process whose items it feeds.
+    """
 
     def __init__(self, queue: Any) -> None:
         self._buffer: deque[Any] = queue._buffer
@@ -169,8 +174,8 @@ class Feeder:
             queue._jointhread = util.Finalize(self, _join, args=(self,), exitpriority=-5)
         queue._close = util.Finalize(queue, self.end, exitpriority=10)
 
-    def take_part(self, runtime: Any) -> None:
-        """Have a lane in this schedule. What an earlier one left is gone, as its pipe was emptied, too."""
+    def join_schedule(self, runtime: Runtime) -> None:
+        """Get a lane in this schedule; what is left from an earlier one is dropped, as its pipe was emptied too."""
         if self._runtime is None:
             self.channel = runtime.object(pipes.key_of(self._writer.fileno()), "queue")
             name, label = _name(runtime, self.channel), runtime.board.object_label(self.channel)
@@ -180,24 +185,24 @@ class Feeder:
         if not runtime.board.feeders >> self._lane & 1:
             self._buffer.clear()
             self._rest, self._holds = memoryview(b""), False
-        runtime.feeder(self._key, self.feed, self.channel, self.more)
+        runtime.add_feeder(self._key, self.feed, self.channel, self.more)
 
     def append(self, item: object) -> None:
-        """Take an item that was put."""
+        """Append an item that was put."""
         self._buffer.append(item)
         self._runtime.set_counter(self.more, 1)
 
     def end(self) -> None:
-        """Let go of the pipe after the items that are there."""
+        """Close the pipe once the items that are there are fed."""
         if control.active is not None:
             self.append(_END)
 
     def join(self) -> None:
-        """Wait until all is fed, as who ends a process does."""
+        """Wait until everything is fed, as the end of a process does."""
         if (runtime := control.active) is not None:
             runtime.point("join", self.channel, wants=self.done)
 
-    # What the feeder's lane does; called raw.
+    # Steps of the feeder's lane; called raw.
 
     def feed(self) -> None:
         """Feed an item, or as much of it as fits."""
@@ -210,13 +215,13 @@ class Feeder:
         self._runtime.set_counter(self.more, 1 if self._rest or self._buffer else 0)
 
     def _next(self) -> bool:
-        """Go on to the next item; tell whether there is anything to write."""
+        """Go on to the next item; return whether there is anything to write."""
         runtime, self._item = self._runtime, self._buffer.popleft()
         if self._item is _END:
             self._end()
             return False
         if runtime.detail:
-            runtime.saw(repr(self._item))
+            runtime.note_value(repr(self._item))
         try:
             data = bytes(ForkingPickler.dumps(self._item))
         except Exception as error:  # noqa: BLE001  # whatever it is: the item is dropped, and it is told, as the thread does
@@ -227,8 +232,8 @@ class Feeder:
 
     def _write(self) -> None:
         runtime = self._runtime
-        if not self._holds and not self._lock.acquire(False):  # somebody's large item is on its way
-            pipes.hold_up(runtime, self.more)
+        if not self._holds and not self._lock.acquire(False):  # a large item of another process is not written yet
+            pipes.block_feeder(runtime, self.more)
             return
         self._holds = True
         descriptor = self._writer.fileno()
@@ -244,16 +249,16 @@ class Feeder:
         if not self._rest:
             self._holds = False
             self._lock.release()
-        pipes.stirred(runtime, self.channel)
+        pipes.recheck(runtime, self.channel)
         if self._rest:
-            pipes.hold_up(runtime, self.more)
+            pipes.block_feeder(runtime, self.more)
         else:
             self._offer_more()
 
     def _drop(self, error: Exception) -> None:
-        """Do without an item that cannot be fed."""
+        """Drop an item that cannot be fed."""
         self._sem._semlock.release()
-        self._runtime.add(locks.facts(self._sem).number, 1)
+        self._runtime.add_to_counter(locks.object_of(self._sem).number, 1)
         if not util.is_exiting():
             self._failed(error, self._item)
 
@@ -261,18 +266,18 @@ class Feeder:
         self._reader.close()
         self._writer.close()
         self._runtime.set_counter(self.done, 1)
-        pipes.stirred(self._runtime, self.channel)
+        pipes.recheck(self._runtime, self.channel)
 
 
 def _join(feeder: Feeder) -> None:
     feeder.join()
 
 
-def _name(runtime: Any, channel: int) -> str:
-    """Name a feeder, other than those of other queues and processes."""
+def _name(runtime: Runtime, channel: int) -> str:
+    """Return a name for a feeder that no feeder of another queue or process has."""
     name = common = f"{runtime.board.object_label(channel)} fed by {runtime.board.name(runtime.lane)}"
     count = 1
-    while _named.setdefault(name, channel) != channel:
+    while _channels.setdefault(name, channel) != channel:
         count += 1
         name = f"{common} ({count})"
     return name
@@ -281,39 +286,41 @@ def _name(runtime: Any, channel: int) -> str:
 # Getting
 
 
-def _get(runtime: Any, self: Any, block: bool = True, timeout: float | None = None) -> object:
+def _get(runtime: Runtime, self: Any, block: bool = True, timeout: float | None = None) -> object:
     _check_open(self)
     if block and timeout is None:
         with self._rlock:
-            data = _taken(runtime, self._reader)
+            data = _receive(runtime, self._reader)
         self._sem.release()
     else:
         data = _get_in_time(runtime, self, max(timeout or 0, 0) if block else 0)
     return ForkingPickler.loads(data)
 
 
-def _get_in_time(runtime: Any, self: Any, timeout: float) -> bytes:
+def _get_in_time(runtime: Runtime, self: Any, timeout: float) -> bytes:
     deadline = runtime.now() + timeout
     if not timeout:
-        # One step, which changes nothing: to take the lock and find nothing is no more than to find nothing.
+        # One step, which changes nothing: to acquire the lock and find nothing amounts to finding nothing.
         pipes.wait([self._reader], 0)
         if not pipes.readable(self._reader.fileno()):
             raise Empty
     if not self._rlock.acquire(timeout > 0, timeout or None):
         raise Empty
     try:
-        data = _taken(runtime, self._reader, max(deadline - runtime.now(), 0) if timeout else 0)
+        data = _receive(runtime, self._reader, max(deadline - runtime.now(), 0) if timeout else 0)
         self._sem.release()
     finally:
         self._rlock.release()
     return data
 
 
-def _taken(runtime: Any, reader: Any, timeout: float | None = None) -> bytes:
-    """Take a message as one step, which can be taken when there is one.
+def _receive(runtime: Runtime, reader: Any, timeout: float | None = None) -> bytes:
+    """Receive a message as one step, which can be taken when there is one.
 
     Args:
-        timeout: how long it may take until there is one, in seconds; 0 not to wait at all.
+        runtime: of the lane.
+        reader: the end to receive from.
+        timeout: how long to wait for a message, in virtual seconds; 0 not to wait at all, `None` for ever.
 
     Raises:
         Empty: if there was none in time.
@@ -322,7 +329,7 @@ def _taken(runtime: Any, reader: Any, timeout: float | None = None) -> bytes:
     number = runtime.object(pipes.key_of(descriptor), "queue")
     if timeout is None or timeout > 0:
         if timeout is not None:
-            runtime.timeout(runtime.now() + timeout)
+            runtime.set_deadline(runtime.now() + timeout)
         runtime.probe(number, lambda: pipes.readable(descriptor))
         runtime.point("receive", number, wants=pipes.ready(runtime, number))
     else:
@@ -332,7 +339,7 @@ def _taken(runtime: Any, reader: Any, timeout: float | None = None) -> bytes:
     return pipes.receive_now(runtime, reader)
 
 
-def _get_simple(runtime: Any, self: Any) -> object:
+def _get_simple(runtime: Runtime, self: Any) -> object:
     with self._rlock:
-        data = _taken(runtime, self._reader)
+        data = _receive(runtime, self._reader)
     return ForkingPickler.loads(data)

@@ -1,8 +1,8 @@
 """Points of `multiprocessing.shared_memory`: the bytes of a segment, and the items of a `ShareableList`.
 
-An index into the buffer of a segment is a step on that byte, a slice one on all of it, and so is what `struct` does.
-Who keeps the memory itself, as `numpy` does, is named: what is done to it then is not seen. Before Python 3.12 a class
-cannot hand on the memory of another object, and each use of a buffer is named.
+An index into the buffer of a segment is a step on that byte; a slice is a step on the whole segment, and so is what
+`struct` does. Code that keeps the memory itself, as `numpy` does, is noted as not controlled: its accesses are not
+seen. Before Python 3.12 a class cannot provide the buffer of another object, and each use of a buffer is noted.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from bench.explore.runtime.lane import Runtime
+
 _MODULE = "multiprocessing.shared_memory"
-_HANDS_ON = sys.version_info >= (3, 12)
+_PROVIDES_BUFFERS = sys.version_info >= (3, 12)
 _TAKEN = "the memory of a shared segment, taken as a whole"
 
 
 def install() -> None:
-    """Have shared segments of this process arrive at points: now, or when the module is imported."""
+    """Patch `multiprocessing.shared_memory`: now, or when it is imported."""
     if _MODULE in sys.modules:
         _install(sys.modules[_MODULE])
     else:
@@ -34,7 +36,7 @@ def install() -> None:
 
 
 class _Finder:
-    """Waits for the import of the module, which costs too much to be imported for nothing."""
+    """Patches the module when it is imported: to import it for nothing costs too much."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name != _MODULE:
@@ -61,7 +63,7 @@ def _install(module: Any) -> None:
     items.__init__, items.__len__ = _without_points(items.__init__), _without_points(items.__len__)
 
 
-def _number(runtime: Any, segment: Any) -> int:
+def _number(runtime: Runtime, segment: Any) -> int:
     number: int = runtime.object(f"segment:{segment.name}", "a shared segment")
     return number
 
@@ -75,10 +77,10 @@ def _item(real: Callable[..., Any], kind: str) -> Callable[..., Any]:
             return real(self, position, *value)
         runtime.point(kind, _number(runtime, self.shm), part)
         with runtime.raw():
-            given = real(self, position, *value)
+            found = real(self, position, *value)
         if runtime.detail:
-            runtime.saw(repr(value[0] if value else given))
-        return given
+            runtime.note_value(repr(value[0] if value else found))
+        return found
 
     return item
 
@@ -99,7 +101,7 @@ def _buffer(self: Any) -> Any:
     view = self._buf
     if view is None or sys._getframe(1).f_globals.get("__name__") == _MODULE:
         return view
-    if not _HANDS_ON:
+    if not _PROVIDES_BUFFERS:
         note(_TAKEN)
         return view
     return _Buffer(self, view)
@@ -123,17 +125,17 @@ class _Buffer:
         runtime = self._step("read", self._part(index))
         value = self._view[index]
         if runtime is not None and runtime.detail:
-            runtime.saw(repr(value))
+            runtime.note_value(repr(value))
         return value
 
     def __setitem__(self, index: Any, value: Any) -> None:
         runtime = self._step("write", WHOLE if isinstance(index, slice) else self._part(index))
         self._view[index] = value
         if runtime is not None and runtime.detail:
-            runtime.saw(repr(value))
+            runtime.note_value(repr(value))
 
     def _part(self, index: int) -> int:
-        """Number a byte from the beginning of the segment, whatever slice it is seen through."""
+        """Return the number of a byte from the beginning of the segment, whatever slice it is seen through."""
         own = index if index >= 0 else index + len(self._view)
         return max(self._offset() + own, 0)
 
@@ -160,7 +162,7 @@ class _Buffer:
         return (self[index] for index in range(len(self)))
 
     def __buffer__(self, flags: int) -> memoryview:
-        if flags in (0, 1) and "numpy" not in sys.modules:  # simple, or writable: who asks so lets go of it at once
+        if flags in (0, 1) and "numpy" not in sys.modules:  # simple, or writable: such callers release it at once
             self._step("write" if flags else "read")
         elif flags:
             note(_TAKEN)

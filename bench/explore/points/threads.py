@@ -1,6 +1,7 @@
-"""What cannot be controlled, named where the user's code brings it about: the verdict is then unknown.
+"""Operations that cannot be controlled, noted with the user's line that does them: the verdict is then unknown.
 
-A thread, a program, a socket, a memory map or a timer goes its own way between the points, or waits where nobody sees.
+A thread, a program, a socket, a memory map or a timer runs on between the points, or waits where the scheduler does not
+see it.
 """
 
 from __future__ import annotations
@@ -54,12 +55,12 @@ _CALLS = {
     "signal:alarm": _TIMER,
     "signal:setitimer": _TIMER,
 }
-"""What is named, by module and name. What other modules of the standard library do comes down to one of these."""
+"""The functions that are noted. What other modules of the standard library do comes down to one of these."""
 
 _IF_PRESENT = frozenset({"subprocess", "multiprocessing.connection", "socket"})
-"""Modules that are not imported for this; where one is imported later, what it calls is named."""
+"""Modules that are not imported for this. Where one is imported later, the functions that it calls are noted."""
 
-_OF_MAPS = (
+_MAP_USES = (
     "__getitem__",
     "__setitem__",
     "read",
@@ -73,8 +74,8 @@ _OF_MAPS = (
     "resize",
     "__buffer__",
 )
-_BY_ADDRESS = ("addressof", "byref", "cast", "memmove", "memset", "pointer", "string_at")
-"""Functions of ctypes that reach memory past its attributes, if what they are given is shared."""
+_ADDRESS_USES = ("addressof", "byref", "cast", "memmove", "memset", "pointer", "string_at")
+"""Functions of ctypes that reach memory past its attributes, if their arguments are shared."""
 
 _OURS = ("bench.explore.", "bench.process.", "bench.state.", "multiprocessing.", "ctypes")
 
@@ -82,7 +83,7 @@ _real_map = mmap.mmap
 
 
 def install() -> None:
-    """Have what cannot be controlled named in this process."""
+    """Patch the functions that cannot be controlled, to note their calls."""
     for where, what in _CALLS.items():
         module, _, path = where.partition(":")
         if module in _IF_PRESENT and module not in sys.modules:
@@ -92,14 +93,14 @@ def install() -> None:
         except ImportError:
             continue
         kind, _, name = path.rpartition(".")
-        _name_calls(getattr(owner, kind, None) if kind else owner, name, what)
-    for name in _OF_MAPS:
-        _name_calls(_Map, name, _MAP)
-    mmap.mmap = _Map  # type: ignore[misc]  # what is there, with its uses named
-    _name_addresses()
+        _note_calls(getattr(owner, kind, None) if kind else owner, name, what)
+    for name in _MAP_USES:
+        _note_calls(_Map, name, _MAP)
+    mmap.mmap = _Map  # type: ignore[misc]  # the real class, with its uses noted
+    _note_addresses()
 
 
-def _name_calls(owner: Any, name: str, what: str) -> None:
+def _note_calls(owner: Any, name: str, what: str) -> None:
     real = getattr(owner, name, None)
     if real is None:
         return
@@ -118,7 +119,7 @@ def _name_calls(owner: Any, name: str, what: str) -> None:
 
 
 def note_pool() -> None:
-    """Name a pool of processes that is about to start one, and control this process no more."""
+    """Note a pool of processes that is about to start one, and stop controlling this process."""
     runtime = control.active
     if runtime is not None:
         note(_EXECUTOR)
@@ -126,11 +127,11 @@ def note_pool() -> None:
 
 
 def note(what: str) -> None:
-    """Name something that cannot be controlled, and the user's line that has it, if this process is controlled now."""
+    """Note something that cannot be controlled, with the user's line, if this process is controlled now."""
     runtime = control.active
     if runtime is not None:
         place = op_of(runtime.registry.place_of(sys._getframe(1)), 0).place
-        runtime.uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
+        runtime.note_uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
 
 
 def _is_internal(frame: Any) -> bool:
@@ -138,7 +139,7 @@ def _is_internal(frame: Any) -> bool:
 
 
 class _Map(_real_map):
-    """A memory map, whose accesses nobody sees."""
+    """A memory map, whose accesses are not points."""
 
     def __new__(cls, *args: Any, **named: Any) -> Any:
         if not _is_internal(sys._getframe(1)):
@@ -147,17 +148,17 @@ class _Map(_real_map):
 
 
 def note_made(what: str) -> None:
-    """Name something that cannot be controlled also where it is made with the state, before any actor runs."""
+    """Note something that cannot be controlled, also where it is made with the state, before any actor runs."""
     if control.active is None and control.registry is not None:
         control.registry.board.note_uncontrolled(f"{what}, made with the state")
     note(what)
 
 
-def _name_addresses() -> None:
-    """Have what is done to shared memory by its address named."""
+def _note_addresses() -> None:
+    """Patch the functions of ctypes that reach shared memory by its address, to note their calls."""
     import ctypes
 
-    def named(real: Any) -> Any:
+    def noting(real: Any) -> Any:
         @functools.wraps(real)
         def called(*args: Any) -> Any:
             if control.active is not None and _reaches_shared(args):
@@ -166,8 +167,8 @@ def _name_addresses() -> None:
 
         return called
 
-    for name in _BY_ADDRESS:
-        setattr(ctypes, name, named(getattr(ctypes, name)))
+    for name in _ADDRESS_USES:
+        setattr(ctypes, name, noting(getattr(ctypes, name)))
 
 
 def _reaches_shared(args: tuple[Any, ...]) -> bool:
@@ -177,5 +178,5 @@ def _reaches_shared(args: tuple[Any, ...]) -> bool:
 
 
 def note_buffer() -> None:
-    """Name that somebody asked for shared memory as a buffer, through which it can be read and written."""
+    """Note a request for shared memory as a buffer, through which it can be read and written."""
     note(_ADDRESS)

@@ -1,8 +1,8 @@
 """Values and arrays in shared memory as points: one step for each access, of the value or of the part of it.
 
-What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points; it is
-sent to other processes as what it is made for, and is an instrumented one again there. What is reached by its address
-is not seen, but named, and so is a use as a buffer, from Python 3.12 on.
+What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points. It is
+sent to other processes as the original type, and instrumented there again. Accesses by address are not seen, but noted
+as not controlled; so is a use as a buffer, from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ TYPE_CHECKING = False  # as type checkers know it: each process of an exploratio
 if TYPE_CHECKING:
     from typing import Any
 
+    from bench.explore.runtime.lane import Runtime
+
 _MOST_PARTS = 1 << 29
 
 memory: list[Any] | None = None
-"""Where what is made in shared memory is noted, while a state is made."""
+"""The values made in shared memory while a state is made; `None` at other times."""
 
 
-class Access:
-    """What the points of one piece of memory need: its number, where in it this view begins, and its steps as words."""
+class MemoryObject:
+    """A piece of shared memory as an object: its number, the byte where this view of it begins, its steps as words."""
 
     __slots__ = ("number", "offset", "read", "write")
 
@@ -39,13 +41,13 @@ class Access:
         self.read, self.write = word("read", number), word("write", number)
 
 
-def access(item: Any) -> Access:
-    """Give the access of an instrumented value, which is looked up once."""
-    found: Access | None = item.__dict__.get("_bench_access")
+def object_of(item: Any) -> MemoryObject:
+    """Return the shared object of an instrumented value; it is looked up once."""
+    found: MemoryObject | None = item.__dict__.get("_bench_object")
     if found is None:
         assert control.registry is not None
         number = control.registry.object(_key(item._wrapper), type(item).__name__)
-        found = item._bench_access = Access(number)
+        found = item._bench_object = MemoryObject(number)
     return found
 
 
@@ -60,7 +62,7 @@ _instrumented: dict[type, type] = {}
 
 
 def instrumented(kind: Any) -> Any:
-    """Give the instrumented subclass of a type of ctypes; the type itself if there is nothing to it."""
+    """Return the instrumented subclass of a type of ctypes; the type itself if it has nothing to instrument."""
     if (found := _instrumented.get(kind)) is None:
         found = _instrumented[kind] = _subclass(kind)
     return found
@@ -74,7 +76,7 @@ def _subclass(kind: Any) -> Any:
         own["__getitem__"], own["__setitem__"] = _item(kind), _set_item(kind)
         own.update({name: _whole(getattr(kind, name)) for name in ("value", "raw") if hasattr(kind, name)})
     elif issubclass(kind, (ctypes.Structure, ctypes.Union)):
-        whole = issubclass(kind, ctypes.Union)  # whose fields lie over each other
+        whole = issubclass(kind, ctypes.Union)  # whose fields overlap
         for name, of in _fields(kind):
             descriptor = getattr(kind, name)
             own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
@@ -83,7 +85,7 @@ def _subclass(kind: Any) -> Any:
     if hasattr(kind, "__buffer__"):  # from Python 3.12 on
         own["__buffer__"] = _buffer(kind)
     made = type(kind)(kind.__name__, (kind,), own)
-    for name in ("value", "raw"):  # which ctypes gives to each array of characters, whatever stands there
+    for name in ("value", "raw"):  # ctypes puts its own into each array of characters
         if name in own:
             setattr(made, name, own[name])
     return made
@@ -102,30 +104,30 @@ def _fields(kind: Any) -> list[tuple[str, Any]]:
 
 
 def _compound(kind: Any) -> bool:
-    """Tell whether ctypes gives a view of a part of that type, and not its value."""
+    """Return whether ctypes returns a view of a part of that type, rather than its value."""
     if issubclass(kind, ctypes.Array):
         return kind._type_ not in (ctypes.c_char, ctypes.c_wchar)
     return issubclass(kind, (ctypes.Structure, ctypes.Union))
 
 
 def _arrive(item: Any, kind: str, part: int, frame: Any) -> Any:
-    """Take a step on the part of a value that begins at that byte, on all of it if it is below 0."""
+    """Arrive at a point on the part of a value that begins at a byte, or on all of it if `part` is below 0."""
     runtime = control.active
     if runtime is not None:
-        own = item.__dict__.get("_bench_access") or access(item)
+        own = item.__dict__.get("_bench_object") or object_of(item)
         packed = own.read if kind == "read" else own.write
         runtime.arrive(packed if part < 0 else packed + PART * (own.offset + part + 1), 0, frame)
     return runtime
 
 
-def _told(runtime: Any, value: Any) -> Any:
+def _noted(runtime: Runtime | None, value: Any) -> Any:
     if runtime is not None and runtime.detail:
-        runtime.saw(repr(value)[:60])
+        runtime.note_value(repr(value)[:60])
     return value
 
 
 def _whole(descriptor: Any) -> property:
-    """Make an attribute that stands for all of a value."""
+    """Return an instrumented attribute that stands for a whole value."""
     get, put = descriptor.__get__, descriptor.__set__
 
     def read(self: Any) -> Any:
@@ -133,29 +135,29 @@ def _whole(descriptor: Any) -> property:
         if runtime is None:
             return get(self)
         try:
-            own = self._bench_access
+            own = self._bench_object
         except AttributeError:
-            own = access(self)
+            own = object_of(self)
         runtime.arrive(own.read, 0, _getframe(1))
-        return _told(runtime, get(self)) if runtime.detail else get(self)
+        return _noted(runtime, get(self)) if runtime.detail else get(self)
 
     def write(self: Any, value: Any) -> None:
         runtime = control.active
         if runtime is not None:
             try:
-                own = self._bench_access
+                own = self._bench_object
             except AttributeError:
-                own = access(self)
+                own = object_of(self)
             runtime.arrive(own.write, 0, _getframe(1))
             if runtime.detail:
-                _told(runtime, value)
+                _noted(runtime, value)
         put(self, value)
 
     return property(read, write)
 
 
 def _part(index: Any, length: int, size: int) -> int:
-    """Give the byte at which an item begins; -1 for a slice, -2 for what the array itself will refuse."""
+    """Return the byte at which an item begins; -1 for a slice, -2 for an index that the array itself will refuse."""
     if not isinstance(index, int):
         return -1
     at = index + length if index < 0 else index
@@ -170,10 +172,10 @@ def _item(kind: Any) -> Any:
 
     def read(self: Any, index: Any) -> Any:
         part = _part(index, kind._length_, size)
-        if compound and part >= 0:  # a look into it is the step
+        if compound and part >= 0:  # an access to what is in it is the step
             return _view(self, instrumented(inner), part)
         runtime = _arrive(self, "read", part, _getframe(1)) if part > -2 else None
-        return _told(runtime, get(self, index))
+        return _noted(runtime, get(self, index))
 
     return read
 
@@ -185,7 +187,7 @@ def _set_item(kind: Any) -> Any:
     def write(self: Any, index: Any, value: Any) -> None:
         part = _part(index, kind._length_, size)
         if part > -2:
-            _told(_arrive(self, "write", -1 if compound else part, _getframe(1)), value)
+            _noted(_arrive(self, "write", -1 if compound else part, _getframe(1)), value)
         put(self, index, value)
 
     return write
@@ -198,22 +200,22 @@ def _field(descriptor: Any, kind: Any, offset: int) -> property:
         if compound:
             return _view(self, instrumented(kind), max(offset, 0))
         runtime = _arrive(self, "read", offset, _getframe(1))
-        return _told(runtime, descriptor.__get__(self))
+        return _noted(runtime, descriptor.__get__(self))
 
     def write(self: Any, value: Any) -> None:
-        _told(_arrive(self, "write", -1 if compound else offset, _getframe(1)), value)
+        _noted(_arrive(self, "write", -1 if compound else offset, _getframe(1)), value)
         descriptor.__set__(self, value)
 
     return property(read, write)
 
 
 def _view(item: Any, kind: Any, part: int) -> Any:
-    """Give an instrumented view of a part of an instrumented value, as ctypes gives one of its own."""
+    """Return an instrumented view of a part of an instrumented value, as ctypes itself returns a view."""
     view = kind.from_address(ctypes.addressof(item) + part)
     view._bench_keeps = item
     if control.registry is not None:
-        whole = item.__dict__.get("_bench_access") or access(item)
-        view._bench_access = Access(whole.number, whole.offset + part)
+        whole = item.__dict__.get("_bench_object") or object_of(item)
+        view._bench_object = MemoryObject(whole.number, whole.offset + part)
     return view
 
 
@@ -245,7 +247,7 @@ def _new(new_value: Any) -> Any:
     def new(kind: Any) -> Any:
         made = new_value(getattr(kind, "_bench_base", kind))
         if control.registry is not None and hasattr(made, "__dict__"):
-            made._bench_access = Access(control.registry.made(_key(made._wrapper), type(made).__name__))
+            made._bench_object = MemoryObject(control.registry.new_object(_key(made._wrapper), type(made).__name__))
             if memory is not None:
                 memory.append(made)
         return made
@@ -256,37 +258,38 @@ def _new(new_value: Any) -> Any:
 def _without_points(original: Any) -> Any:
     @functools.wraps(original)
     def raw(*args: Any, **kwargs: Any) -> Any:
-        with control.Raw():  # what is just made, nobody else knows
+        with control.Raw():  # no other lane knows a value that is just made
             return original(*args, **kwargs)
 
     return raw
 
 
-# Values with a lock: the access and the lock's doing are one step, which can be taken while the lock is free or ours.
+# Values with a lock. To acquire it, the access and to release it are one step, which can be taken while the lock is
+# free or this lane's: in between, other lanes could only find the lock taken, and wait.
 
 
 def _guard(item: Any) -> int:
-    """Give the number of the lock of a synchronized value, or -1 if it is one that is not known here."""
+    """Return the number of the lock of a synchronized value; -1 for a lock of a kind that is not known here."""
     lock = item._lock
     if not hasattr(lock, "_semlock"):
         lock = getattr(lock, "_lock", None)  # that of a condition
-    return locks.facts(lock).number if hasattr(lock, "_semlock") else -1
+    return locks.object_of(lock).number if hasattr(lock, "_semlock") else -1
 
 
-def _facts(item: Any) -> tuple[int, Access]:
+def _guarded_object(item: Any) -> tuple[int, MemoryObject]:
     inner = item._obj
-    own = access(inner) if hasattr(inner, "_wrapper") and hasattr(inner, "__dict__") else Access(NOTHING)
+    own = object_of(inner) if hasattr(inner, "_wrapper") and hasattr(inner, "__dict__") else MemoryObject(NOTHING)
     found = item._bench_guarded = (_guard(item), own)
     return found
 
 
 def _guarded(item: Any, kind: str, part: int, action: Any, frame: Any) -> Any:
-    """Do something to the value inside, in one step with its lock."""
+    """Access the value inside a synchronized one, in one step with its lock."""
     runtime = control.active
     if runtime is None:
         with item._lock:
             return action()
-    guard, own = item.__dict__.get("_bench_guarded") or _facts(item)
+    guard, own = item.__dict__.get("_bench_guarded") or _guarded_object(item)
     packed = own.read if kind == "read" else own.write
     if part >= 0:
         packed += PART * (part + 1)
@@ -299,19 +302,19 @@ def _guarded(item: Any, kind: str, part: int, action: Any, frame: Any) -> Any:
 
 
 def _property(name: str) -> property:
-    """Make the attribute of a synchronized value that reads and writes one of the value inside."""
+    """Return the attribute of a synchronized value that reads and writes that of the value inside."""
 
     def read(self: Any) -> Any:
         inner = self._obj
         descriptor = getattr(_plain(inner), name)
         found = _guarded(self, "read", _offset(inner, name), lambda: descriptor.__get__(inner), _getframe(1))
-        return _told(control.active, found)
+        return _noted(control.active, found)
 
     def write(self: Any, value: Any) -> None:
         inner = self._obj
         descriptor = getattr(_plain(inner), name)
         _guarded(self, "write", _offset(inner, name), lambda: descriptor.__set__(inner, value), _getframe(1))
-        _told(control.active, value)
+        _noted(control.active, value)
 
     return property(read, write)
 
@@ -321,33 +324,33 @@ def _plain(inner: Any) -> Any:
 
 
 def _offset(inner: Any, name: str) -> int:
-    """Give the part that an attribute is of the value inside: that of a field of a structure, else the whole."""
+    """Return the part of the value inside that an attribute stands for: a field of a structure, or else the whole."""
     kind = _plain(inner)
     return int(getattr(kind, name).offset) if issubclass(kind, ctypes.Structure) else -1
 
 
-class _Known:
-    """What the short way to a synchronized simple value needs: its guard, its steps, and how it is read and written."""
+class _FastPath:
+    """What the fast path to a synchronized simple value needs: its guard, its steps, its reader and writer."""
 
     __slots__ = ("get", "guard", "put", "read", "write")
 
     def __init__(self, item: Any) -> None:
-        self.guard, own = _facts(item)
+        self.guard, own = _guarded_object(item)
         self.read, self.write = own.read, own.write
         plain = _plain(item._obj)
         self.get, self.put = plain.value.__get__, plain.value.__set__
 
 
 def _value() -> property:
-    """Make `value` of a synchronized simple value: what `_property` makes, the short way."""
+    """Return the attribute `value` of a synchronized simple value: what `_property` returns, on a fast path."""
     slow = _property("value")
 
     def read(self: Any) -> Any:
         runtime = control.active
         try:
-            known = self._bench_known
+            known = self._bench_fast
         except AttributeError:
-            known = self._bench_known = _Known(self) if control.registry is not None else None
+            known = self._bench_fast = _FastPath(self) if control.registry is not None else None
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             return slow.fget(self)  # type: ignore[misc]  # it has one
         runtime.arrive(known.read, known.guard, _getframe(1))
@@ -356,9 +359,9 @@ def _value() -> property:
     def write(self: Any, value: Any) -> None:
         runtime = control.active
         try:
-            known = self._bench_known
+            known = self._bench_fast
         except AttributeError:
-            known = self._bench_known = _Known(self) if control.registry is not None else None
+            known = self._bench_fast = _FastPath(self) if control.registry is not None else None
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             slow.fset(self, value)  # type: ignore[misc]  # it has one
             return
@@ -375,7 +378,7 @@ def _array_item(self: Any, index: Any) -> Any:
         return inner[index]  # refused; or a view, which is not guarded by anything
     plain = _plain(inner)
     found = _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
-    return _told(control.active, found)
+    return _noted(control.active, found)
 
 
 def _set_array_item(self: Any, index: Any, value: Any) -> None:
@@ -387,11 +390,11 @@ def _set_array_item(self: Any, index: Any, value: Any) -> None:
     part = -1 if _compound(inner._type_) else part
     plain = _plain(inner)
     _guarded(self, "write", part, lambda: plain.__setitem__(inner, index, value), _getframe(1))
-    _told(control.active, value)
+    _noted(control.active, value)
 
 
 def install() -> None:
-    """Hang the points into this process's `multiprocessing.sharedctypes`."""
+    """Patch what `multiprocessing.sharedctypes` makes, sends and receives."""
     from multiprocessing import sharedctypes
 
     shared: Any = sharedctypes
@@ -407,16 +410,16 @@ def install() -> None:
 
 
 class Memory:
-    """What instrumented values hold, to see that it changed: by a step, or by something that is not seen."""
+    """The contents of instrumented values at one time, to find out which have changed: also without a step."""
 
     def __init__(self, items: list[Any]) -> None:
-        self._pieces = [(access(item).number, ctypes.addressof(item), ctypes.sizeof(item)) for item in items]
+        self._pieces = [(object_of(item).number, ctypes.addressof(item), ctypes.sizeof(item)) for item in items]
         self._before = self._now()
 
     def _now(self) -> list[bytes]:
         return [ctypes.string_at(address, size) for _, address, size in self._pieces]
 
     def changed(self) -> set[int]:
-        """Give the numbers of those that do not hold what they held at first."""
+        """Return the numbers of the values whose contents differ from those at first."""
         pairs = zip(self._pieces, self._before, self._now())  # noqa: B905  # Python 3.10 has strict, all are equal
         return {piece[0] for piece, before, now in pairs if before != now}

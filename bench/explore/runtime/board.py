@@ -85,10 +85,10 @@ class _Number:
 class Lane:
     """What the board has of one lane."""
 
-    __slots__ = ("_number", "numbers", "start")
+    __slots__ = ("number", "numbers", "start")
 
     def __init__(self, numbers: memoryview, number: int) -> None:
-        self.numbers, self.start, self._number = numbers, at.LANES + number * at.LANE, number
+        self.numbers, self.start, self.number = numbers, at.LANES + number * at.LANE, number
 
     word = _Number(at.WORD)
     wants = _Number(at.WANTS)
@@ -100,20 +100,20 @@ class Lane:
     @property
     def host(self) -> int:
         """The lane in whose process it runs."""
-        return self.numbers[at.HOSTS + self._number]
+        return self.numbers[at.HOSTS + self.number]
 
     @host.setter
     def host(self, lane: int) -> None:
-        self.numbers[at.HOSTS + self._number] = lane
+        self.numbers[at.HOSTS + self.number] = lane
 
     @property
     def pid(self) -> int:
         """Its process."""
-        return self.numbers[at.PIDS + self._number]
+        return self.numbers[at.PIDS + self.number]
 
     @pid.setter
     def pid(self, pid: int) -> None:
-        self.numbers[at.PIDS + self._number] = pid
+        self.numbers[at.PIDS + self.number] = pid
 
 
 class Board:

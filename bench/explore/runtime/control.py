@@ -1,4 +1,4 @@
-"""Whether this process is controlled right now, and what it knows shared objects by.
+"""Whether this process is controlled right now, and its registry of shared objects.
 
 A scheduling point reads `active` on each operation: it is a global of this module, since reading one takes 30 ns and a
 call takes 100.
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Abandoned(BaseException):
-    """The schedule is given up here; passes through the user's code, and ends it."""
+    """The schedule is given up; raised at a point, it passes through the user's code and ends it."""
 
 
 active: Runtime | None = None
 """The runtime of this process while it is controlled; `None` in raw blocks and outside an exploration."""
 
 registry: Registry | None = None
-"""What this process knows objects by, if it is one of an exploration's, controlled or not."""
+"""The numbers of objects that this process knows, if it is one of an exploration's, controlled or not."""
 
 
 def activate(runtime: Runtime | None) -> None:
-    """Have this process be controlled by a runtime; by none where it is `None`."""
+    """Set the runtime that controls this process; `None` for none."""
     global active  # noqa: PLW0603  # there is one for the process
     active = runtime
 

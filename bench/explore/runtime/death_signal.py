@@ -1,4 +1,4 @@
-"""An exploration whose starter is gone ends by itself, and leaves nothing behind."""
+"""The death signal, by which an exploration ends when its starter does, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SET_DEATH_SIGNAL = 1
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have this process get a signal when the one that started it ends; on Linux only."""
+    """Ask the system to send this process a signal when the one that started it ends; on Linux only."""
     if sys.platform != "linux":
         return
     import ctypes
@@ -30,7 +30,7 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 
 
 def clean_up_with_parent(folder: str, board: str) -> None:
-    """Have the main process of an exploration end, and remove what is its own, when its starter has gone."""
+    """Arrange for the main process of an exploration to end with its starter, and to remove its files first."""
 
     def gone(*_: Any) -> None:
         from bench.process import journal, tree
@@ -47,5 +47,5 @@ def clean_up_with_parent(folder: str, board: str) -> None:
     starter = os.getppid()
     signal.signal(signal.SIGTERM, gone)
     die_with_parent(signal.SIGTERM)
-    if os.getppid() != starter:  # it went in between
+    if os.getppid() != starter:  # it ended before the signal was asked for, which then never comes
         gone()

@@ -73,7 +73,7 @@ TIMED = _schedule("TIMED", "lanes whose pending step has a deadline")
 CLOCK = _schedule("CLOCK", "virtual time: ns since the beginning of the schedule")
 CHANGED = _schedule("CHANGED", "the last step that changed anything, or -1")
 STARTED = _schedule("STARTED", "actors that have been started")
-POLICY = _schedule("POLICY", "who runs where the plan does not say, as an index of POLICIES")
+POLICY = _schedule("POLICY", "which lane runs where the plan does not say, as an index of POLICIES")
 RANDOM = _schedule("RANDOM", "state of the generator of the policy random")
 LOWEST = _schedule("LOWEST", "the lowest priority that the policy pct has assigned")
 CLOCK_READ = _schedule("CLOCK_READ", "1 once a lane has read the clock")
@@ -111,7 +111,7 @@ COUNTERS = _exploration("COUNTERS", "by object, its counter: above 0 where a ste
 OWNERS = _exploration("OWNERS", "by object, the lane that may go whatever its counter (recursive locks)", MOST_OBJECTS)
 HOLDERS = _exploration("HOLDERS", "by object, the lane that holds it: for the story of a deadlock", MOST_OBJECTS)
 INITIAL_COUNTERS = _exploration("INITIAL_COUNTERS", "by object, its counter as a schedule begins", MOST_OBJECTS)
-LOG = _exploration("LOG", "by step, its word with the lane; then who was enabled, with what it wanted", MOST_STEPS, 2)
+LOG = _exploration("LOG", "by step, its word with the lane; then the lanes enabled, with what it wanted", MOST_STEPS, 2)
 NUMBERS = _exploration.end
 """Numbers of the board."""
 
@@ -144,7 +144,7 @@ FIRST_COME = 100
 """In the plan, behind the last step that it dictates: the lane that comes to this step takes it, if it can be taken."""
 
 DECIDE = 101
-"""In the plan: the scheduler has to decide who takes this step."""
+"""In the plan: the scheduler has to decide which lane takes this step."""
 
 GO, BEGIN, ABANDON, FEED, PROBE, QUIT, SEND_STACK, REAP = range(8)
 """Commands: take your step; begin a schedule; leave the one that is given up; take a step of the feeder that you host;
@@ -154,7 +154,7 @@ NEVER = MOST_OBJECTS - 1
 """The number of an object whose counter stays 0: what a lane wants that waits for a time alone."""
 
 WANTED_AT = 32
-"""In the second number of a log entry, the bit from which on stands what the step wanted; below it, who was enabled."""
+"""In the second number of a log entry: from this bit on, what the step wanted; below it, the lanes enabled."""
 
 
 def table() -> list[tuple[str, str, int, int, str]]:

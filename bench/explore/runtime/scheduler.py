@@ -1,6 +1,8 @@
-"""Who takes the next step: what the plan says outright, then its policy.
+"""Which lane takes the next step: the one that the plan dictates; after that, the one that its policy chooses.
 
-Functions of the board's numbers, run by whoever has the baton.
+Functions of the board's numbers, run by the process that has the baton. What they choose depends on these numbers alone
+(the state of the generator of `random` is one of them), so that it makes no difference which process decides, and the
+same plan gives the same schedule.
 """
 
 from __future__ import annotations
@@ -9,26 +11,31 @@ from bench.explore.runtime import layout as at
 from bench.explore.runtime.packing import KILLED_WORD, READ, words_dependent
 
 OVER = -1000
-"""Nobody is next: the schedule has ended."""
+"""No lane is next: the schedule has ended."""
 
-ASK = 1000
-"""Added to a lane: nobody can be chosen before that lane has looked whether what it waits for has come."""
+PROBE_FIRST = 1000
+"""Added to a lane: no lane can be chosen before that one has probed what it waits for."""
 
-_ANYBODY = memoryview(bytes([at.FIRST_COME]) * at.MOST_STEPS).cast("b")
+_FIRST_COME = memoryview(bytes([at.FIRST_COME]) * at.MOST_STEPS).cast("b")
 
 _TICK_NS = 1_000_000
 _LAST_TICK_NS = 10**15
-"""Where all wait for the clock to go on by itself, it does, in steps that double, for about 12 days."""
+"""Where all lanes only read the clock again and again, it advances by steps that double, for about 12 days."""
 
 
 def decide(numbers: memoryview, plan: memoryview) -> int:  # noqa: PLR0911  # each is another end
     """Choose the next step, and log it as taken.
 
+    A step is chosen only if it can be carried out without blocking. `ENABLED` says so, but of a lane that waits for
+    something outside the board (a pipe, a lock on a file) only its own process can say it, by a probe. Once something
+    has happened to such a thing, its lanes are `DIRTY` and probe before anything else is decided. So choices never
+    depend on how fast the system is.
+
     Returns:
-        The lane that takes it; `steps.killing(lane)` if that lane shall be killed; `ASK` + a lane; or `OVER`.
+        The lane that takes it; `model.killing(lane)` if that lane shall be killed; `PROBE_FIRST` + a lane; or `OVER`.
     """
     if numbers[at.DIRTY]:
-        return ASK + _lowest(numbers[at.DIRTY])
+        return PROBE_FIRST + _lowest(numbers[at.DIRTY])
     able = _able(numbers)
     if able <= 0:
         return _end(numbers, at.OVER_LIMIT if able else at.STUCK if numbers[at.PRESENT] else at.DONE)
@@ -59,7 +66,12 @@ def _end(numbers: memoryview, how: int) -> int:
 
 
 def _able(numbers: memoryview) -> int:
-    """Give who can go on: not one that only looks again, while there are others; -1 if all look again for ever."""
+    """Return the lanes that can take their steps; -1 if all that can would only read the same again, for ever.
+
+    A lane that yields comes only after all others, as by itself it gets nowhere (a fair schedule: Musuvathi and Qadeer,
+    Fair Stateless Model Checking, PLDI 2008). Where no other is left, time passes to the next deadline; where there is
+    none, the schedule is a livelock.
+    """
     able: int = numbers[at.ENABLED]
     while not able or not able & ~numbers[at.YIELDING]:
         if not _pass_time(numbers, ticking=bool(able)):
@@ -69,7 +81,11 @@ def _able(numbers: memoryview) -> int:
 
 
 def _pass_time(numbers: memoryview, *, ticking: bool) -> bool:
-    """Have the clock go on to the next time that somebody waits for; tell whether there is any."""
+    """Advance the clock to the next deadline; return whether there was any.
+
+    Args:
+        ticking: whether the clock may also advance without one, as lanes read it again and again.
+    """
     timed: int = numbers[at.TIMED]
     now = numbers[at.CLOCK]
     if not timed:
@@ -142,7 +158,10 @@ def log(numbers: memoryview, step: int, word: int, wants: int, able: int) -> Non
 
 
 def _wake(numbers: memoryview, plan: memoryview, word: int, wants: int) -> None:
-    """Have those run again whose pending steps depend on the one that was taken."""
+    """Wake the sleeping lanes whose pending steps depend on the one that was taken (sleep sets: Godefroid, 1996).
+
+    Once no lane sleeps and the policy is `on`, the rest of the plan needs no decisions: lanes take the fast path again.
+    """
     asleep = numbers[at.ASLEEP]
     for lane in range(at.MOST_LANES):
         if asleep >> lane & 1:
@@ -152,21 +171,27 @@ def _wake(numbers: memoryview, plan: memoryview, word: int, wants: int) -> None:
     numbers[at.ASLEEP] = asleep
     if not asleep and not numbers[at.POLICY]:
         start, stop = numbers[at.STEPS], numbers[at.LIMIT]
-        plan[start:stop] = _ANYBODY[start:stop]
+        plan[start:stop] = _FIRST_COME[start:stop]
 
 
 def _kill(numbers: memoryview, victim: int, step: int, able: int) -> bool:
-    """Take a lane out, and all others in its process; tell whether it was there."""
+    """Log that a lane is killed, and remove all lanes of its process; return whether it was there."""
     if not numbers[at.PRESENT] >> victim & 1:
         return False
     host = numbers[at.HOSTS + victim]
     log(numbers, step, KILLED_WORD | victim, 0, able)
-    gone(numbers, host)
+    remove_process(numbers, host)
     return True
 
 
-def gone(numbers: memoryview, host: int, *, by_step: bool = False) -> None:
-    """Take out all lanes of a process, which has ended otherwise than by its own step, or by that of another."""
+def remove_process(numbers: memoryview, host: int, *, by_step: bool = False) -> None:
+    """Remove all lanes of a process that did not leave by itself.
+
+    Args:
+        numbers: of the board.
+        host: the lane of the process.
+        by_step: whether it was killed by a step of another lane.
+    """
     for lane in range(at.MOST_LANES):
         if numbers[at.HOSTS + lane] == host:
             if by_step:

@@ -1,7 +1,12 @@
-"""Whether a lane that reads the same again is in a loop that only somebody else's step can end.
+"""Whether a lane that reads the same again is in a loop that only a step of another lane can end.
 
-To take a loop for one that waits although it would end by itself is to leave out interleavings, so what is not known
-counts as different: a loop that waits and is not recognized merely runs into the limit of steps.
+A mistake in one direction is harmless and in the other is not. A waiting loop that is not recognized merely runs into
+the limit of steps. A loop that would end by itself but is taken for a waiting one leaves out interleavings. So whatever
+cannot be compared counts as different.
+
+The argument: between two reads of the same the lane has run deterministic code. If everything that this code goes on
+from is equal at both (position, variables, those of its callers, globals), and no step has changed anything shared in
+between, it comes to the same read a third time, and for ever.
 """
 
 from __future__ import annotations
@@ -32,11 +37,11 @@ _OBJECT_SIZE = getattr(object, "__basicsize__", 0) + 16
 
 
 def snapshot(frame: FrameType) -> object:
-    """Give what the code at a frame goes on from: where it is, its variables, those of its callers, and their globals.
+    """Return what the code at a frame goes on from: its position, variables, those of its callers, and their globals.
 
-    If two of them are equal, and what is shared did not change in between, the code goes on as it did before: it
-    waits for somebody else. `None` if that cannot be known: what it goes on from has a state that cannot be compared,
-    or no `while` is around it, so that the loop is one over items, which ends, equal as they may be.
+    If two of them are equal, and nothing shared has changed in between, the code waits for another lane. `None` if
+    that cannot be known: some state cannot be compared, or no `while` is around the position, so that the loop is one
+    over items, which ends, equal as they may be.
     """
     found: list[object] = []
     waits = False
@@ -52,7 +57,7 @@ def snapshot(frame: FrameType) -> object:
                 return None
             found.append(known)
             spaces[id(at.f_globals)] = at.f_globals
-        elif found:  # what plays the actor
+        elif found:  # the bench's own code that calls the actor, and what is above
             break
         at = at.f_back
     if not waits:
@@ -61,7 +66,7 @@ def snapshot(frame: FrameType) -> object:
 
 
 def _variables(frame: FrameType) -> object:
-    """Give the values of a frame's variables, `None` if one is not known that is the user's."""
+    """Return the values of a frame's variables; `None` if one of the user's cannot be compared."""
     found: list[object] = []
     users = _is_users(frame.f_globals)
     for name, value in frame.f_locals.items():
@@ -78,7 +83,7 @@ def _is_users(space: dict[str, object]) -> bool:
 
 
 def _known(value: object, depth: int) -> object:  # noqa: PLR0911  # one for each kind of value
-    """Give what tells a value from others, or `None` where that is not known."""
+    """Return what tells a value from others, by its contents; `None` where it cannot be compared."""
     if isinstance(value, _PLAIN):
         return (type(value), value)
     if isinstance(value, _STEADY) or _is_shared(value):
@@ -113,13 +118,13 @@ def _of_object(value: object, depth: int) -> object:
 
 
 def _of_class(kind: type) -> object:
-    """Give what is known of the attributes of a class of the user's, as far as it has any that can change."""
+    """Return the attributes of a class and its bases that are the user's, as far as they can change."""
     ours = [one for one in kind.__mro__ if _is_users({"__name__": one.__module__})]
     return [(id(one), _attributes(vars(one).items())) for one in ours]
 
 
 def _attributes(items: Iterable[tuple[str, object]]) -> object:
-    """Give what is known of globals or attributes of classes; what is not known is taken to stay as it is."""
+    """Return globals or attributes of classes, by their contents; what cannot be compared is taken to stay as it is."""
     found = []
     for name, value in list(items):
         if not name.startswith("__") and not isinstance(value, (*_STEADY, type, types.FunctionType, property)):
@@ -136,11 +141,11 @@ def _filled(cell: Any) -> bool:
 
 
 def _is_shared(value: object) -> bool:
-    """Tell what is shared, whose changes are steps."""
+    """Return whether a value is shared: its changes are steps, and need not be looked for here."""
     if type(value).__module__.partition(".")[0] == "multiprocessing":
         return True
     own = getattr(value, "__dict__", ())
-    return "_wrapper" in own or "_bench_access" in own
+    return "_wrapper" in own or "_bench_object" in own
 
 
 def _all_known(first: object, values: Any, depth: int) -> object:
@@ -169,11 +174,14 @@ class _Layout:
                     self.whiles.append((jump.argval, jump.offset))
 
     def at(self, position: int) -> int:
-        """Give where the instruction begins: a call that the interpreter inlines is told at the end of its caches."""
+        """Return where the instruction at a position begins.
+
+        The position (`f_lasti`) of a call that the interpreter inlines is at the end of the instruction's caches.
+        """
         return self.begins[bisect_right(self.begins, position) - 1]
 
     def waits(self, position: int) -> bool:
-        """Tell whether a position is inside one of the loops."""
+        """Return whether a position is inside one of the loops."""
         return any(start <= position <= end for start, end in self.whiles)
 
 
