@@ -88,7 +88,7 @@ def test_the_help_imports_nothing_that_only_a_command_needs() -> None:
     )
 
 
-def test_the_version_is_said(ran: Ran) -> None:
+def test_the_version_is_printed(ran: Ran) -> None:
     status, out, _ = ran("--version")
     assert status == 0
     assert out.startswith("forkbench ")
@@ -184,7 +184,7 @@ def test_bad_input_gets_one_clear_line_and_its_exit_status(
         ("samples = ", "is no valid TOML"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_told_by_name(table: str, said: str, here: Path, ran: Ran) -> None:
+def test_a_mistake_in_the_configuration_is_reported_by_its_key(table: str, said: str, here: Path, ran: Ran) -> None:
     (here / "pyproject.toml").write_text(f"[tool.bench]\n{table}\n")
     status, _, err = ran("matrix", "--dry-run", "--engine", "local")
     assert status == 2
@@ -224,7 +224,7 @@ def test_run_writes_the_records_that_the_schemas_describe(here: Path, ran: Ran) 
     assert "holds a run already" in again[2]
 
 
-def test_run_says_what_failed_and_json_has_standard_output_alone(here: Path, ran: Ran) -> None:
+def test_run_reports_a_failure_and_json_has_standard_output_alone(here: Path, ran: Ran) -> None:
     (here / "wrong.py").write_text("print('imported')\n" + GOOD.replace("return 3", "return 4"))
     status, out, err = ran("run", "wrong.py", "--method", "spawn", "--json", "-")
     assert status == 1
@@ -274,5 +274,5 @@ def test_styles_are_those_that_click_knows() -> None:
     assert all(click.style("x", **look) for look in COLOURS.values())
 
 
-def test_lists_are_split_at_commas_and_said_once() -> None:
+def test_lists_are_split_at_commas_and_hold_each_entry_once() -> None:
     assert split(("fork,spawn", "spawn forkserver")) == ["fork", "spawn", "forkserver"]

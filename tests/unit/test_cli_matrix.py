@@ -143,7 +143,7 @@ def test_a_matrix_that_passes(here: Path, on: Callable[[FakeEngine], Ran]) -> No
     assert recorded["seed"] == 7
 
 
-def test_what_failed_is_said_once_with_its_cells_and_the_line_that_runs_it_again(
+def test_a_failure_is_reported_once_with_its_cells_and_the_line_that_runs_it_again(
     here: Path, on: Callable[[FakeEngine], Ran]
 ) -> None:
     run = on(docker(lambda job: gives(4 if job.cell.method == "spawn" else 3, job)))
@@ -243,7 +243,7 @@ def test_a_cell_that_this_host_has_too_few_cpus_for(here: Path, on: Callable[[Fa
     assert out == "unavailable py314-spawn-cpu4, 0.0 s: needs 4 CPUs, and there are 2\n"
 
 
-def test_the_configuration_stands_in_for_what_is_not_given(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
+def test_the_configuration_sets_what_the_command_line_leaves_open(here: Path, on: Callable[[FakeEngine], Ran]) -> None:
     table = 'python = ["3.12"]\ncpus = [1]\nmethod = "fork"\ntargets = ["good.py"]\ndeadline = 5\nout = "kept"\n'
     (here / "pyproject.toml").write_text(f"[tool.bench]\n{table}")
     engine = docker()
@@ -294,7 +294,7 @@ def test_a_command_is_left_its_own_modes(here: Path, on: Callable[[FakeEngine], 
     assert modes_asked(engine.jobs[-1]) == []
 
 
-def test_a_host_without_an_engine_is_told_of_and_cells_run_on_it(
+def test_without_an_engine_cells_run_on_the_host_with_a_message(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
@@ -304,7 +304,7 @@ def test_a_host_without_an_engine_is_told_of_and_cells_run_on_it(
     assert captured.err.startswith("bench: cells run as processes of this host (--engine local), since no Docker")
 
 
-def test_doctor_and_clean_say_what_there_is_without_an_engine(
+def test_doctor_and_clean_work_without_an_engine(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")

@@ -85,7 +85,7 @@ def test_the_nearest_project_upwards_counts(tmp_path: Path) -> None:
     assert load_config(inner / "src").root == inner
 
 
-def test_a_project_that_says_nothing_has_the_defaults(tmp_path: Path) -> None:
+def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
     path = project(tmp_path, "[project]\nname = 'x'")
     assert load_config(tmp_path) == Config(path=path)
     assert Config().root is None

@@ -59,7 +59,7 @@ def test_a_docstring_teaches_in_three_sentences(found: Found) -> None:
 
 
 @each_demo
-def test_a_docstring_says_what_of_it_is_portable(found: Found) -> None:
+def test_a_docstring_states_what_is_portable(found: Found) -> None:
     assert re.search(r"portable|everywhere|platform|start method|spawn", docstring(found))
 
 
@@ -168,7 +168,7 @@ def test_the_parent_of_a_process_depends_on_the_start_method(method: str, parent
     ("arguments", "complaint"),
     [(["nonsense"], "invalid choice: 'nonsense'"), (["fork", "nonsense"], "no program nonsense; there are")],
 )
-def test_a_script_says_what_it_does_not_know(
+def test_a_script_names_an_argument_that_it_does_not_know(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -33,7 +33,7 @@ def test_without_pyenv_the_path_is_as_it_was(tmp_path: Path) -> None:
     assert search_path({"PATH": "/usr/bin:/bin", "PYENV_ROOT": str(tmp_path / "none")}) == "/usr/bin:/bin"
 
 
-def test_pyenv_is_looked_for_at_home_when_nobody_says_where_it_is() -> None:
+def test_pyenv_is_at_home_unless_its_variable_names_another_folder() -> None:
     assert pyenv_root({}) == Path.home() / ".pyenv"
 
 

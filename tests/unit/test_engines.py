@@ -61,7 +61,7 @@ def test_this_process_is_alive() -> None:
     assert not owners.is_dead(owners.this_owner())
 
 
-def test_a_pid_that_was_given_to_another_is_a_dead_owner() -> None:
+def test_a_reused_pid_is_a_dead_owner() -> None:
     mine, _, started = owners.this_owner().rpartition(":")
     assert owners.is_dead(f"{mine}:{int(started) - 1}")
 
@@ -102,7 +102,7 @@ def test_only_what_nobody_looks_after_is_left_behind(labels: dict[str, str], now
     assert docker.is_left_behind(labels, now=now) is expected
 
 
-def test_an_engine_that_is_not_there_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_reported_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(Unavailable, match=r"no Docker engine answers .* use --engine local") as caught:
         docker.DockerEngine().cpus()

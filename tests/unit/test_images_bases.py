@@ -71,7 +71,7 @@ def test_a_registry_that_does_not_answer_is_given_up() -> None:
         Registry(timeout_s=0.01).check(docker, "python:3.10-slim")
 
 
-def test_an_image_that_the_registry_does_not_have_says_nothing_about_the_next() -> None:
+def test_an_image_that_the_registry_lacks_does_not_stop_it_from_being_asked_again() -> None:
     engine, docker = client(error(404, "manifest unknown"))
     registry = Registry()
 

@@ -15,7 +15,7 @@ STRONG = "[global]\nindex_url = https://user:secret@strong/simple\nextra-index-u
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> dict[str, str]:
+def user(tmp_path: Path) -> dict[str, str]:
     """An environment without settings of pip, of a user with two files of them; the stronger is named `xdg/pip`."""
     for folder, text in ((".pip", f"{WEAK}log = {tmp_path / 'pip.log'}\n"), ("xdg/pip", STRONG)):
         (tmp_path / folder).mkdir(parents=True)
@@ -24,8 +24,8 @@ def told(tmp_path: Path) -> dict[str, str]:
     return {**kept, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "xdg")}
 
 
-def test_stronger_files_win_over_weaker_ones_and_options_are_kept(told: dict[str, str], tmp_path: Path) -> None:
-    options = host_settings(told).options
+def test_stronger_files_win_over_weaker_ones_and_options_are_kept(user: dict[str, str], tmp_path: Path) -> None:
+    options = host_settings(user).options
 
     assert {name: options.get(name) for name in ("index-url", "extra-index-url", "timeout")} == {
         "index-url": "https://user:secret@strong/simple",
@@ -41,31 +41,31 @@ def test_the_install_section_wins_over_global_whichever_file_it_is_in() -> None:
     assert settings.options == {"retries": "9", "timeout": "3"}
 
 
-def test_the_environment_wins_over_files_and_folders_of_the_host_are_dropped(told: dict[str, str]) -> None:
-    told |= {"PIP_INDEX_URL": "https://env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_FIND_LINKS": "/opt/wheels"}
-    options = host_settings(told).options
+def test_the_environment_wins_over_files_and_folders_of_the_host_are_dropped(user: dict[str, str]) -> None:
+    user |= {"PIP_INDEX_URL": "https://env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_FIND_LINKS": "/opt/wheels"}
+    options = host_settings(user).options
 
     assert (options["index-url"], options["timeout"]) == ("https://env/simple", "7")
     assert "find-links" not in options
 
 
 def test_where_there_is_no_pip_the_environment_counts_alone(
-    told: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    user: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    told |= {"PATH": "/nowhere", "PIP_INDEX_URL": "https://it's.env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_CERT": ""}
+    user |= {"PATH": "/nowhere", "PIP_INDEX_URL": "https://it's.env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_CERT": ""}
 
-    assert host_settings(told).options == {"index-url": "https://it's.env/simple", "timeout": "7"}
+    assert host_settings(user).options == {"index-url": "https://it's.env/simple", "timeout": "7"}
 
 
 def test_a_pip_on_the_path_is_asked_where_this_interpreter_has_none(
-    told: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    user: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     (tmp_path / "pip").write_text("#!/bin/sh\necho \"global.proxy='http://p:1'\"\n")
     (tmp_path / "pip").chmod(0o755)
 
-    assert host_settings({**told, "PATH": f"{tmp_path}:/usr/bin:/bin"}).options == {"proxy": "http://p:1"}
+    assert host_settings({**user, "PATH": f"{tmp_path}:/usr/bin:/bin"}).options == {"proxy": "http://p:1"}
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_a_bundle_that_is_not_there_is_the_users_mistake() -> None:
         read_settings(":env:.cert='/no/such.pem'\n", {})
 
 
-def test_a_file_that_is_no_configuration_is_the_users_mistake_and_is_not_quoted(told: dict[str, str]) -> None:
-    Path(told["XDG_CONFIG_HOME"], "pip", "pip.conf").write_text("index-url = https://a/?token=secret\n")
+def test_a_file_that_is_no_configuration_is_the_users_mistake_and_is_not_quoted(user: dict[str, str]) -> None:
+    Path(user["XDG_CONFIG_HOME"], "pip", "pip.conf").write_text("index-url = https://a/?token=secret\n")
 
     with pytest.raises(UsageError, match=r"configuration cannot be read: .*pip\.conf") as caught:
-        host_settings(told)
+        host_settings(user)
     assert "secret" not in str(caught.value)
 
 
@@ -133,7 +133,7 @@ def test_a_shell_reads_the_settings_back_whatever_is_in_them(tmp_path: Path) -> 
     assert files["ca.pem"] == b"PEM"
 
 
-def test_devnull_in_place_of_a_configuration_file_means_none(told: dict[str, str]) -> None:
-    listing = list_configuration({**told, "PIP_CONFIG_FILE": os.devnull})
+def test_devnull_in_place_of_a_configuration_file_means_none(user: dict[str, str]) -> None:
+    listing = list_configuration({**user, "PIP_CONFIG_FILE": os.devnull})
     assert ":env:.config-file='/dev/null'" in listing
     assert "global." not in listing

@@ -84,7 +84,7 @@ def test_the_index_names_every_module_that_has_kernels() -> None:
 
 
 @each_kernel
-def test_the_bug_is_said_in_one_sentence_and_has_a_source(kernel: Kernel) -> None:
+def test_the_bug_is_described_in_one_sentence_and_has_a_source(kernel: Kernel) -> None:
     assert re.fullmatch(r"[A-Z][^.]*\.", kernel.sentence.replace("...", "").replace("Value.", "Value")), kernel.sentence
     assert re.search(r"CWE-\d+|\d{4}|documentation|EWD|lock\.py|chapter|non-solution|14\.2\.\d", kernel.source)
     assert scenario_of(kernel.buggy).summary == kernel.sentence

@@ -184,7 +184,7 @@ def test_a_lock_removed_between_open_and_lock_does_not_count(tmp_path: Path) -> 
     os.close(place)
 
 
-def test_a_platform_without_file_locks_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_platform_without_file_locks_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "fcntl", None)
     with pytest.raises(Unavailable, match="this platform lacks"):
         try_lease([0], holder="test", folder=tmp_path / "l")

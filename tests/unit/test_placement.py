@@ -109,7 +109,7 @@ def test_a_quota_takes_its_worth_of_room(name: str, needed: int) -> None:
     assert cpus_needed(parse_cell(name)) == needed
 
 
-def test_an_earlier_run_tells_how_long_a_cell_takes() -> None:
+def test_the_time_of_an_earlier_run_replaces_the_estimate() -> None:
     cell: Cell = parse_cell("py314-spawn-cpu2")
     assert expected_s(cell, earlier={cell.name: 33.0}) == 33.0
     assert expected_s(cell, earlier={"other": 33.0}) == expected_s(cell)

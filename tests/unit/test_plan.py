@@ -124,7 +124,7 @@ def test_globs_choose_cells(select: str, skip: str, wanted: set[str]) -> None:
     assert all(one.why for one in made.cells if one.decision != "run")
 
 
-def test_a_cell_left_out_says_by_which_pattern() -> None:
+def test_an_excluded_cell_names_the_pattern_that_excludes_it() -> None:
     made = plan(select="py310-*", skip="*-spawn-* *-fork-*")
     why = {one.cell.name: one.why for one in made.cells}
     assert why["py310-fork-cpu1"] == "left out by --skip *-fork-*"
@@ -158,7 +158,7 @@ def test_a_valid_selection_may_leave_nothing(select: str, skip: str) -> None:
         plan(select=select, skip=skip)
 
 
-def test_a_selection_outside_the_axes_is_told_what_leaves_it_out() -> None:
+def test_a_selection_outside_the_axes_is_refused_with_the_option_that_excludes_it() -> None:
     with pytest.raises(NothingToRun, match=r"pypy311-fork-cpu1 would be one that --python"):
         plan(select="pypy*")
 

@@ -101,7 +101,7 @@ def test_run_json_names_every_cell_and_how_it_ended(tmp_path: Path, leases: Path
     assert run["pythons"]["3.13"] == {"refused": "no base"}
 
 
-def test_events_tell_the_whole_story(tmp_path: Path, leases: Path) -> None:
+def test_events_report_the_whole_run(tmp_path: Path, leases: Path) -> None:
     board = Board()
     run_matrix(
         plan_of("fork", "1"),
@@ -226,7 +226,7 @@ def test_a_board_that_breaks_gives_the_cpus_back(tmp_path: Path, leases: Path) -
     assert holders(leases) == []
 
 
-def test_a_folder_that_cannot_be_written_is_said_in_one_line(tmp_path: Path, leases: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path, leases: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="cannot record the run in"):
         run_matrix(
