@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -224,6 +225,23 @@ def test_the_reference_has_every_command_option_and_key() -> None:
     assert "`--strategy" in options
     assert "`--start-method M`" in pytest_options.section()
     assert "`python` | a string or a list of strings |" in configuration.section()
+
+
+def test_the_rooms_in_the_drawing_of_the_architecture_are_there() -> None:
+    drawing = (documents.ROOT / "docs" / "_static" / "processes.svg").read_text(encoding="utf-8")
+    rooms = re.findall(r'class="room"[^>]*>([^<]+)<', drawing)
+    assert len(rooms) > 10
+    package = documents.ROOT / "bench"
+    assert [room for room in rooms if not [*package.glob(room.rstrip("/")), *package.glob(f"{room}.py")]] == []
+
+
+def test_the_page_on_architecture_names_every_room() -> None:
+    page = (documents.ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = documents.ROOT / "bench"
+    rooms = {*package.iterdir(), *(package / "explore").iterdir(), *(package / "matrix").iterdir()}
+    names = {room.stem for room in rooms if not room.name.startswith(("_", ".")) and room.suffix in (".py", "")}
+    named = set(re.findall(r"`([a-z_]+)/?`", page))
+    assert names - named == {"called", "schema"}, "what is no room: the command's name, the schemas"
 
 
 def test_every_generated_section_is_on_a_page() -> None:
