@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bench
-from bench.explore.driver.executor import _common
+from bench.explore.driver.executor import common_prefix
 from bench.explore.model import ANYTHING, KINDS, WHOLE, Op, dependent, killing
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import Board, remove_semaphores
@@ -378,5 +378,5 @@ def test_counters_enable_the_lanes_that_wait_for_them(board: Board) -> None:
         ((0, 1, 1, 0), (0, 0, 1, 1), 1),
     ],
 )
-def test_what_two_schedules_have_in_common(lanes: tuple[int, ...], before: tuple[int, ...], common: int) -> None:
-    assert _common(lanes, before) == common
+def test_what_two_schedules_have_incommon_prefix(lanes: tuple[int, ...], before: tuple[int, ...], common: int) -> None:
+    assert common_prefix(lanes, before) == common

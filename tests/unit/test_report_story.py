@@ -148,7 +148,7 @@ def test_who_holds_what_is_known_better_by_the_outcome() -> None:
 
 def test_what_was_raised_is_shown_without_what_does_the_exploring() -> None:
     trace = (
-        'Traceback (most recent call last):\n  File "/x/bench/explore/driver/actor_process.py", line 49, in reside\n'
+        'Traceback (most recent call last):\n  File "/x/bench/explore/driver/actor_process.py", line 49, in run_actor\n'
         '    method(state)\n    ^^^^^^^\n  File "/p/a.py", line 3, in first\n    self.lock.release()\n'
         '  File "/x/bench/explore/points/locks.py", line 1, in _release\n    give()\nValueError: too many'
     )

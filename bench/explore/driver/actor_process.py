@@ -1,4 +1,4 @@
-"""What runs in the process of one actor: plays its part in schedule after schedule, until it is told to end."""
+"""The process of one actor: runs the actor in schedule after schedule, until it is killed."""
 
 from __future__ import annotations
 
@@ -21,19 +21,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 RETURNED = -1
-"""What stands on the board for an actor that returned something."""
+"""The value on the board for an actor that returned something."""
 
 
 class Seat(NamedTuple):
-    """Which actor it is: its lane, the name of its method, and whether states are watched, as they are restored."""
+    """Which actor a process runs: its lane, the name of its method, and whether states are watched, to be restored."""
 
     lane: int
     name: str
     watched: bool
 
 
-def reside(seat: Seat, wire: Connection, state: Any) -> None:
-    """Be an actor: play when told to; send on `wire` the pid, what was raised for the first time, and stacks."""
+def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
+    """Run an actor once in each schedule.
+
+    Args:
+        seat: which actor it is.
+        wire: to send the pid, each exception that comes for the first time, and stacks.
+        state: the state that all actors share.
+    """
     lane, name, watched = seat
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
@@ -70,7 +76,7 @@ def _watch(state: Any) -> Any:
 
 
 def _raised(error: BaseException, name: str, known: dict[object, int], wire: Connection) -> int:
-    """Return the number of what was raised, and send what it is when it comes for the first time; 0 for a good end."""
+    """Return the number of an exception, which is sent when it comes for the first time; 0 for a good end."""
     if residents.ended_well(error):
         return 0
     key = residents.identity(error)

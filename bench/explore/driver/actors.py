@@ -1,11 +1,11 @@
-"""A state and the processes of its actors: started, listened to, put back as they were at first, and ended."""
+"""A state and the processes of its actors: started, listened to, restored as they were at first, and ended."""
 
 from __future__ import annotations
 
 import contextlib
 from multiprocessing import connection
 
-from bench.explore.driver.actor_process import Seat, reside
+from bench.explore.driver.actor_process import Seat, run_actor
 from bench.explore.driver.labels import label_objects
 from bench.explore.driver.subject import Refused
 from bench.explore.points import locks, pipes, values
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from bench.explore.runtime.board import Board
 
 _STARTING_S = 30.0
-"""How long actors may take until they are there."""
+"""How long actors may take until they wait for the first schedule."""
 
 
 class Actors:
-    """A state, the processes of the actors that were given it, and what it takes to put the state back.
+    """A state, the processes of the actors that were given it, and what it takes to restore the state.
 
-    `why_rebuilt` says why the state cannot be put back, in which case each schedule needs another one; `raised` has
-    what actors raised, by lane and number.
+    `why_rebuilt` says why the state cannot be restored, in which case each schedule needs a new one; `raised` has the
+    exceptions of actors, by lane and number.
 
     Raises:
         Refused: if the state cannot be sent, or an actor does not come to where it waits for the first schedule.
@@ -75,7 +75,7 @@ class Actors:
         for lane, name in enumerate(self.names):
             seat = Seat(lane, name, self.restorer is not None)
             try:
-                process, wire = residents.start(self.context, reside, name, seat, self.state)
+                process, wire = residents.start(self.context, run_actor, name, seat, self.state)
             except residents.NotSent as error:
                 raise Refused(str(error)) from None
             self.wires.append(wire)
@@ -94,8 +94,8 @@ class Actors:
         ready = connection.wait([process.sentinel for process in self.processes], 0)
         return {lane for lane, process in enumerate(self.processes) if process.sentinel in ready}
 
-    def hear(self) -> None:
-        """Take in what the actors have sent."""
+    def receive(self) -> None:
+        """Receive what the actors have sent."""
         for lane, wire in enumerate(self.wires):
             with contextlib.suppress(EOFError, OSError):
                 while wire.poll(0):
@@ -114,7 +114,7 @@ class Actors:
         return self.restorer.inspect().get(0) if self.restorer is not None else None
 
     def put_back(self) -> bool:
-        """Put the state back; `False` if that cannot be done, and another one is needed."""
+        """Restore the state; return whether that could be done."""
         if self.restorer is None:
             return False
         if [get() for _, get in self._semaphores] != self._values:
@@ -128,13 +128,10 @@ class Actors:
         return not self.restorer.restore()
 
     def close(self) -> None:
-        """Kill the processes, and let go of the state."""
+        """Kill the processes, and stop watching the state."""
         for process in self.processes:
             process.kill()
-        for process in self.processes:
-            process.join()
-        for wire in self.wires:
-            wire.close()
+        residents.end(self.processes, self.wires)
         if self.watch is not None:
             _unwatch(self.state)
 

@@ -1,4 +1,4 @@
-"""Runs one plan on the processes that are there, and reads from the board what became of it."""
+"""Runs a plan on the processes that wait for it, and reads the trace of the schedule from the board."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from bench.explore.model import End, Op, Plan
 
 _LOOK_S = 0.01
-"""How often it is looked whether a process has died, which hands the baton on to nobody."""
+"""How often to check for a dead process: one that dies holding the baton never passes it on."""
 
 _ANSWER_S = 1.0
-"""How long a lane may take to come out of a schedule that is given up, or to send its stack."""
+"""How long a lane may take to leave a schedule that is abandoned, or to send its stack."""
 
 _MOST_KNOWN = 100_000
-"""Steps whose unpacked form is kept."""
+"""How many steps are cached in their unpacked form."""
 
 
 class Executor:
-    """The board as the exploring process uses it: a plan is written, and the trace of its schedule read.
+    """Writes plans on the board, runs them, and reads the traces of their schedules.
 
     Args:
         board: the board.
         actors: how many lanes there are from the start of each schedule.
-        limit: after how many steps a schedule is given up.
+        limit: the steps after which a schedule is ended.
     """
 
     def __init__(self, board: Board, actors: int, limit: int) -> None:
@@ -50,7 +50,7 @@ class Executor:
         self.steps = 0
         """Steps taken so far, in all schedules."""
         self.differed = ""
-        """Where a schedule that was repeated went on differently, if one ever did."""
+        """Where a schedule that was repeated first went on differently; empty if none ever did."""
         self._semaphore = board.semaphore(at.COORDINATOR)
         self._known: dict[tuple[int, int], Step] = {}
         self._lanes: tuple[int, ...] = ()
@@ -69,23 +69,19 @@ class Executor:
         return b"".join(number.to_bytes(8, "little", signed=True) for number in numbers)
 
     @property
-    def different(self) -> int:
-        """How many different operations there were, by what is done to what on which line."""
+    def distinct(self) -> int:
+        """How many distinct operations there were, by what is done to what on which line."""
         return len({step.op for step in self._known.values()})
-
-    @property
-    def taken(self) -> int:
-        """How many steps the schedule that runs, or ran last, has taken."""
-        return self.numbers[at.STEPS]
 
     # A schedule.
 
-    def run(self, plan: Plan, goes_on: Callable[[], bool]) -> End:
-        """Run a plan until it has ended; what was left unfinished then waits, see `give_up`.
+    def run(self, plan: Plan, look_after: Callable[[], bool]) -> End:
+        """Run a plan until its schedule has ended; lanes that are not through then still wait, see `abandon`.
 
         Args:
             plan: the plan.
-            goes_on: asked again and again meanwhile; `False` ends the schedule as `died`.
+            look_after: called every `_LOOK_S` meanwhile; returns whether the schedule can go on. If it cannot, the
+                schedule ends as `died`.
         """
         self._write(plan)
         numbers = self.numbers
@@ -93,7 +89,7 @@ class Executor:
         self.board.semaphore(0).release()
         wait = self._semaphore.acquire
         while not wait(True, _LOOK_S):
-            if not goes_on():
+            if not look_after():
                 numbers[at.END] = at.DIED
                 break
         self.steps += numbers[at.STEPS]
@@ -108,10 +104,10 @@ class Executor:
         for table in (8 * at.OWNERS, 8 * at.HOLDERS):
             board.bytes[table : table + 8 * count] = nobody
         lanes = plan.lanes[: self.limit]
-        said = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
+        dictated = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
         numbers[at.PLANNED] = len(lanes)
         board.bytes[at.PLAN : at.PLAN + self.limit + 1] = (
-            said + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
+            dictated + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
         )
         if plan.asleep:
             numbers[at.ASLEEP] = sum(1 << lane for lane in plan.asleep)
@@ -133,14 +129,14 @@ class Executor:
         for index, step in enumerate(changes):
             numbers[at.CHANGES + 1 + index] = step
 
-    def give_up(self, dead: Callable[[], int | None]) -> bool:
-        """Have the lanes that wait in a schedule that is given up come out of it; return whether all of them did.
+    def abandon(self, dead: Callable[[], int | None]) -> bool:
+        """Make the lanes that still wait leave the schedule; return whether all of them did.
 
-        Processes that the actors started are killed: they are of no more use. While one that waits for its baton is
-        dying, it can still be the one that the next of its lane's is meant to wake.
+        Processes that the actors started are killed: they are of no more use. Their ends are waited for, since the next
+        process of the same lane waits for the same semaphore, and one that is dying could take the baton meant for it.
 
         Args:
-            dead: returns a lane whose process has ended, for which nothing is to be waited.
+            dead: returns a lane whose process has ended; then the others are not waited for.
         """
         numbers = self.numbers
         numbers[at.SLOW] |= at.ABANDONED
@@ -167,22 +163,28 @@ class Executor:
         return False
 
     def ask_stack(self, lane: int, dead: Callable[[], int | None]) -> None:
-        """Have a lane that waits send its stack, and wait until it has; `dead` as for `give_up`."""
+        """Make a lane that waits send its stack, and wait until it has; `dead` as for `abandon`."""
         self.board.lane(lane).command = at.SEND_STACK
         self.board.semaphore(lane).release()
         self._answered(dead)
 
     def drain(self) -> None:
-        """Take back batons that nobody took, after processes have died."""
+        """Set all semaphores to 0: a process that has died may have left a baton untaken."""
         for lane in range(at.MOST_LANES + 1):
             semaphore = self.board.semaphore(lane)
             while semaphore.acquire(False):
                 pass
 
-    # What became of it.
+    # Its trace.
 
     def trace(self, plan: Plan, end: End, outcome: str) -> Trace:
-        """Read the schedule that has just ended; of what is known from the one before, only that it is the same."""
+        """Return the trace of the schedule that has just ended.
+
+        Args:
+            plan: its plan.
+            end: how it ended.
+            outcome: the key of its outcome, or empty.
+        """
         steps = self._read(plan.lanes)
         if steps is None:
             return Trace(tuple(self._decode(0, self.board.steps)), "diverged")
@@ -191,9 +193,16 @@ class Executor:
         return Trace(steps, end, pending, outcome if end not in ("diverged", "asleep") else "", gone)
 
     def _read(self, lanes: tuple[int, ...]) -> tuple[Step, ...] | None:
+        """Return the steps of the log; `None` where the same choices have led to other steps than before."""
+        # A plan mostly begins with the choices of the schedule before it, as strategies search one branch after the
+        # other. The steps of that common prefix are not unpacked again; but strategies build on it: they have stored
+        # its states, and go back to them. So its part of the log, which has for each step the operation, the line and
+        # the lanes that were enabled, must be the same, byte by byte. If it is not, something other than the schedule
+        # decides what the processes do, and no claim holds: the trace has diverged, and the difference is noted.
+        # Behind the plan's own choices nothing is compared: there the policy chose, which may choose otherwise.
         count = self.numbers[at.STEPS]
         log = bytes(self.board.bytes[8 * at.LOG : 8 * at.LOG + 16 * count])
-        same = _common(lanes, self._lanes)
+        same = common_prefix(lanes, self._lanes)
         if log[: 16 * same] != self._log[: 16 * same]:
             self._note_difference(log, same)
             self._lanes, self._taken, self._log = (), [], b""
@@ -207,8 +216,8 @@ class Executor:
         first = next(step for step in range(same) if log[16 * step :][:16] != self._log[16 * step :][:16])
         came = self._decode(first, first + 1) if 16 * first < len(log) else []
         self.differed = self.differed or (
-            f"after the same {first} choices {_said(self._taken[first], labels)} came once, and "
-            f"{_said(came[0], labels) if came else 'nothing'} another time"
+            f"after the same {first} choices {_describe(self._taken[first], labels)} came once, and "
+            f"{_describe(came[0], labels) if came else 'nothing'} another time"
         )
 
     def _decode(self, start: int, stop: int) -> list[Step]:
@@ -219,12 +228,12 @@ class Executor:
             if (step := known.get(pair)) is None:
                 if len(known) > _MOST_KNOWN:
                     known.clear()
-                step = known[pair] = _step(*pair)
+                step = known[pair] = _unpack(*pair)
             found.append(step)
         return found
 
     def pending(self) -> Mapping[int, Op]:
-        """Give what each lane that is not through would do next."""
+        """Return the next operation of each lane that is not through."""
         return self._ops(self.board.present | self.board.enabled)
 
     def _ops(self, lanes: int) -> dict[int, Op]:
@@ -243,21 +252,21 @@ class Executor:
         return [lane for lane in range(at.MOST_LANES) if present >> lane & 1]
 
     def killed(self) -> set[int]:
-        """Give the lanes that were killed by plan in the last schedule."""
+        """Return the lanes that the plan has killed in the last schedule."""
         words = self.numbers[at.LOG : at.LOG + 2 * self.numbers[at.STEPS] : 2].tolist()
         return {lane_of(word) for word in words if kind_of(word) == KILLED}
 
     def spoiled(self) -> bool:
-        """Tell whether an actor closed something, in the last schedule, that the state has open."""
+        """Return whether an actor has closed something, in the last schedule, that the state has open."""
         return any(self.board.lane(lane).spoiled for lane in range(self.actors))
 
     def holder(self, number: int) -> int:
-        """Give the lane that holds an object, or -1."""
+        """Return the lane that holds an object, or -1."""
         return self.board.holder(number)
 
     @contextlib.contextmanager
     def in_detail(self):  # type: ignore[no-untyped-def]  # a generator, whose types are not imported here
-        """Have the steps leave what they saw, for the duration of the block."""
+        """Have each step record the value that it saw, for the duration of the block; see `values`."""
         self.board.clear_values(self.limit)
         self.board.detail = 1
         try:
@@ -265,25 +274,28 @@ class Executor:
         finally:
             self.board.detail = 0
 
-    def seen(self) -> list[str]:
-        """Give what the steps of the last schedule saw, which ran in detail."""
+    def values(self) -> list[str]:
+        """Return the values that the steps of the last schedule saw, which ran in detail."""
         return [self.board.value(step) for step in range(self.board.steps)]
 
 
-def _step(word: int, second: int) -> Step:
+def _unpack(word: int, second: int) -> Step:
     enabled, wants = second & 0xFFFFFFFF, second >> at.WANTED_AT
     lane = lane_of(word)
     return Step(-1 - lane if kind_of(word) == KILLED else lane, op_of(word, wants), enabled)
 
 
-def _common(lanes: tuple[int, ...], before: tuple[int, ...]) -> int:
-    """Give how many choices two schedules have in common at their beginning."""
+def common_prefix(lanes: tuple[int, ...], before: tuple[int, ...]) -> int:
+    """Return how many choices two schedules have in common at their beginning.
+
+    That is all but the last of the shorter one, most often: this is asked first, since it is done in C.
+    """
     count = min(len(lanes), len(before))
     if count and lanes[: count - 1] == before[: count - 1]:
         return count if lanes[count - 1] == before[count - 1] else count - 1
     return next((index for index in range(count) if lanes[index] != before[index]), count)
 
 
-def _said(step: Step, labels: Labels) -> str:
+def _describe(step: Step, labels: Labels) -> str:
     op = step.op
     return f"{labels.lane(step.lane)}: {op.kind} {labels.object(op.object)} at {labels.place(op.place)}"

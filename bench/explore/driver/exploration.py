@@ -1,4 +1,4 @@
-"""An exploration: has the schedules that a strategy wants run on a subject, and journals what they gave."""
+"""An exploration: runs the schedules that a strategy wants on a subject, and journals what they gave."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ MAIN = "main"
 """What the lane of a program's main process is called."""
 
 REPORT_S = 0.2
-"""How often the counts are journalled: what shows on a terminal, and a sign that the exploration gets on."""
+"""How often the counts are journalled, for a terminal that shows them and as a sign of life."""
 
 MOST_WITNESSES = 8
-"""Outcomes whose schedules are made shorter and recorded step by step."""
+"""Outcomes whose schedules are shrunk and recorded step by step."""
 
 MOST_SHRINKING = 200
 SHRINKING_S = 3.0
-"""Schedules, and about how long, that making one shorter may take."""
+"""How many schedules, and about how many seconds, shrinking one may take."""
 
 LONG = 5_000
-"""Steps of a schedule above which it is neither made shorter nor recorded: nobody reads that."""
+"""Steps of a schedule above which it is neither shrunk nor recorded: nobody reads that."""
 
-SCHEDULES_LOOKED_AT = 16
-"""How many schedules at first are searched, as are those that are recorded, for memory that changed without a step."""
+SCHEDULES_SEARCHED = 16
+"""How many schedules at first, beside those that are shrunk, are searched for memory that changed without a step."""
 
 
 def run(folder: str, orders: Orders) -> None:
-    """Explore to the end: all is seen, the time is over, or it cannot go on."""
+    """Explore to the end: everything is covered, the time is over, or the exploration cannot go on."""
     send = functools.partial(common.send, folder)
     try:
         clean_up_with_parent(folder, os.environ[VARIABLE])
@@ -63,7 +63,7 @@ def run(folder: str, orders: Orders) -> None:
         Exploration(orders, _subject(orders, executor, send), executor, send).run()
     except Refused as error:
         send(common.Refused(str(error)))
-    except Exception as error:  # noqa: BLE001  # of the scenario's making of state, or a mistake of the bench: journalled
+    except Exception as error:  # noqa: BLE001  # of the making of a state, or a mistake of the bench: journalled
         from bench.process.instrument import describe
 
         send(common.Failed(**describe(error)))
@@ -73,7 +73,7 @@ def run(folder: str, orders: Orders) -> None:
 
 
 def _pin() -> None:
-    """Have this process, and those it starts, run on one CPU: who hands on the baton does not run on beside others."""
+    """Pin this process, and those it starts, to one CPU: where one runs at a time, a second CPU only costs wake-ups."""
     if usable := usable_cpus():
         os.sched_setaffinity(0, {usable[os.getpid() % len(usable)]})
 
@@ -99,7 +99,7 @@ def _subject(orders: Orders, executor: Executor, send: Callable[[Event], None]) 
 
 
 class Finding:
-    """An outcome: what it is, how often it came, and the choices that led to it first."""
+    """An outcome, how often it came, and the choices that led to it first."""
 
     __slots__ = ("count", "lanes", "number", "outcome")
 
@@ -133,7 +133,7 @@ class Exploration:
         self.subject.close()
 
     def explore(self) -> None:
-        """Run what the strategy wants run, and journal what that gave."""
+        """Run the plans of the strategy, and journal what they gave."""
         orders, begun = self.orders, time.monotonic()
         strategy = make(
             orders.strategy,
@@ -153,7 +153,7 @@ class Exploration:
         self.report()
         self.report_witnesses()
         caveats = self.subject.caveats(self.schedules)
-        but = [*caveats.claim, *self._untold()]
+        but = [*caveats.claim, *self._unrecorded()]
         self.send(
             messages.Figures(
                 schedules=schedules,
@@ -162,7 +162,7 @@ class Exploration:
                 strategy=strategy.name,
                 complete=strategy.complete and not but,
                 claim="; ".join((strategy.claim(), *but)),
-                points=self.executor.different,
+                points=self.executor.distinct,
                 rebuilt=caveats.rebuilt,
                 why_rebuilt=caveats.why_rebuilt,
                 uncontrolled=self.board.uncontrolled(),
@@ -173,7 +173,7 @@ class Exploration:
         )
 
     def replay(self, wanted: Mapping[str, Any]) -> None:
-        """Follow a schedule that was found elsewhere, and journal what became of it."""
+        """Follow a schedule that was recorded, and journal what became of it."""
         from bench.explore.findings.following import follow
 
         followed = follow(wanted, self.play_and_report, self.labels)
@@ -185,15 +185,15 @@ class Exploration:
     # One schedule.
 
     def play(self, plan: Plan) -> Trace:
-        """Run a plan, take down its outcome, and put everything back."""
+        """Run a plan, count its outcome, and put everything back; return its trace."""
         subject, executor = self.subject, self.executor
         subject.ready()
         self.steps_then = 0
-        end = executor.run(plan, self._goes_on)
-        changed = subject.changed() if self.schedules < SCHEDULES_LOOKED_AT or not self.counting else set()
+        end = executor.run(plan, self._look_after)
+        changed = subject.changed() if self.schedules < SCHEDULES_SEARCHED or not self.counting else set()
         outcome = subject.outcome(end)
-        key = self._known(outcome) if outcome is not None else ""
-        # After a process has died nobody runs on: to a strategy that is as if nobody could.
+        key = self._register(outcome) if outcome is not None else ""
+        # After a process has died no other goes on: to a strategy that is as if none could.
         trace = executor.trace(plan, "stuck" if end == "died" else end, key)
         for number in changed - {step.op.object for step in trace.steps if step.op.kind not in READS}:
             self.board.note_uncontrolled(f"{self.labels.object(number)}: changed by something that is not seen")
@@ -207,30 +207,30 @@ class Exploration:
         return trace
 
     def play_and_report(self, plan: Plan) -> Trace:
-        """Run a plan, and give a sign of life if there was none for long."""
+        """Run a plan, after a sign of life if there was none for `REPORT_S`."""
         if time.monotonic() - self.reported_at >= REPORT_S:
             self.report()
         return self.play(plan)
 
     def play_in_detail(self, lanes: tuple[int, ...]) -> tuple[Trace, dict[str, Any]]:
-        """Run a schedule once with what each step sees; return it, and what a record holds of it."""
+        """Run a schedule with the values that its steps see; return its trace, and what a record holds of it."""
         from bench.explore.findings.schedule import witness
 
         with self.executor.in_detail():
             trace = self.play(Plan(lanes))
-            return trace, witness(trace, self.labels, self.executor.seen()[: len(trace.steps)])
+            return trace, witness(trace, self.labels, self.executor.values()[: len(trace.steps)])
 
-    def _goes_on(self) -> bool:
-        """Give a sign of life of a schedule that takes long; return whether it can go on."""
-        steps = self.executor.taken
+    def _look_after(self) -> bool:
+        """Journal a sign of life of a schedule that takes long, and revive a dead lane; return whether it can go on."""
+        steps = self.board.steps
         if steps != self.steps_then and time.monotonic() - self.reported_at >= REPORT_S:
             self.steps_then = steps
             self.report()
         dead = self.subject.dead()
         return dead is None or self.subject.revive(dead)
 
-    def _known(self, outcome: Outcome) -> str:
-        """Return the key of an outcome; hold it, with the stacks of the processes that wait, if it is new."""
+    def _register(self, outcome: Outcome) -> str:
+        """Add an outcome to the findings if it is new, with the stacks of the processes that wait; return its key."""
         key = outcome.key
         if key not in self.found:
             if outcome.kind in STANDSTILLS:
@@ -247,30 +247,31 @@ class Exploration:
             self.send(messages.NewOutcome(one.number, outcome.kind, outcome.value, dict(outcome.detail)))
         one.count += self.counting or not one.count
 
-    # What is journalled.
+    # The journal.
 
     def report(self) -> None:
-        """Journal the counts so far: also a sign of life."""
+        """Journal the counts so far, which is also a sign of life."""
         counts = {one.number: one.count for one in self.found.values() if one.count}
         self.send(messages.Counts(counts, self.schedules, self.executor.steps))
         self.reported_at = time.monotonic()
 
     def report_witnesses(self) -> None:
-        """Make the schedules of the first outcomes short, and journal them step by step."""
+        """Shrink the schedules of the first outcomes, and journal them step by step."""
         self.counting = False
         for key, one in list(islice(self.found.items(), MOST_WITNESSES)):
             if one.count and len(one.lanes) <= LONG:
-                trace, witness = self.play_in_detail(self._short(key, one.lanes))
+                trace, witness = self.play_in_detail(self._shrunk(key, one.lanes))
                 if trace.outcome == key:
                     self.send(messages.Witness(one.number, witness))
                 self._repeat(trace)
 
-    def _untold(self) -> list[str]:
-        """Return what is to be said of schedules that are too long to be recorded."""
+    def _unrecorded(self) -> list[str]:
+        """Return what keeps a claim from holding as it is: schedules that are too long to be recorded."""
         long = any(len(one.lanes) > LONG for one in self.found.values())
         return [f"schedules of more than {LONG:,} steps are not kept"] if long else []
 
-    def _short(self, key: str, lanes: tuple[int, ...]) -> tuple[int, ...]:
+    def _shrunk(self, key: str, lanes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return a shorter schedule of the outcome; the same one if there is no time left to look for it."""
         from bench.explore.search.shrinking import Unstable, shrink
 
         begun = time.monotonic()
@@ -294,7 +295,7 @@ class Exploration:
 
 
 def _settle() -> None:
-    """Collect what the start left, and have later collections pass by what stays."""
+    """Collect garbage, and exempt what is left from later collections."""
     gc.collect()
     if hasattr(gc, "freeze"):
         gc.freeze()

@@ -1,13 +1,13 @@
-"""Explores whole programs: their main process and each child that is started are lanes.
+"""A program as the subject of an exploration: its main process and each child that is started are lanes.
 
-In each schedule the main process is forked anew from this one, which has imported the program's module; so nothing is
-left over from the schedule before. What shares something when it is imported (a global lock) is imported in each main
-process instead. The start method is that of the context which the program is given, and the default one: it is
-that of its children alone.
+For each schedule the main process is forked anew from this one, which has imported the program's module; so nothing is
+left over from the schedule before. A module that shares something when it is imported (a global lock) is imported in
+each main process instead. The start method is that of the context which the program is given, and the default one: it
+is that of its children alone.
 
-After each schedule all processes of it are ended, and names of semaphores and segments that are left are removed. Of
+After each schedule all its processes are ended, and the names of semaphores and segments that are left are removed. Of
 what a program leaves behind, segments, semaphores and descriptors are an outcome (`leak`); processes and threads are
-mode repeat's to find.
+for mode repeat to find.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 from contextlib import suppress
 from multiprocessing import resource_tracker
 
-from bench.explore.driver.program_process import MAIN_LANE, perform
+from bench.explore.driver.program_process import MAIN_LANE, run_program
 from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
 from bench.explore.points import processes
 from bench.explore.runtime import control
@@ -74,9 +74,9 @@ class ProgramSubject:
         self.orders, self.executor, self.board = orders, executor, executor.board
         self.events = os.environ[EVENTS]
         self.overlong = 0
-        """Schedules that were given up for their number of steps, which says nothing of the program."""
+        """Schedules that were ended for their number of steps, which says nothing of the program."""
         self.deaths = 0
-        """Processes that ended otherwise than by a step, and so at a time that is no choice."""
+        """Processes that ended other than by a step, and so at a time that is no choice."""
         self.main = 0
         self.main_status: int | None = None
         control.use_registry(Registry(self.board, at.COORDINATOR))
@@ -115,8 +115,8 @@ class ProgramSubject:
         _flush()
         pid = os.fork()
         if not pid:
-            perform(self.board, self.events, self._load, self.orders.method, self.orders.seed)
-        with suppress(OSError):  # whoever comes first; it is the same group
+            run_program(self.board, self.events, self._load, self.orders.method, self.orders.seed)
+        with suppress(OSError):  # parent and child both do it: the one that comes first makes the group
             os.setpgid(pid, pid)
         self.main = pid
 
@@ -124,10 +124,10 @@ class ProgramSubject:
         """Return nothing: what the main process makes is not in the memory of this one."""
         return set()
 
-    # What became of a schedule.
+    # The outcome of a schedule.
 
     def outcome(self, end: End) -> Outcome | None:
-        """Return what the program gave, once its main process has ended; the processes of a standstill are left."""
+        """Wait for the main process, unless the schedule stands still, and return what the program gave."""
         if end in ("done", "died"):
             return decide(self._evidence(wait=end == "done"))
         if end == "stuck":
@@ -137,13 +137,13 @@ class ProgramSubject:
         return None
 
     def _is_overlong(self) -> bool:
-        """Return whether the schedule took all its steps, and was not given up before since it went round in a loop."""
+        """Return whether the schedule took all its steps; where it was found to loop, it was ended before."""
         return self.board.steps >= self.executor.limit
 
     def _evidence(self, *, wait: bool) -> Evidence:
         if wait and self.main_status is None:
             self._await_main()
-        if self.main_status is None:  # a child ended whom nobody could wait for, and the main process stays where it is
+        if self.main_status is None:  # a child has ended that no lane could wait for, and the main process waits on
             os.kill(self.main, signal.SIGKILL)
             self._await_main()
         events = journal.read(self.events)
@@ -163,7 +163,7 @@ class ProgramSubject:
         self.main_status = os.waitstatus_to_exitcode(status)
 
     def _with_failures(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with what has failed in other processes, which may be why it came."""
+        """Return an outcome with the failures of processes so far, one of which may be its cause."""
         others = failures(Evidence(None, journal.read(self.events), self.main))
         if not others:
             return outcome
@@ -171,17 +171,17 @@ class ProgramSubject:
         return Outcome(outcome.kind, outcome.value, {**outcome.detail, "also": also})
 
     def stacks(self) -> list[dict[str, Any]]:
-        """Return where each process waits that is not through."""
+        """Return the stack of each process that is not through."""
         lanes = [lane for lane in self.executor.present() if not self._is_feeder(lane)]
         for lane in lanes:
             self.executor.ask_stack(lane, self.dead)
-        told = {event["lane"]: event["stack"] for event in journal.read(self.events) if event["event"] == "stack"}
+        sent = {event["lane"]: event["stack"] for event in journal.read(self.events) if event["event"] == "stack"}
         return [
             {
                 "name": self.board.name(lane),
                 "pid": self.board.lane(lane).pid,
                 "role": "process",
-                "stack": told.get(lane, ""),
+                "stack": sent.get(lane, ""),
             }
             for lane in lanes
         ]
@@ -189,7 +189,7 @@ class ProgramSubject:
     def _is_feeder(self, lane: int) -> bool:
         return bool(self.board.feeders >> lane & 1)
 
-    # Processes that end otherwise than by a step.
+    # Processes that end other than by a step.
 
     def dead(self) -> int | None:
         """Return the lane of a process that has ended with the baton, or the main process's where that has."""
@@ -213,13 +213,13 @@ class ProgramSubject:
         return None
 
     def revive(self, lane: int) -> bool:
-        """Hand the baton of a lane that has ended to the lane that started it; the main process has none."""
+        """Pass the baton of a lane that has ended to the lane that started it; none has started the main process."""
         board = self.board
         if lane == MAIN_LANE:
             self.deaths += 1
             return False
         parent = self._parent_of(lane)
-        if not board.present >> lane & 1:  # it handed it on by itself, in between
+        if not board.present >> lane & 1:  # it has passed the baton on by itself, in between
             return True
         self.deaths += 1
         remove_process(board.numbers, lane)
@@ -230,7 +230,7 @@ class ProgramSubject:
         return True
 
     def _parent_of(self, lane: int) -> int:
-        """Return the lane that started another one; -1 where no step says so."""
+        """Return the lane that started another one; -1 where no step did."""
         words = self.board.numbers[at.LOG : at.LOG + 2 * self.board.steps : 2].tolist()
         ops = [(lane_of(word), op_of(word, 0)) for word in words]
         begun = next((op.object for who, op in ops if who == lane and op.kind == "begin"), None)
@@ -239,7 +239,7 @@ class ProgramSubject:
     # Between schedules.
 
     def put_back(self, end: End) -> None:
-        """End all processes of a schedule, and remove what they left."""
+        """End all processes of the schedule, and remove what they left."""
         self.overlong += end == "limit" and self._is_overlong()
         self._end_processes()
         self.executor.drain()
@@ -265,7 +265,7 @@ class ProgramSubject:
         self.main = 0
 
     def caveats(self, schedules: int) -> Caveats:
-        """Return what is not known for processes that ended by themselves, and for schedules that did not end."""
+        """Return what is not known for processes that ended by themselves and schedules that were ended."""
         died = "processes ended between two steps, whose order with others is not known"
         long = f"{self.overlong:,} of {schedules:,} schedules were given up after {self.executor.limit:,} steps"
         return Caveats((died,) if self.deaths else (), (long,) if self.overlong else ())

@@ -1,4 +1,4 @@
-"""What runs in the main process of a program, which is forked anew for each schedule: the program, and its end.
+"""The main process of a program, which is forked anew for each schedule: runs the program, and journals its end.
 
 It is a process as `bench.process.main` makes it in mode repeat, but for being forked: its children have the start
 method asked for, and are started by it as they would be anywhere.
@@ -37,14 +37,14 @@ MAIN_LANE = 0
 """The lane of a program's main process."""
 
 
-def perform(board: Board, events: str, load: Callable[[], Any], method: str, seed: int) -> NoReturn:
-    """Be the main process of a program in one schedule: play when told to, journal in `events`, and end.
+def run_program(board: Board, events: str, load: Callable[[], Any], method: str, seed: int) -> NoReturn:
+    """Run a program in one schedule, journal what it gave, and end.
 
     Args:
         board: the board.
         events: the folder of the journal of this schedule.
-        load: gives the program.
-        method: the start method of the context that it is given.
+        load: returns the program.
+        method: the start method of the context that the program is given.
         seed: of `random`.
     """
     status = 1
@@ -57,20 +57,20 @@ def perform(board: Board, events: str, load: Callable[[], Any], method: str, see
         context = multiprocessing.get_context(method)
         before = open_descriptors().items()
         runtime.begin()
-        status = _played(function, context, events, before)
+        status = _run(function, context, events, before)
         atexit._run_exitfuncs()
         with control.Raw():
             _flush()
         runtime.leave()
     except BaseException as error:  # noqa: BLE001  # of the import of the program, or a mistake of the bench
         with control.Raw():
-            _tell_raised(events, error)
+            _journal_raised(events, error)
             _flush()
     processes.end_now(status)
 
 
 def _settle() -> None:
-    """Be a main process of its own: no heir of what its parent holds, and gone when that is."""
+    """Make this fork a main process of its own, which inherits no clean-up of its parent, and dies with it."""
     os.setpgid(0, 0)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
@@ -78,20 +78,20 @@ def _settle() -> None:
     util._run_after_forkers()  # type: ignore[attr-defined]  # private
     server = sys.modules.get("multiprocessing.forkserver")
     if server is not None and getattr(server._forkserver, "_forkserver_pid", None) is not None:
-        # It is our parent's child, so that we cannot ask whether it still runs.
+        # It is our parent's child, so this process cannot ask whether it still runs.
         server._forkserver.ensure_running = lambda: None
-    gc.disable()  # so that what is forgotten is finalized at a certain time
+    gc.disable()  # so that objects in cycles are finalized at a certain step
 
 
-def _played(function: Callable[[Any], object], context: Any, events: str, before: Any) -> int:
-    """Run the program and journal what it gave; return the exit status of its process."""
+def _run(function: Callable[[Any], object], context: Any, events: str, before: Any) -> int:
+    """Run the program and journal its value; return the exit status of its process."""
     try:
         observed = function(context)
     except SystemExit as error:
         return _status_of(error)
     except BaseException as error:  # noqa: BLE001  # whatever the program raised is its outcome
         with control.Raw():
-            _tell_raised(events, error)
+            _journal_raised(events, error)
         return 1
     with control.Raw():
         value = encode(observed)
@@ -111,7 +111,7 @@ def _status_of(error: SystemExit) -> int:
     return error.code & 255 if isinstance(error.code, int) else 1
 
 
-def _tell_raised(events: str, error: BaseException) -> None:
+def _journal_raised(events: str, error: BaseException) -> None:
     from bench.process.instrument import describe
 
     journal.append(events, "raised", name="MainProcess", role="main", **describe(error))

@@ -1,4 +1,4 @@
-"""What is explored of a scenario: its state, put back after each schedule, and what its actors made of it."""
+"""A scenario as the subject of an exploration: its state, which is restored after each schedule, and its actors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from bench.explore.model import End
 
 _BY_THEMSELVES = (int, str, bool, bytes)
-"""Types of values that are known by the value; others by its text."""
+"""Types of values that are cached by the value; others are by their text."""
 
 
 class ScenarioSubject:
-    """A scenario's state and actors; others are made where the state of the last schedule cannot be put back."""
+    """A scenario's state and actors; new ones are made where the state of the last schedule cannot be restored."""
 
     shrinking_s = float("inf")
 
@@ -41,9 +41,9 @@ class ScenarioSubject:
         self.there: Actors | None = None
         self.rebuilt = 0
         self.why_rebuilt = ""
-        """Why no state can be put back."""
+        """Why no state can be restored; empty if they can."""
         self.spoiled_by = ""
-        """Why one state could not be put back, the first time."""
+        """Why a state could not be restored, the first time; empty if each could."""
         self._values: dict[object, Outcome] = {}
 
     @property
@@ -53,7 +53,7 @@ class ScenarioSubject:
         return self.there
 
     def ready(self) -> None:
-        """Make a state, and start its actors, unless those of the last schedule are there."""
+        """Make a state and start its actors, unless those of the last schedule are there."""
         if self.there is not None:
             return
         self.send(Starting())
@@ -63,7 +63,7 @@ class ScenarioSubject:
         self.send(Running())
 
     def dead(self) -> int | None:
-        """Return an actor's lane whose process has ended, and not since the plan killed it."""
+        """Return the lane of an actor whose process has ended, other than by a kill of the plan."""
         return min(self.actors.dead() - self.executor.killed(), default=None)
 
     def revive(self, lane: int) -> bool:  # noqa: ARG002  # of the protocol
@@ -74,12 +74,12 @@ class ScenarioSubject:
         """Return the objects whose memory has changed since the schedule began."""
         return self.actors.memory.changed()
 
-    # What became of a schedule.
+    # The outcome of a schedule.
 
     def outcome(self, end: End) -> Outcome | None:
         """Return what the actors made of the state."""
         if end == "done":
-            # What the other actors make of a state in whose midst one was killed is no finding.
+            # The plan has killed an actor: what the others make of the state then is no finding.
             return None if self._killed() else self._finished()
         if end == "stuck":
             return deadlock(self.executor)
@@ -118,7 +118,7 @@ class ScenarioSubject:
             raise Refused(f"its actor {name} returns something; what an actor observes belongs into the state")
         actors, lane = self.actors, next(lane for lane, number in enumerate(raised) if number)
         if (lane, raised[lane]) not in actors.raised:
-            actors.hear()
+            actors.receive()
         kind, detail = actors.raised[lane, raised[lane]]
         return Outcome(kind, detail=detail)  # type: ignore[arg-type]  # raised or crash
 
@@ -130,12 +130,12 @@ class ScenarioSubject:
         return Outcome("crash", detail={"process": process.name, "role": "child", **how_it_ended(process.exitcode)})
 
     def stacks(self) -> list[dict[str, Any]]:
-        """Return where each actor waits that is not through."""
+        """Return the stack of each actor that is not through."""
         actors, executor = self.actors, self.executor
         lanes = [lane for lane in executor.present() if lane < len(self.names)]
         for lane in lanes:
             executor.ask_stack(lane, self.dead)
-        actors.hear()
+        actors.receive()
         return [
             {
                 "name": self.names[lane],
@@ -149,7 +149,7 @@ class ScenarioSubject:
     # Between schedules.
 
     def put_back(self, end: End) -> None:
-        """Put the state back; where that cannot be done, end the actors."""
+        """Restore the state; where that cannot be done, end the actors."""
         why = self._spoiled(end)
         if not why and self.actors.put_back():
             return
@@ -159,16 +159,16 @@ class ScenarioSubject:
         self.executor.drain()
 
     def _spoiled(self, end: End) -> str:
-        """Have all lanes come out of the schedule; return why its state is of no more use, empty where it may be."""
+        """Make all lanes leave the schedule; return why its state cannot be used again, empty where it may be."""
         why = ""
-        if end not in ("done", "died") and not self.executor.give_up(self.dead):
+        if end not in ("done", "died") and not self.executor.abandon(self.dead):
             why = "a process did not come out of a schedule that was given up"
         if self.executor.spoiled():
             why = "an actor closed what the state has open"
         return "a process of it died" if end == "died" or self._killed() else why
 
     def caveats(self, schedules: int) -> Caveats:  # noqa: ARG002  # of the protocol
-        """Return how many states there were, and why."""
+        """Return how many states were made anew, and why."""
         return Caveats(rebuilt=self.rebuilt, why_rebuilt=self.why_rebuilt or self.spoiled_by)
 
     def close(self) -> None:
