@@ -29,6 +29,7 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 highlight_language = "text"
+pygments_dark_style = "github-dark"
 
 html_theme = "furo"
 html_title = "forkbench"

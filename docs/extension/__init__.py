@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 from docs.extension import (
@@ -34,7 +33,6 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
 }
 """Each name with the function that returns its Markdown."""
 
-_FOLDER = Path(__file__).parent.parent
 _MARK = re.compile(r"^<!-- generated: (?P<name>.+?) -->$", re.MULTILINE)
 
 
@@ -54,18 +52,8 @@ def fill(text: str) -> str:
     return _MARK.sub(lambda mark: SECTIONS[mark["name"]](), excerpts.filled(text))
 
 
-PENDING = ("faq", "lessons/index", "glossary", "compare", "contributing")
-"""Pages that are being written: listed from the day on which they are there."""
-
-
-def without_pending(text: str) -> str:
-    """Return a page's text without the entries of its lists that are pending and not there yet."""
-    missing = {page for page in PENDING if not (_FOLDER / f"{page}.md").exists()}
-    return "\n".join(line for line in text.split("\n") if line not in missing)
-
-
 def _on_source_read(_app: object, _page: str, source: list[str]) -> None:
-    source[0] = without_pending(fill(source[0]))
+    source[0] = fill(source[0])
 
 
 def setup(app: Application) -> dict[str, bool]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import click
 
 from bench.cli import COMMANDS, cli
 from docs.extension import markdown
 
+_OPTION = re.compile(r"(?<![\w`-])--[a-z][a-z-]*")
+
 
 def section(prefix: str = "bench") -> str:
     """Return a heading, the usage, the help and a table of options for each command."""
-    context = click.Context(cli, info_name=prefix)
+    context = click.Context(cli, info_name=prefix, **cli.context_settings)
     return markdown.join(*(_command(name, context) for name in COMMANDS))
 
 
@@ -37,11 +40,17 @@ def _help(command: click.Command) -> str:
 
 def _paragraph(text: str) -> str:
     if not text.startswith("\b"):
-        return " ".join(text.split())
+        return _marked(" ".join(text.split()))
     head, _, rest = text.lstrip("\b\n").partition("\n")
     return f"{head}\n\n```text\n{inspect.cleandoc(rest)}\n```"
 
 
 def _options(command: click.Command, context: click.Context) -> list[list[str]]:
-    records = [one.get_help_record(context) for one in command.get_params(context)]
-    return [[markdown.code(names), meaning] for names, meaning in filter(None, records)]
+    options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
+    records = [one.get_help_record(context) for one in options]
+    return [[markdown.code(names), _marked(meaning)] for names, meaning in filter(None, records)]
+
+
+def _marked(text: str) -> str:
+    """Return the text with each option in it marked as code."""
+    return _OPTION.sub(lambda found: markdown.code(found[0]), text)

@@ -45,8 +45,9 @@ def _table(schema: Schema) -> str:
 def _rows(schema: Schema, prefix: str) -> Iterator[list[str]]:
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
-        always = "" if name in required else " Optional."
-        yield [markdown.code(prefix + name), _type(field), field.get("description", "") + always]
+        meaning = field.get("description", "").rstrip(".")
+        texts = [meaning, *([] if name in required else ["Optional"])]
+        yield [markdown.code(prefix + name), _type(field), " ".join(f"{text}." for text in texts if text)]
         if "properties" in field:
             yield from _rows(field, f"{prefix}{name}.")
 
