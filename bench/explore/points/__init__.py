@@ -1,11 +1,23 @@
-"""Scheduling points: patches of `multiprocessing`, `os` and `time` that make each shared operation one step."""
+"""Scheduling points: patches of `multiprocessing`, `os` and `time` that make each shared operation one step.
+
+    locks                     locks, semaphores, conditions, events
+    values, shared            `Value` and `Array`; `multiprocessing.shared_memory`
+    pipes, queues             connections and the descriptors of `os.pipe`; queues
+    files, filelocks, paths   files by name and by descriptor; locks on them; the objects that paths stand for
+    processes                 starting a process, its end, waiting for it
+    clock                     sleeping, and reading clocks
+    uncontrolled              operations that cannot be controlled: sockets, threads, other programs, maps, timers
+    ending                    what an actor leaves open at the end of a schedule
+
+A function of `os` on descriptors belongs to the module of what the descriptor is of: a file or a pipe.
+"""
 
 from __future__ import annotations
 
 
 def install() -> None:
     """Install every scheduling point in this process. Outside a controlled schedule they pass straight through."""
-    from bench.explore.points import clock, files, locks, pipes, processes, queues, shared, threads, values
+    from bench.explore.points import clock, files, locks, pipes, processes, queues, shared, uncontrolled, values
 
-    for module in (locks, values, pipes, queues, files, clock, processes, shared, threads):
+    for module in (locks, values, pipes, queues, files, clock, processes, shared, uncontrolled):
         module.install()

@@ -15,7 +15,7 @@ import signal
 import sys
 from multiprocessing import process, util
 
-from bench.explore.points import pipes, threads
+from bench.explore.points import pipes, uncontrolled
 from bench.explore.runtime import control, registry
 from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.lane import Runtime, enter
@@ -72,7 +72,7 @@ def _init_numbered(self: Any, *args: Any, **keywords: Any) -> None:
 
 def _start_lane(self: Any) -> None:
     if str(sys._getframe(1).f_globals.get("__name__")).startswith(("concurrent.", "multiprocessing.")):
-        threads.note_pool()
+        uncontrolled.note_pool()
     runtime = control.active
     if runtime is None:
         _start(self)

@@ -11,7 +11,7 @@ import functools
 import sys
 
 from bench.explore.model import WHOLE
-from bench.explore.points.threads import note
+from bench.explore.points.uncontrolled import note
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this

@@ -14,7 +14,7 @@ from sys import _getframe
 
 from bench.explore.model import NOTHING
 from bench.explore.points import locks
-from bench.explore.points.threads import note_buffer
+from bench.explore.points.uncontrolled import note_buffer
 from bench.explore.runtime import control
 from bench.explore.runtime.packing import PART, word
 
