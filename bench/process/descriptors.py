@@ -1,4 +1,4 @@
-"""What this process has open, as `/proc` shows it."""
+"""The open descriptors of this process, as `/proc` shows them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def open_descriptors() -> dict[int, str]:
-    """Give each open descriptor with what it leads to; nothing where there is no `/proc`.
+    """Return each open descriptor with its target; nothing where there is no `/proc`.
 
     Shared libraries are left out: libffi keeps itself open, for its trampolines.
     """
@@ -31,8 +31,11 @@ def open_descriptors() -> dict[int, str]:
     return found
 
 
-def kept(now: dict[int, str]) -> set[tuple[int, str]]:
-    """Give what `multiprocessing` itself keeps open on purpose: tracker, forkserver, heap, children still running."""
+def own_of_multiprocessing(now: dict[int, str]) -> set[tuple[int, str]]:
+    """Return the descriptors that `multiprocessing` holds open on purpose, among those that are open now.
+
+    They belong to the resource tracker, the forkserver, the heap and children that still run.
+    """
     import multiprocessing
     from multiprocessing import resource_tracker
 
@@ -41,12 +44,12 @@ def kept(now: dict[int, str]) -> set[tuple[int, str]]:
         numbers.add(getattr(server._forkserver, "_forkserver_alive_fd", None))
     if heap := sys.modules.get("multiprocessing.heap"):
         numbers |= {getattr(arena, "fd", None) for arena in heap.BufferWrapper._heap._arenas}
-    numbers |= {number for child in multiprocessing.active_children() for number in _of_child(child)}
-    # mmap holds a duplicate of each arena's descriptor: compared by what they lead to, not by number.
+    numbers |= {number for child in multiprocessing.active_children() for number in _child_descriptors(child)}
+    # mmap holds a duplicate of each arena's descriptor: compared by target, not by number.
     targets = {target for number, target in now.items() if number in numbers}
     return {one for one in now.items() if one[1] in targets}
 
 
-def _of_child(child: Any) -> set[int]:
+def _child_descriptors(child: Any) -> set[int]:
     closes = getattr(getattr(child._popen, "finalizer", None), "_args", None) or ()
     return {child.sentinel, *(number for number in closes if isinstance(number, int))}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from bench.outcomes import Outcome
@@ -19,10 +19,11 @@ _HELPERS = ("resource tracker", "forkserver")
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was seen of a sample.
+    """All that was recorded of a sample.
 
     `exit_status` is the main process's, negative for a signal; `None` if its deadline passed. `stacks` are those of
-    the processes alive then. `left` names what was alive or present after the main process ended.
+    the processes alive then. `left_processes`, `left_segments` and `left_semaphores` were there after the main process
+    had ended.
     """
 
     exit_status: int | None
@@ -38,17 +39,25 @@ class Evidence:
 
 @dataclass(frozen=True)
 class _Failure:
+    """What went wrong in one process; of several, the lowest `rank` is the outcome, and of those the first `order`.
+
+    Ranks: 0 a signal that ended the main process, 1 a signal that ended a child, 2 an exception, 3 an exit status.
+    """
+
     outcome: Outcome
     rank: int
-    order: int = field(default=0)
+    order: int = 0
 
 
 def decide(evidence: Evidence) -> Outcome:
-    """Say what the sample gave.
+    """Return the outcome of a sample.
 
     A hang comes before all else. Then the process that a signal ended, since others fail in consequence; then what
     was raised first; then exit statuses; then what was left behind. A value counts only if there is none of these.
     """
+    # Invariant: `value` is returned only if the main process journalled it and exited with 0, every process that was
+    # started is known to have ended with 0 or by a signal that the program sent, and nothing is left. All else that is
+    # not known counts as failed, so that no defect of a program passes for want of evidence.
     returned = next((e for e in evidence.events if e["event"] == "returned"), None)
     failures = sorted(_failures(evidence, returned), key=lambda one: (one.rank, one.order))
     if evidence.exit_status is None:
@@ -57,12 +66,12 @@ def decide(evidence: Evidence) -> Outcome:
         return _with_also(failures[0].outcome, [one.outcome for one in failures[1:]])
     if returned is None:
         return Outcome("crash", detail={**_main(), "exit": evidence.exit_status, "why": "ended without returning"})
-    left = _left(evidence, returned)
+    left = _leftovers(evidence, returned)
     return Outcome("leak", detail=left) if left else Outcome("value", returned["value"])
 
 
 def failures(evidence: Evidence) -> list[Outcome]:
-    """Give what went wrong in processes of a sample so far, the most telling first."""
+    """Return what went wrong in processes of a sample so far, the cause of the rest first as far as that is known."""
     found = sorted(_failures(evidence, None), key=lambda one: (one.rank, one.order))
     return [one.outcome for one in found]
 
@@ -105,6 +114,8 @@ def _bad_ends(evidence: Evidence, raised: set[int]) -> Iterator[_Failure]:
     by_program = {event["child"] for event in evidence.events if event["event"] == "signalled"}
     codes = {event["child"]: event["code"] for event in evidence.events if event["event"] == "reaped"}
     own_codes = {event["pid"]: event["code"] for event in evidence.events if event["event"] == "ended"}
+    # A parent's `reaped` has the status that the kernel gave, so it counts before the `ended` that the process wrote
+    # itself. Where neither is there, nobody waited for the process, and it ended before it could write.
     for order, event in enumerate(evidence.events):
         if event["event"] != "started" or (pid := event["child"]) in by_program or pid in raised:
             continue
@@ -121,11 +132,13 @@ def _bad_end(name: str, code: int | None, order: int) -> _Failure:
         unseen: dict[str, Json] = {**child, "exit": "unseen", "why": "nobody saw how it ended"}
         return _Failure(Outcome("crash", detail=unseen), 3, order)
     if code < 0:
-        return _Failure(Outcome("crash", detail={**child, "signal": signal_name(-code), **_likely(-code)}), 1, order)
+        return _Failure(
+            Outcome("crash", detail={**child, "signal": signal_name(-code), **_likely_cause(-code)}), 1, order
+        )
     return _Failure(Outcome("crash", detail={**child, "exit": code}), 3, order)
 
 
-def _likely(number: int) -> dict[str, Json]:
+def _likely_cause(number: int) -> dict[str, Json]:
     why = _LIKELY.get(signal_name(number))
     return {"likely": why} if why else {}
 
@@ -149,7 +162,7 @@ def _late(evidence: Evidence, returned: Event | None, others: Sequence[Outcome])
     detail: dict[str, Json] = {
         "phase": phase,
         "deadline_s": evidence.deadline_s,
-        "summary": _who_waits(evidence, phase),
+        "summary": _waits(evidence, phase),
         "processes": stacks,
     }
     return _with_also(Outcome("hang", detail=detail), others)
@@ -160,7 +173,7 @@ def _names(evidence: Evidence) -> dict[int, str]:
     return {**names, evidence.main_pid: "MainProcess"}
 
 
-def _who_waits(evidence: Evidence, phase: str) -> str:
+def _waits(evidence: Evidence, phase: str) -> str:
     names = _names(evidence)
     parts = [
         f"{names.get(stack.pid, 'a process')} {waits_at(stack.stack)}"
@@ -171,7 +184,7 @@ def _who_waits(evidence: Evidence, phase: str) -> str:
     return f"{after}after {evidence.deadline_s:g} s {'; '.join(parts) or 'nothing was alive'}"
 
 
-def _left(evidence: Evidence, returned: Event) -> dict[str, Json]:
+def _leftovers(evidence: Evidence, returned: Event) -> dict[str, Json]:
     tracked = re.findall(r"leaked (\w+) objects? to clean up at shutdown(?:: (\{[^}]*\}))?", evidence.stderr)
     cleaned = [(kind, f"cleaned up by the resource tracker {names}".strip()) for kind, names in tracked]
     segments = [*evidence.left_segments, *(text for kind, text in cleaned if kind == "shared_memory")]
@@ -207,7 +220,7 @@ _SINGULAR = {
 
 
 def warnings_of(evidence: Evidence, method: str) -> list[str]:
-    """Give what Python warned of in a sample, and start methods that the program chose against the one asked for."""
+    """Return what Python warned of in a sample, and start methods that the program chose against the one asked for."""
     warned = [f"{e['type']}: {e['message']}" for e in evidence.events if e["event"] == "warned"]
     tracker = re.findall(r"UserWarning: (resource_tracker: [^\n]+)", evidence.stderr)
     other = {e["method"] for e in evidence.events if e["event"] == "started"} - {method, None}

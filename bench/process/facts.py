@@ -1,4 +1,4 @@
-"""Facts: what the process that asks was really granted, read from inside its cell."""
+"""Facts: what this process was really granted, read from inside its cell."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNLIMITED = 1 << 60  # cgroup v1 says "no limit" with the largest number of who
 
 
 def gather(cell: str, *, method_asked: str | None, cpus_asked: int | None, engine: str, seed: int) -> Facts:
-    """Read the facts of this process.
+    """Return the facts of this process.
 
     Args:
         method_asked: `None` if any start method will do, as for a run on the host itself.
@@ -46,7 +46,7 @@ def gather(cell: str, *, method_asked: str | None, cpus_asked: int | None, engin
 
 
 def method_granted() -> str:
-    """Name the start method that `multiprocessing` uses by default here, leaving it open to be set."""
+    """Return the start method that `multiprocessing` uses by default here, leaving it open to be set."""
     if fixed := multiprocessing.get_start_method(allow_none=True):
         return fixed
     # The default's default is private; `get_start_method()` would fix it, and a program that sets it would then fail.
@@ -71,14 +71,14 @@ def _more() -> dict[str, Json]:
 
 
 def cgroup_version() -> int | None:
-    """Tell the version of control groups that limits are held by; `None` where there are none."""
+    """Return the version of control groups that hold the limits; `None` where there are none."""
     if (_CGROUPS / "cgroup.controllers").is_file():
         return 2
     return 1 if _CGROUPS.is_dir() and any(_CGROUPS.iterdir()) else None
 
 
 def _own_groups() -> dict[str, str]:
-    """Map each controller (`""` for version 2) to this process's group."""
+    """Return this process's group of each controller; the only one of version 2 is `""`."""
     with contextlib.suppress(OSError):
         rows = (line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines())
         return {name: path for _, names, path in rows for name in names.split(",")}
@@ -86,7 +86,7 @@ def _own_groups() -> dict[str, str]:
 
 
 def _read(controller: str, version_2: str, version_1: str) -> str | None:
-    """Read a file of this process's control group: its own where it shows, else that of the root it sees."""
+    """Return a file of this process's control group: its own where it shows, else that of the root it sees."""
     two = cgroup_version() == 2
     root = _CGROUPS if two else _CGROUPS / controller
     group = _own_groups().get("" if two else controller, "/").lstrip("/")
@@ -102,7 +102,7 @@ def _limit(controller: str, version_2: str, version_1: str) -> int | None:
 
 
 def _quota() -> float | None:
-    """Give the CPU time quota in CPUs, or `None` without one."""
+    """Return the CPU time quota in CPUs; `None` without one."""
     if cgroup_version() == 2:
         share, _, period = (_read("cpu", "cpu.max", "") or "max").partition(" ")
     else:

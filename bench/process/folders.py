@@ -33,7 +33,7 @@ def sample_folder() -> Iterator[Path]:
 
 
 def environment(folder: Path, seed: int) -> dict[str, str]:
-    """Give the environment that marks the processes of a sample, and has them write where they are looked for."""
+    """Return the environment that marks the processes of a sample, and makes them write into its folder."""
     return {
         **os.environ,
         journal.VARIABLE: str(folder),

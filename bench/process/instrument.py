@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, TypeAlias
 
-    Tell: TypeAlias = Callable[..., None]
+    Record: TypeAlias = Callable[..., None]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _OWN = tuple(os.path.join(_HERE, name) for name in ("process", "state", "repeat", "stress", "explore"))
@@ -31,7 +31,7 @@ _TRACEBACK_LIMIT = 8_000
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Say what an exception is: its type, bases, message, the innermost frame of the user's, and the traceback."""
+    """Return an exception as plain values: type, bases, message, the user's innermost frame, and the traceback."""
     import traceback
 
     kind = type(error)
@@ -49,18 +49,18 @@ def _where(trace: TracebackType | None) -> str | None:
     import traceback
 
     frames = [f for f in traceback.extract_tb(trace) if is_users(f.filename)]
-    return f"{_short(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
+    return f"{short_name(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
 
 
 def is_users(filename: str) -> bool:
-    """Tell whether a file is the user's: neither of the standard library nor of the bench's own machinery."""
+    """Return whether a file is the user's: neither of the standard library nor of the bench's own machinery."""
     if filename.startswith("<") or filename.startswith(_OWN):
         return False
     return "site-packages" in filename or not filename.startswith(_STDLIB)
 
 
-def _short(filename: str) -> str:
-    """Name a file from the working folder if it is below it, else from the folder it is imported from."""
+def short_name(filename: str) -> str:
+    """Return a file's path from the working folder if it is below that, else from the folder it is imported from."""
     here = os.getcwd()
     for folder in [here if here != os.sep else "", *sorted(sys.path, key=len, reverse=True)]:
         if folder and filename.startswith(os.path.join(folder, "")):
@@ -69,128 +69,128 @@ def _short(filename: str) -> str:
 
 
 def install(folder: str) -> None:
-    """Hang the hooks into this process; those that a forked child inherits go on working there."""
-    tell = functools.partial(journal.append, folder)
-    _hear_starts(tell)
-    _hear_exceptions(tell)
-    _hear_warnings(tell)
-    _hear_names(tell)
+    """Patch this process so that it journals in a folder what happens to it; a forked child inherits the patches."""
+    record = functools.partial(journal.append, folder)
+    _patch_starts(record)
+    _patch_exception_hooks(record)
+    _patch_warnings(record)
+    _patch_registrations(record)
 
 
-def _hear_starts(tell: Tell) -> None:
+def _patch_starts(record: Record) -> None:
     start, bootstrap = process.BaseProcess.start, process.BaseProcess._bootstrap  # type: ignore[attr-defined]  # private; tests hold it on each Python
 
     @functools.wraps(start)
     def started(self: Any) -> None:
         start(self)
-        _hear_ends(tell, type(self._popen))
-        tell("started", child=self.pid, name=self.name, method=getattr(self._popen, "method", None))
+        _patch_popen(record, type(self._popen))
+        record("started", child=self.pid, name=self.name, method=getattr(self._popen, "method", None))
 
     @functools.wraps(bootstrap)
     def bootstrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        _hear_feeders(tell)
-        self.run = _heard(self.run, tell, self.name)
+        _patch_feeder_errors(record)
+        self.run = _recording_run(self.run, record, self.name)
         code = bootstrap(self, *args, **kwargs)
-        tell("ended", name=self.name, code=code)
+        record("ended", name=self.name, code=code)
         return code
 
-    process.BaseProcess.start = started  # type: ignore[method-assign]  # hung in, as the module says
+    process.BaseProcess.start = started  # type: ignore[method-assign]  # a patch, as the module says
     process.BaseProcess._bootstrap = bootstrapped  # type: ignore[attr-defined]  # private; tests hold it on each Python
 
 
-def _heard(run: Callable[[], None], tell: Tell, name: str) -> Callable[[], None]:
-    def heard() -> None:
+def _recording_run(run: Callable[[], None], record: Record, name: str) -> Callable[[], None]:
+    def recording() -> None:
         try:
             run()
         except SystemExit:
             raise
         except BaseException as error:
-            tell("raised", name=name, role="child", **describe(error))
+            record("raised", name=name, role="child", **describe(error))
             raise
 
-    return heard
+    return recording
 
 
-_heard_kinds: set[type] = set()
+_patched_kinds: set[type] = set()
 
 
-def _hear_ends(tell: Tell, kind: Any) -> None:
-    """Hear of the ends of processes started through a `Popen` class; the first of its kind brings this about."""
-    if kind in _heard_kinds or not hasattr(kind, "_send_signal"):  # Windows has no such thing
+def _patch_popen(record: Record, kind: Any) -> None:
+    """Patch a `Popen` class, once its first process is started, to record signals to its processes and their ends."""
+    if kind in _patched_kinds or not hasattr(kind, "_send_signal"):  # Windows has no such thing
         return
-    _heard_kinds.add(kind)
-    kind.poll = _telling_poll(kind.poll, tell)
+    _patched_kinds.add(kind)
+    kind.poll = _recording_poll(kind.poll, record)
     send = kind._send_signal
 
     @functools.wraps(send)
     def signalled(self: Any, number: int) -> None:
         if self.returncode is None:
-            tell("signalled", child=self.pid, signal=int(number))
+            record("signalled", child=self.pid, signal=int(number))
         send(self, number)
 
     kind._send_signal = signalled
 
 
-def _telling_poll(poll: Callable[..., int | None], tell: Tell) -> Callable[..., int | None]:
+def _recording_poll(poll: Callable[..., int | None], record: Record) -> Callable[..., int | None]:
     @functools.wraps(poll)
     def polled(self: Any, *args: Any, **kwargs: Any) -> int | None:
         code = poll(self, *args, **kwargs)
-        if code is not None and not getattr(self, "bench_told", False):
-            self.bench_told = True
-            tell("reaped", child=self.pid, code=code)
+        if code is not None and not getattr(self, "bench_recorded", False):
+            self.bench_recorded = True
+            record("reaped", child=self.pid, code=code)
         return code
 
     return polled
 
 
-def _hear_exceptions(tell: Tell) -> None:
+def _patch_exception_hooks(record: Record) -> None:
     hook, thread_hook = sys.excepthook, threading.excepthook
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         # Before a child's own run: while it is unpickled, or while it imports what it needs.
-        tell("raised", name=None, role=_role(), **describe(error))
+        record("raised", name=None, role=_role(), **describe(error))
         hook(kind, error, trace)
 
     def uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
         if args.exc_value is not None:
             thread = args.thread.name if args.thread else "a thread"
-            tell("raised", name=_name(), role=_role(), thread=thread, **describe(args.exc_value))
+            record("raised", name=_name(), role=_role(), thread=thread, **describe(args.exc_value))
         thread_hook(args)
 
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread
-    _hear_queues(tell)
+    _patch_queue_factories(record)
 
 
-def _hear_queues(tell: Tell) -> None:
-    # Importing queues takes 10 ms, so that their feeders are heard from when the first queue is made; in a child, one
-    # may have come with its arguments.
+def _patch_queue_factories(record: Record) -> None:
+    # Importing queues takes 10 ms, so feeders are patched when the first queue is made, and in a child before its run:
+    # a queue may have come with its arguments.
     for name in ("Queue", "JoinableQueue"):
-        setattr(context.BaseContext, name, _heard_making(getattr(context.BaseContext, name), tell))
+        setattr(context.BaseContext, name, _patched_factory(getattr(context.BaseContext, name), record))
 
 
-def _heard_making(make: Callable[..., object], tell: Tell) -> Callable[..., object]:
+def _patched_factory(make: Callable[..., object], record: Record) -> Callable[..., object]:
     @functools.wraps(make)
     def making(self: Any, *args: Any, **kwargs: Any) -> object:
-        import multiprocessing.queues  # noqa: F401  # so that there is something to hang into
+        import multiprocessing.queues  # noqa: F401  # so that there is something to patch
 
-        _hear_feeders(tell)
+        _patch_feeder_errors(record)
         return make(self, *args, **kwargs)
 
     return making
 
 
-def _hear_feeders(tell: Tell) -> None:
+def _patch_feeder_errors(record: Record) -> None:
     queues = sys.modules.get("multiprocessing.queues")
-    if queues is None or hasattr(queues.Queue._on_queue_feeder_error, "heard"):
+    if queues is None or hasattr(queues.Queue._on_queue_feeder_error, "records"):
         return
     report = queues.Queue._on_queue_feeder_error
 
     def lost(error: BaseException, item: object) -> None:
-        tell("raised", name=_name(), role=_role(), thread="QueueFeederThread", **describe(error))
+        record("raised", name=_name(), role=_role(), thread="QueueFeederThread", **describe(error))
         report(error, item)
 
-    lost.heard = True  # type: ignore[attr-defined]  # a mark on a function
+    lost.records = True  # type: ignore[attr-defined]  # a mark on a function
     queues.Queue._on_queue_feeder_error = staticmethod(lost)
 
 
@@ -202,23 +202,23 @@ def _name() -> str:
     return process.current_process().name
 
 
-def _hear_warnings(tell: Tell) -> None:
+def _patch_warnings(record: Record) -> None:
     show = warnings._showwarnmsg_impl  # type: ignore[attr-defined]  # private; what warnings._showwarnmsg and C code both call
 
-    def heard(message: Any) -> None:
-        tell("warned", name=_name(), type=message.category.__name__, message=str(message.message)[:500])
+    def recording(message: Any) -> None:
+        record("warned", name=_name(), type=message.category.__name__, message=str(message.message)[:500])
         show(message)
 
     # Python hides this one, since the line that warns is in the standard library, not in the program.
     warnings.filterwarnings("default", message=r".*multi-threaded, use of fork", category=DeprecationWarning)
-    warnings._showwarnmsg_impl = heard  # type: ignore[attr-defined]  # private, as above
+    warnings._showwarnmsg_impl = recording  # type: ignore[attr-defined]  # private, as above
 
 
-def _hear_names(tell: Tell) -> None:
+def _patch_registrations(record: Record) -> None:
     register = resource_tracker.register
 
     def registered(name: str, kind: str) -> None:
-        tell("named", name=name, type=kind)
+        record("named", name=name, type=kind)
         register(name, kind)
 
     resource_tracker.register = registered  # type: ignore[assignment]  # the stubs say Sized where it is a name
@@ -231,7 +231,7 @@ def _hear_names(tell: Tell) -> None:
     def shm_open(name: str, flags: int, *args: Any, **kwargs: Any) -> int:
         handle: int = opened(name, flags, *args, **kwargs)
         if flags & os.O_CREAT:
-            tell("named", name=name, type="shared_memory")
+            record("named", name=name, type="shared_memory")
         return handle
 
     _posixshmem.shm_open = shm_open

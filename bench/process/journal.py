@@ -23,11 +23,12 @@ def append(folder: str, event: str, **fields: object) -> None:
 
     The file is opened anew each time, so that it works after a fork and holds no descriptor.
     """
+    # One write to a file opened with O_APPEND: the kernel keeps lines of several processes apart, see write(2).
     line = repr({"event": event, "pid": os.getpid(), **fields}).encode("utf-8", "backslashreplace")
     path = os.path.join(folder, _NAME)  # os.path, as pathlib costs each child 5 ms
     try:
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:  # the sample is over and its folder gone, or no descriptor is left: nobody to tell
+    except OSError:  # the sample is over and its folder gone, or no descriptor is left
         return
     try:
         os.write(handle, line + b"\n")
@@ -38,7 +39,7 @@ def append(folder: str, event: str, **fields: object) -> None:
 
 
 def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Read the events of a sample, in the order in which they were written; torn lines are passed over."""
+    """Return the events of a sample, in the order in which they were written; torn lines are skipped."""
     try:
         with open(os.path.join(folder, _NAME), "rb") as file:
             lines = file.read().splitlines()

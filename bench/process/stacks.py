@@ -1,4 +1,4 @@
-"""Stacks of live processes: each Python of a sample or cell dumps its own when told to, one at a time.
+"""Stacks of live processes: each Python of a sample or cell dumps its own on a signal, one at a time.
 
 `python -m bench.process.stacks` prints those of every process it can see: how a host asks a container.
 """
@@ -36,7 +36,7 @@ class Stack:
     stack: str
 
     def text(self) -> str:
-        """Lines for a person."""
+        """Return lines for a person."""
         head = f"pid {self.pid} (parent {self.ppid}), {self.role}, state {self.state}"
         head += f", waits in {self.waits_in}" if self.waits_in else ""
         return f"{head}\n  {self.command}\n{self.stack or '  (no stack: it did not answer)'}"
@@ -56,7 +56,7 @@ def stack_record(stack: Stack, name: str | None) -> Json:
 
 
 def ask(procs: Iterable[Proc]) -> list[Stack]:
-    """Ask each process for its stack, one after the other, since dumps at the same time would mix."""
+    """Return the stack of each process, asked one after the other, since dumps at the same time would mix."""
     return [Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p)) for p in procs]
 
 
@@ -92,7 +92,7 @@ _FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
 
 
 def waits_at(stack: str) -> str:
-    """Name the innermost call of a main thread and the innermost place of the user's, from a faulthandler dump."""
+    """Return where a main thread waits: its innermost call and the user's innermost line, from a faulthandler dump."""
     from bench.process.instrument import is_users
 
     main_thread = stack.rpartition("hread 0x")[2]  # the main thread comes last

@@ -1,4 +1,4 @@
-"""Process trees, as `/proc` shows them: who belongs to a sample, and how all of it is ended."""
+"""Process trees, as `/proc` shows them: which processes belong to a sample, and how all of them are ended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Proc:
 
 
 def processes() -> list[Proc]:
-    """List the processes of this host that are alive; zombies are not.
+    """Return the processes of this host that are alive, which zombies are not.
 
     Raises:
         Unavailable: where there is no `/proc`.
@@ -42,10 +42,10 @@ def processes() -> list[Proc]:
     except OSError:
         raise Unavailable("process trees are read from /proc, which this platform does not have") from None
     found = {proc.pid: proc for name in names if name.isdecimal() and (proc := read(int(name))) is not None}
-    return [_told_apart(proc, found) for proc in found.values()]
+    return [_with_role(proc, found) for proc in found.values()]
 
 
-def _told_apart(proc: Proc, everyone: Mapping[int, Proc]) -> Proc:
+def _with_role(proc: Proc, everyone: Mapping[int, Proc]) -> Proc:
     # A forkserver's children are forks of it and keep its command line; what they run is the program's.
     parent = everyone.get(proc.ppid)
     if proc.role == "forkserver" and parent is not None and parent.role == "forkserver":
@@ -54,7 +54,7 @@ def _told_apart(proc: Proc, everyone: Mapping[int, Proc]) -> Proc:
 
 
 def read(pid: int) -> Proc | None:
-    """Read one process; `None` if it has gone, is about to, or is a zombie."""
+    """Return one process; `None` if it has ended, is about to end, or is a zombie."""
     try:
         stat = _content(pid, "stat").decode("utf-8", "replace")
         command = _content(pid, "cmdline").replace(b"\0", b" ").decode("utf-8", "replace").strip()
@@ -81,13 +81,14 @@ def _role(command: str) -> Role:
 
 
 def find(marker: str, session: int | None = None) -> list[Proc]:
-    """Find the processes that carry an environment entry `NAME=VALUE`, or are of a session, and their descendants.
+    """Return the processes that carry an environment entry `NAME=VALUE`, or are of a session, and their descendants.
 
     The environment is that of the process's last exec, so that a forked child carries its parent's entry, and an
     orphan and a process in a session of its own are found as well.
     """
     everyone = processes()
     wanted = marker.encode()
+    # Closed under descent, since a process may have been executed with another environment, or be of another user.
     mine = {p.pid for p in everyone if (session is not None and p.session == session) or _carries(p.pid, wanted)}
     grown = True
     while grown:
@@ -98,7 +99,7 @@ def find(marker: str, session: int | None = None) -> list[Proc]:
 
 
 def environment(pid: int) -> dict[str, str]:
-    """Read the environment that a process was executed with; empty if it may not be read."""
+    """Return the environment that a process was executed with; empty if it may not be read."""
     try:
         entries = _content(pid, "environ").split(b"\0")
     except OSError:
@@ -115,7 +116,7 @@ def _carries(pid: int, wanted: bytes) -> bool:
 
 
 def waits_in(pid: int) -> str:
-    """Name the kernel function that a process sleeps in, such as `anon_pipe_read`; empty if unknown."""
+    """Return the kernel function that a process sleeps in, such as `anon_pipe_read`; empty if unknown."""
     try:
         found = _content(pid, "wchan").decode()
     except OSError:
@@ -124,7 +125,7 @@ def waits_in(pid: int) -> str:
 
 
 def catches(pid: int, number: int) -> bool:
-    """Tell whether a process has a handler for a signal, so that sending it does not kill."""
+    """Return whether a process has a handler for a signal, so that sending it does not kill."""
     try:
         status = _content(pid, "status").decode("utf-8", "replace")
     except OSError:
@@ -134,7 +135,7 @@ def catches(pid: int, number: int) -> bool:
 
 
 def kill_all(search: Callable[[], Iterable[Proc]], *, timeout_s: float = 2.0) -> list[Proc]:
-    """Kill every process that `search` finds, again and again until it finds none; give what outlived the time.
+    """Kill every process that `search` finds, again and again until it finds none; return those that outlived the time.
 
     All are stopped before any is killed, so that one which starts processes as fast as they die cannot run on.
     """
@@ -150,7 +151,7 @@ def kill_all(search: Callable[[], Iterable[Proc]], *, timeout_s: float = 2.0) ->
 
 
 def send(proc: Proc, number: int) -> bool:
-    """Send a signal to the very process that was seen, not to a later one of the same pid; tell whether it was sent."""
+    """Send a signal to this very process, not to a later one of the same pid; return whether it was sent."""
     now = read(proc.pid)
     if now is None or now.started != proc.started:
         return False

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def program(*_: object, **__: object) -> Callable[[F], F]:
-    """Leave the function or class as it is, as the words in `bench.declared` do."""
+    """Return a decorator that leaves the function or class as it is, as those of `bench.declared` do."""
     return _as_it_is
 
 
@@ -27,7 +27,7 @@ def _as_it_is(function: F) -> F:
     return function
 
 
-actor = _as_it_is  # whoever runs a scenario is told which methods are its actors
+actor = _as_it_is  # the orders of a sample or group name the actors
 
 
 def _nothing(*_: object, **__: object) -> None:

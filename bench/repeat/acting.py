@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def play(kind: Any, actors: Sequence[str], mp: Any) -> tuple[object, dict[str, list[str]]]:
-    """Play a scenario once; give its result, and by kind what its actors left in the state (`locks`, `items`)."""
+    """Play a scenario once; return its result, and what its actors left in the state, by kind: `locks`, `items`."""
     state = kind(mp)
     restorer = _restorer(state)
     processes = [mp.Process(target=_act, name=name, args=(state, name)) for name in actors]

@@ -48,7 +48,7 @@ def _print_and_fail() -> int:
 def _run(root: str, module: str, name: str, method: str, seed: int, actors: list[str]) -> dict[str, Any]:
     import multiprocessing
 
-    from bench.process.descriptors import kept, open_descriptors
+    from bench.process.descriptors import open_descriptors, own_of_multiprocessing
     from bench.process.startup import prepare
     from bench.values import encode
 
@@ -68,7 +68,7 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     gc.collect()
     gc.collect()  # PyPy runs finalizers of what the first found in the second
     now = open_descriptors()
-    new = now.items() - before - kept(now)
+    new = now.items() - before - own_of_multiprocessing(now)
     return {"value": value, **left, "threads": _threads(), "descriptors": sorted(new)}
 
 

@@ -27,7 +27,7 @@ def observe(
     seed: int = 0,
     on_sample: Callable[[Sample], None] | None = None,
 ) -> Observation:
-    """Run a program again and again and count what it gave.
+    """Run a program again and again, and count its outcomes.
 
     Args:
         found: the program.
@@ -37,7 +37,7 @@ def observe(
         seconds: how long to go on; at least one sample is taken. `None` sets no bound.
         deadline_s: how long one sample may take; `None` takes the program's own, or 20 s.
         seed: sample number n is seeded with `seed + n`.
-        on_sample: told of each sample as it ends.
+        on_sample: called with each sample as it ends.
     """
     most = samples or found.program.samples or (DEFAULT_SAMPLES if seconds is None else None)
     deadline_s = deadline_s or found.program.deadline_s or DEFAULT_DEADLINE_S

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.declared import actors_of
 from bench.outcomes import Outcome
@@ -16,6 +15,7 @@ from bench.process import groups, journal, stacks, tree
 from bench.process.ended import wait_for_end
 from bench.process.evidence import Evidence, decide, warnings_of
 from bench.process.folders import sample_folder
+from bench.process.shared_names import names_left, path_of, shared_names
 from bench.targets import Found
 
 _HELPER_GRACE_S = 3.0
@@ -27,7 +27,7 @@ _ORPHAN_GRACE_S = 1.0
 
 @dataclass(frozen=True)
 class Sample:
-    """What one sample gave, with what Python warned of, and the seconds it took."""
+    """One sample: its outcome, what Python warned of, and how long it took."""
 
     outcome: Outcome
     warnings: tuple[str, ...]
@@ -67,7 +67,7 @@ def _observe(folder: Path, arguments: Sequence[str], seed: int, deadline_s: floa
     finally:  # also where we are interrupted ourselves: nothing may run on
         if evidence is None or evidence.exit_status is None or evidence.left_processes:
             _end(main, folder)
-        _remove_names(_names(journal.read(folder)))
+        _remove_names(shared_names(journal.read(folder)))
 
 
 def _end(main: subprocess.Popen[bytes], folder: Path) -> None:
@@ -90,16 +90,15 @@ def _watch(main: subprocess.Popen[bytes], folder: Path, deadline_s: float) -> Ev
     else:
         left = _outliving(lambda: _members(main, folder))
     events = journal.read(folder)
-    names = _names(events) if status is not None and not left else []
-    present = [(kind, name) for kind, name in names if _path_of(kind, name).exists()]
+    names = shared_names(events) if status is not None and not left else []
     return Evidence(
         status,
         events,
         main.pid,
         dumped,
         [f"{proc.role}: {proc.command}" if proc.role != "process" else proc.command for proc in left],
-        [name for kind, name in present if kind == "shared_memory"],
-        [name for kind, name in present if kind == "semaphore"],
+        names_left(names, "shared_memory"),
+        names_left(names, "semaphore"),
         _text(folder / "stderr"),
         deadline_s,
     )
@@ -111,7 +110,7 @@ def _wait(main: subprocess.Popen[bytes], deadline_s: float) -> int | None:
 
 
 def _outliving(search: Callable[[], list[tree.Proc]]) -> list[tree.Proc]:
-    """Give the processes that are still there when their grace is over."""
+    """Return the processes that are still there when their grace is over."""
     begun = time.monotonic()
     pause_s = 0.001
     while left := search():
@@ -123,19 +122,9 @@ def _outliving(search: Callable[[], list[tree.Proc]]) -> list[tree.Proc]:
     return []
 
 
-def _names(events: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(event["type"], event["name"]) for event in events if event["event"] == "named"]
-
-
-def _path_of(kind: str, name: str) -> Path:
-    stem = name.lstrip("/")
-    return Path("/dev/shm") / (f"sem.{stem}" if kind == "semaphore" else stem)  # shm_overview(7)
-
-
 def _remove_names(names: Sequence[tuple[str, str]]) -> None:
     for kind, name in names:
-        if kind in ("semaphore", "shared_memory"):
-            _path_of(kind, name).unlink(missing_ok=True)
+        Path(path_of(kind, name)).unlink(missing_ok=True)
 
 
 def _text(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""From a scenario to an observation in mode stress: many short groups, one after the other, and honest figures."""
+"""From a scenario to an observation in mode stress: many short groups, one after the other, and their figures."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _GROUPS = 5
 """A group's time: a second, or a fifth of all the time if that is shorter."""
 
 _RARELY = 0.001
-"""Share of samples that overlap, below which it is said how few they are."""
+"""Share of samples that overlap, below which a warning says how few they are."""
 
 _GROUP_SEED = 1_000_003
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far it is: `outcomes` as they would be recorded now."""
+    """How far an observation has come: `outcomes` as they would be recorded now."""
 
     seconds: float
     samples: int
@@ -54,7 +54,7 @@ def observe(
     cpus: int | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Observation:
-    """Have a scenario's actors run at once, again and again over fresh state, and count what they gave.
+    """Run a scenario's actors at once, again and again over fresh state, and count the outcomes.
 
     Args:
         found: the scenario.
@@ -62,11 +62,11 @@ def observe(
         cell: the cell's name, for the record.
         seconds: how long; `None` means 5, or no bound if `samples` is given.
         samples: how many; `None` sets no bound.
-        deadline_s: after how long without anybody getting anywhere a group counts as a hang, also where a single call
-            of an actor or of `result` takes that long; `None` takes the scenario's own, or 1 s.
+        deadline_s: after how long without any actor getting through a stride a group counts as a hang, also where a
+            single call of an actor or of `result` takes that long; `None` takes the scenario's own, or 1 s.
         seed: of the plan of strides.
         cpus: how many CPUs the actors have; `None` asks the system.
-        on_progress: told of the histogram so far, a few times a second.
+        on_progress: called with the histogram so far, a few times a second.
 
     Raises:
         UsageError: if it is no scenario, or one that cannot be run as it is.
@@ -75,7 +75,7 @@ def observe(
     if not isinstance(scenario, Scenario):
         raise UsageError(f"{scenario.target} is a program, which has no actors; stress runs scenarios")
     run = _Run(found, method, deadline_s or scenario.deadline_s or DEFAULT_DEADLINE_S, seed, cpus or cpu_count())
-    run.go_on(seconds or (DEFAULT_SECONDS if samples is None else None), samples, on_progress)
+    run.take_samples(seconds or (DEFAULT_SECONDS if samples is None else None), samples, on_progress)
     return run.observation(cell, scenario)
 
 
@@ -86,18 +86,20 @@ class _Run:
         self.first: dict[str, Seen] = {}
         self.begun = time.monotonic()
 
-    def go_on(self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None) -> None:
-        def told(running: GroupResult) -> None:
+    def take_samples(
+        self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None
+    ) -> None:
+        def report(running: GroupResult) -> None:
             if on_progress is not None:
                 on_progress(self._progress(running))
 
         group_s = _GROUP_S if seconds is None else max(_LEAST_GROUP_S, min(_GROUP_S, seconds / _GROUPS))
-        while not self.groups or not self._enough(seconds, samples):
+        while not self.groups or not self._is_enough(seconds, samples):
             left = None if samples is None else samples - self._samples()
-            self._keep(run_group(self.found, self._orders(group_s, left), told))
+            self._record(run_group(self.found, self._orders(group_s, left), report))
 
-    def _keep(self, group: GroupResult) -> None:
-        """Keep a group's counts and figures; of what all groups gave, the first is kept for all of them."""
+    def _record(self, group: GroupResult) -> None:
+        """Record a group's counts and figures; the first of each outcome is recorded once for all groups."""
         for key, seen in group.first.items():
             self.first.setdefault(key, seen)
         own = {key: key for key in self.first}  # those of the first group that gave it, and not each its own
@@ -105,7 +107,7 @@ class _Run:
         group.first = {}
         self.groups.append(group)
 
-    def _enough(self, seconds: float | None, samples: int | None) -> bool:
+    def _is_enough(self, seconds: float | None, samples: int | None) -> bool:
         if samples is not None and self._samples() >= samples:
             return True
         return seconds is not None and time.monotonic() - self.begun >= seconds
@@ -153,10 +155,10 @@ class _Run:
             "rebuilt": round(figures["rebuilt"] / samples, 6) if samples else None,
             "why_rebuilt": next((group.why_rebuilt for group in self.groups if group.why_rebuilt), None),
             "never_seen": list(_never_seen(scenario.expectations, outcomes, samples)),
-            **_cut_short(self.groups),
+            **_cut_short_figures(self.groups),
         }
         conditions = Conditions(self.method, platform.python_version(), self.cpus)
-        limits = () if _finding(scenario.expectations, outcomes, conditions) else _limits(figures)
+        limits = () if _has_finding(scenario.expectations, outcomes, conditions) else _limits(figures)
         return Observation(
             scenario.target,
             "stress",
@@ -164,7 +166,7 @@ class _Run:
             samples,
             round(seconds, 6),
             outcomes,
-            (*_warnings(scenario, self.cpus), *_rarely(figures), *_said_of_ends(self.groups)),
+            (*_cpu_warnings(scenario, self.cpus), *_overlap_warnings(figures), *_early_end_warnings(self.groups)),
             limits,
             {"method": self.method, "stress": stress},
         )
@@ -173,7 +175,12 @@ class _Run:
 def _never_seen(
     expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], samples: int
 ) -> Iterator[dict[str, Json]]:
-    """Bound the rate of what was listed and never came by the rule of three, which takes samples for independent."""
+    """Return bounds for the rates of outcomes that were listed and not seen.
+
+    By the rule of three, none in n independent samples means a rate below 3/n at 95 % confidence: Hanley and
+    Lippman-Hand, "If nothing goes wrong, is everything all right?" (1983). Samples of a group are not independent, so
+    the bound is optimistic, and the record says so.
+    """
     for one in expectations:
         try:
             came = any(one.matcher.matches(seen.outcome) for seen in outcomes)
@@ -185,7 +192,7 @@ def _never_seen(
             yield {"outcome": one.matcher.text(), "grade": one.grade, "at_most": bound, "bound": "optimistic"}
 
 
-def _warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
+def _cpu_warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
     actors = len(scenario.actors)
     if cpus == 1:
         made = "where one is preempted, or made to give way at a chance operation"
@@ -193,15 +200,15 @@ def _warnings(scenario: Scenario, cpus: int) -> tuple[str, ...]:
     return (f"{actors} actors on {cpus} CPUs: not all of them run at once",) if actors > cpus else ()
 
 
-def _rarely(figures: dict[str, int]) -> tuple[str, ...]:
+def _overlap_warnings(figures: dict[str, int]) -> tuple[str, ...]:
     stamped, overlapped = figures["stamped"], figures["overlapped"]
     if not 0 < overlapped < _RARELY * stamped:
         return ()
     return (f"the actors overlapped in only {overlapped} of {stamped} samples looked at",)
 
 
-def _cut_short(groups: list[GroupResult]) -> dict[str, Json]:
-    """Give the figures of the groups that a crash or a hang ended.
+def _cut_short_figures(groups: list[GroupResult]) -> dict[str, Json]:
+    """Return the figures of the groups that a crash or a hang ended.
 
     Over groups the rate of what ended them is overstated: few samples fit in before the first. Of all samples it is
     `per_sample`, too much by what the group's last strides lost, which is `lost_at_most`.
@@ -214,7 +221,7 @@ def _cut_short(groups: list[GroupResult]) -> dict[str, Json]:
     return {"cut_short": {"groups": ended, "per_sample": round(ended / samples, 9), "lost_at_most": lost}}
 
 
-def _said_of_ends(groups: list[GroupResult]) -> tuple[str, ...]:
+def _early_end_warnings(groups: list[GroupResult]) -> tuple[str, ...]:
     ended, samples = sum(group.cut_short for group in groups), sum(group.samples for group in groups)
     if not ended or ended == samples:
         return ()
@@ -224,11 +231,11 @@ def _said_of_ends(groups: list[GroupResult]) -> tuple[str, ...]:
     )
 
 
-def _finding(expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], conditions: Conditions) -> bool:
-    """Tell whether there is an outcome that somebody looks for, or that nobody may see.
+def _has_finding(expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], conditions: Conditions) -> bool:
+    """Return whether there is an outcome that is interesting or forbidden.
 
-    It counts, however often the actors overlapped: they may have ended, or be stuck, before that could be told. What is
-    acceptable shows nothing: it comes of actors that ran one after the other as well.
+    It counts, however often the actors overlapped: they may have ended, or be stuck, before that was seen. What is
+    acceptable shows nothing: actors that run one after the other give it as well.
     """
     try:
         return any(grade(one.outcome, expectations, conditions).grade != "acceptable" for one in outcomes)

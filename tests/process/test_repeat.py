@@ -11,6 +11,7 @@ import pytest
 
 from bench.outcomes import METHODS, Conditions, Outcome
 from bench.process import tree
+from bench.process.shared_names import path_of
 from bench.repeat import sample as sample_module
 from bench.repeat.observe import observe
 from bench.repeat.sample import Sample, run_sample
@@ -139,7 +140,7 @@ def test_no_name_of_a_sample_is_left_in_dev_shm(name: str, method: str, monkeypa
     monkeypatch.setattr(sample_module, "_remove_names", removing)
     sample(name, method)
     assert made or method == "fork" or name == "main_leaves"
-    assert not [one for one in made if sample_module._path_of(*one).exists()]
+    assert not [one for one in made if Path(path_of(*one)).exists()]
 
 
 def test_samples_are_seeded_one_after_the_other() -> None:

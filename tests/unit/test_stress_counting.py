@@ -98,7 +98,7 @@ EXPECTED = (acceptable(1), acceptable(hangs()), interesting(2), interesting(cras
 )
 def test_only_what_is_of_interest_or_forbidden_counts_without_an_overlap(outcome: Outcome, found: bool) -> None:
     seen = tally_counts([{value(1).key: 5, outcome.key: 5}], {value(1).key: Seen(value(1)), outcome.key: Seen(outcome)})
-    assert observe._finding(EXPECTED, seen, CONDITIONS) is found
+    assert observe._has_finding(EXPECTED, seen, CONDITIONS) is found
 
 
 def test_a_predicate_that_raises_finds_nothing() -> None:
@@ -106,15 +106,15 @@ def test_a_predicate_that_raises_finds_nothing() -> None:
         raise ZeroDivisionError
 
     seen = tally_counts([{value(1).key: 1}], {value(1).key: Seen(value(1))})
-    assert not observe._finding((acceptable(raises_itself),), seen, CONDITIONS)
+    assert not observe._has_finding((acceptable(raises_itself),), seen, CONDITIONS)
 
 
-def test_of_what_groups_gave_only_the_first_is_kept() -> None:
+def test_of_what_groups_gave_only_the_first_is_recorded() -> None:
     run = observe._Run(cast(Any, None), "fork", 1.0, 0, 2)  # which scenario it is does not matter to what is kept
     for number in range(3):
         group = GroupResult()
         group.add(value("long enough to be no constant"), 5, {"seed": number})
-        run._keep(group)
+        run._record(group)
     assert [group.samples for group in run.groups] == [5, 5, 5]
     assert [group.first for group in run.groups] == [{}, {}, {}]
     assert [seen.witness for seen in run.first.values()] == [{"seed": 0}]
@@ -144,11 +144,11 @@ def test_a_batch_that_was_cut_short_says_nothing_of_its_size() -> None:
 
 
 def test_few_overlaps_are_said() -> None:
-    assert observe._rarely({"stamped": 269_000, "overlapped": 1}) == (
+    assert observe._overlap_warnings({"stamped": 269_000, "overlapped": 1}) == (
         "the actors overlapped in only 1 of 269000 samples looked at",
     )
-    assert observe._rarely({"stamped": 1_000, "overlapped": 1}) == ()
-    assert observe._rarely({"stamped": 1_000, "overlapped": 0}) == ()  # which is a limit
+    assert observe._overlap_warnings({"stamped": 1_000, "overlapped": 1}) == ()
+    assert observe._overlap_warnings({"stamped": 1_000, "overlapped": 0}) == ()  # which is a limit
 
 
 def test_what_ended_groups_has_its_rate_of_all_samples() -> None:
@@ -156,10 +156,12 @@ def test_what_ended_groups_has_its_rate_of_all_samples() -> None:
     ended.figures["lost"] = 40
     whole = GroupResult({"value": 1_990})
     whole.figures["lost"] = 7  # it stood still, and went on
-    assert observe._cut_short([ended, whole]) == {"cut_short": {"groups": 1, "per_sample": 0.0005, "lost_at_most": 40}}
-    assert "of all samples it is 0.0005" in observe._said_of_ends([ended, whole])[0]
-    assert observe._cut_short([whole]) == {"cut_short": None}
-    assert observe._said_of_ends([whole]) == ()
+    assert observe._cut_short_figures([ended, whole]) == {
+        "cut_short": {"groups": 1, "per_sample": 0.0005, "lost_at_most": 40}
+    }
+    assert "of all samples it is 0.0005" in observe._early_end_warnings([ended, whole])[0]
+    assert observe._cut_short_figures([whole]) == {"cut_short": None}
+    assert observe._early_end_warnings([whole]) == ()
 
 
 STACK = """Current thread 0x1 (most recent call first):

@@ -33,6 +33,7 @@ from bench.process import journal
 from bench.process.ended import has_ended, wait_for_end
 from bench.process.evidence import Evidence, decide, failures
 from bench.process.messages import Running
+from bench.process.shared_names import names_left, path_of, shared_names
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a program imports this
 
@@ -147,15 +148,15 @@ class ProgramSubject:
             os.kill(self.main, signal.SIGKILL)
             self._await_main()
         events = journal.read(self.events)
-        present = [(kind, name) for kind, name in _named(events) if os.path.exists(_path_of(kind, name))]
+        names = shared_names(events)
         return Evidence(
             self.main_status or 0,
             events,
             self.main,
             (),
             (),
-            [name for kind, name in present if kind == "shared_memory"],
-            [name for kind, name in present if kind == "semaphore"],
+            names_left(names, "shared_memory"),
+            names_left(names, "semaphore"),
         )
 
     def _await_main(self) -> None:
@@ -243,8 +244,8 @@ class ProgramSubject:
         self.overlong += end == "limit" and self._is_overlong()
         self._end_processes()
         self.executor.drain()
-        for kind, name in _named(journal.read(self.events)):
-            if os.path.exists(path := _path_of(kind, name)):
+        for kind, name in shared_names(journal.read(self.events)):
+            if os.path.exists(path := path_of(kind, name)):
                 os.unlink(path)
                 resource_tracker.unregister(name, kind)
         with suppress(FileNotFoundError):
@@ -293,16 +294,6 @@ def _adopt_orphans() -> None:
 
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def _named(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    found = [(event["type"], event["name"]) for event in events if event["event"] == "named"]
-    return list(dict.fromkeys(one for one in found if one[0] in ("semaphore", "shared_memory")))
-
-
-def _path_of(kind: str, name: str) -> str:
-    stem = name.lstrip("/")
-    return os.path.join("/dev/shm", f"sem.{stem}" if kind == "semaphore" else stem)  # shm_overview(7)
 
 
 def _flush() -> None:

@@ -22,7 +22,7 @@ from bench.explore.runtime import control
 from bench.explore.runtime.death_signal import die_with_parent
 from bench.explore.runtime.lane import Runtime
 from bench.process import journal
-from bench.process.descriptors import kept, open_descriptors
+from bench.process.descriptors import open_descriptors, own_of_multiprocessing
 from bench.values import encode
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a program imports this
@@ -100,7 +100,7 @@ def _run(function: Callable[[Any], object], context: Any, events: str, before: A
     gc.collect()  # PyPy runs finalizers of what the first found in the second
     with control.Raw():
         now = open_descriptors()
-        left = sorted(now.items() - before - kept(now))
+        left = sorted(now.items() - before - own_of_multiprocessing(now))
         journal.append(events, "returned", value=value, descriptors=left)
     return 0
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from bench.explore.model import MOST_LANES
 from bench.explore.runtime.board import short_key
 from bench.explore.runtime.packing import placed
-from bench.process.instrument import _short as short_name
-from bench.process.instrument import is_users
+from bench.process.instrument import is_users, short_name
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
