@@ -1,4 +1,4 @@
-"""Steps: what processes do to what they share, one at a time; and which of them can change places.
+"""Steps of processes on what they share, the schedules that they make up, and which steps depend on each other.
 
 Pure: the strategies, the shrinking and the stories are built on these alone.
 """
@@ -21,7 +21,7 @@ WHOLE = -1
 """The part of an operation that concerns all of an object."""
 
 ANYTHING = -1
-"""The object of an operation of which it is not known what it touches: it depends on every other one."""
+"""The object of an operation that may touch anything: it depends on every other one."""
 
 NOTHING = 0
 """The object of an operation that touches nothing shared, such as a sleep."""
@@ -56,23 +56,23 @@ KINDS = (
 those on files; `lock` and `unlock` are locks on files; `line` is a step of code that no object guards."""
 
 READS = frozenset({"read", "poll", "look", "alive", "join", "begin", "time"})
-"""Kinds that change nothing: two of them on one object can change places. A join sees an end, a process's begin that it
-was started (the `start` has the same object), a look at the clock the time; none of them changes anything."""
+"""Kinds that change nothing: two of them on one object are independent. A join sees an end, the begin of a process its
+start (the `start` has the same object), a reading of the clock the time."""
 
 OF_ENDS = frozenset({"receive", "poll", "send", "feed", "lock"})
-"""Kinds that depend on who else has a pipe or a file open, as whoever ends no longer has."""
+"""Kinds that depend on which other lanes have a pipe or a file open: a lane that ends no longer has."""
 
 OWN = frozenset({"sleep", "time"})
-"""Kinds that concern nobody else."""
+"""Kinds that concern no other lane."""
 
 
 class Op(NamedTuple):
     """What a lane does, or is about to do.
 
-    `object` numbers the shared object (`NOTHING`, `ANYTHING`), `part` the part of it or `WHOLE`, `place` the line of
-    the user's that does it; the names of both are kept apart. `wants` numbers the object whose counter must be above 0
-    before it can be done, or is `NOTHING`: of an `acquire` the lock itself, of an access to a guarded value the guard
-    (which it does not change), of a `receive` the channel.
+    `object` is the number of the shared object (`NOTHING`, `ANYTHING`), `part` is the part of it or `WHOLE`, `place` is
+    the number of the user's line that does it. `wants` is the number of the object whose counter must be above 0 before
+    it can be done, or `NOTHING`: of an `acquire` the lock itself, of an access to a guarded value the guard (which it
+    does not change), of a `receive` the channel.
     """
 
     kind: str
@@ -83,7 +83,7 @@ class Op(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step as it was taken: by whom, what, and who could have run instead (a bit for each lane).
+    """A step that was taken: its lane, the operation, and the lanes that could have run (a bit for each).
 
     Where a lane was killed, `lane` is the choice as in a plan, `killing(lane)`, and the operation is a `kill`.
     """
@@ -96,18 +96,18 @@ class Step(NamedTuple):
 End = Literal["done", "stuck", "limit", "asleep", "diverged", "died", "uncontrolled"]
 """How a schedule ended.
 
-`done`: every lane is through. `stuck`: some are not, and none can run. `limit`: too many steps. `asleep`: what follows
-was seen before. `diverged`: the plan could not be followed. `died`: a process ended without saying so. `uncontrolled`:
-a process blocked or ran on where nobody sees it.
+`done`: every lane is through. `stuck`: some are not, and none can run. `limit`: too many steps. `asleep`: all that can
+follow was run before. `diverged`: the plan could not be followed. `died`: a process ended other than by a step.
+`uncontrolled`: a process blocked or ran on where that is not seen.
 """
 
 
 @dataclass(frozen=True)
 class Trace:
-    """What became of one plan.
+    """The schedule that a plan has led to.
 
-    `pending` is what each lane that is not through would do next; `outcome` the key of the outcome, or empty where
-    there is none (`asleep`, `diverged`); `gone` what each lane that a step killed would have done next.
+    `pending` has the next operation of each lane that is not through, `gone` that of each lane that a step killed;
+    `outcome` is the key of the outcome, or empty where there is none (`asleep`, `diverged`).
     """
 
     steps: tuple[Step, ...]
@@ -118,21 +118,21 @@ class Trace:
 
     @property
     def lanes(self) -> tuple[int, ...]:
-        """The choices that lead here again, step by step: who ran, or was killed."""
+        """The choices that lead to the same schedule again, step by step: the lanes that ran or were killed."""
         return tuple(step.lane for step in self.steps)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the next schedule shall be: whom to run at each of the first steps, and how to go on from there.
+    """The next schedule: the choices of its first steps, and the policy that goes on from there.
 
     Args:
-        lanes: whom to run, step by step; `killing(lane)`, which is below 0, kills that lane instead.
-        then: `on` lets a lane run for as long as it can, then the lowest that can; `random` picks among those that can
-            run, each alike; `pct` runs the one of the highest priority (Burckhardt et al., ASPLOS 2010).
-        seed: of `random` and of the priorities of `pct`.
+        lanes: the lane to run at each step; `killing(lane)`, which is below 0, kills that lane instead.
+        then: `on` lets a lane run for as long as it can, then the lowest that can; `random` picks one that can, each
+            with the same probability; `pct` runs the one of the highest priority (Burckhardt et al., ASPLOS 2010).
+        seed: the seed of `random`, and of the priorities of `pct`.
         changes: the steps at which `pct` gives the running lane the lowest priority.
-        asleep: after `lanes`, lanes that are not run until a step depends on what they are about to do.
+        asleep: the sleep set after `lanes`: lanes that are not run until a step depends on their next one.
     """
 
     lanes: tuple[int, ...] = ()
@@ -143,18 +143,18 @@ class Plan:
 
 
 def killing(lane: int) -> int:
-    """Give the choice that kills a lane; of such a choice, the lane that it kills."""
+    """Return the choice that kills a lane; of such a choice, the lane that it kills."""
     return -1 - lane
 
 
 def dependent(one: Op, other: Op) -> bool:
-    """Tell whether the order of two operations of different lanes can matter, or one decide when the other can be done.
+    """Return whether the order of two operations of different lanes can matter, or one can enable or disable the other.
 
-    A kill depends on whatever the one who is killed would do, which its operation does not say, and so on everything;
-    an exit on whatever concerns what is closed by it.
+    A kill depends on what the killed lane would do, which its operation does not say, and so on everything; an exit on
+    each operation of `OF_ENDS`, since it closes what the lane has open.
 
-    A release and an acquire of one lock are dependent, although one lock's two are never both possible: a strategy has
-    to look at who was enabled. So are an access that wants a guard and whatever changes the guard.
+    A release and an acquire of one lock are dependent, although the two are never both possible: a strategy has to look
+    at the lanes that were enabled. So are an access that wants a guard and each operation that changes the guard.
     """
     if one.kind in OWN or other.kind in OWN or NOTHING in (one.object, other.object):
         return False
@@ -168,7 +168,7 @@ def dependent(one: Op, other: Op) -> bool:
 
 
 def _decides(one: Op, other: Op) -> bool:
-    """Tell whether one operation may change the counter that the other wants."""
+    """Return whether one operation may change the counter that the other wants."""
     return one.object == other.wants and one.kind not in READS
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from bench.explore.model import Plan, Trace, killing, preemptions
-from bench.explore.search.shrinking import Unstable, depth, interrupted, shrink
+from bench.explore.search.shrinking import Unstable, depth, preempted_before, shrink
 from bench.testing import FakeMachine, Program
 from bench.testing.machine import Do, Lane, acquire, look, read, release, write
 from tests.fixtures.machines import account, adds, crossed
@@ -146,7 +146,7 @@ def test_interruptions_are_where_preemptions_are_counted() -> None:
     machine = account(times=3)
     for seed in range(50):
         trace = walk(machine, seed)
-        assert len(interrupted(trace.steps)) == preemptions(trace.steps)
+        assert len(preempted_before(trace.steps)) == preemptions(trace.steps)
 
 
 def test_a_kill_that_is_needed_stays_and_its_preemptions_are_shrunk() -> None:

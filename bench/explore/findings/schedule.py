@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bench.called import command_name
 from bench.errors import UsageError
 from bench.explore.model import killing, preemptions
-from bench.explore.search.shrinking import depth, interrupted
+from bench.explore.search.shrinking import depth, preempted_before
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
@@ -106,7 +106,7 @@ def witness(trace: Trace, names: Names, saw: Sequence[str] = ()) -> dict[str, Js
         "lanes": list(trace.lanes),
         "steps": steps,
         "pending": waits,
-        "preempted": list(interrupted(trace.steps)),
+        "preempted": list(preempted_before(trace.steps)),
         "preemptions": preemptions(trace.steps),
         "depth": depth(trace),
     }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.explore.search.strategy import Strategy
 
 NAMES = ("dpor", "dfs", "pct", "random", "portfolio")
-"""What `make` knows."""
+"""The names that `make` takes."""
 
 DEFAULT = "portfolio"
 
@@ -43,10 +43,10 @@ def make(
     Args:
         name: one of `NAMES`.
         preemptions: the most switches away from a lane that could have gone on; `None` for any number.
-        schedules: give no more plans than this; `None` for as many as it takes, which of `pct` and `random` never ends.
-        seed: of all that is random.
-        lanes: how many there are at the start.
-        kills: how many lanes may be killed, between any two steps of a schedule.
+        schedules: the most plans; `None` for as many as it takes, which has no end for `pct` and `random`.
+        seed: the seed of all random choices.
+        lanes: how many lanes there are at the start.
+        kills: the most lanes to kill in a schedule, each between any two steps.
 
     Raises:
         UsageError: if there is no such strategy, or it cannot do what is asked for.
@@ -55,13 +55,13 @@ def make(
     strategy = _strategy(name, preemptions, schedules, seed, lanes, kills)
     if schedules is None:
         return strategy
-    from bench.explore.search.limited import AtMost
+    from bench.explore.search.limited import Limited
 
-    return AtMost(strategy, schedules)
+    return Limited(strategy, schedules)
 
 
 def _strategy(name: str, preemptions: int | None, schedules: int | None, seed: int, lanes: int, kills: int) -> Strategy:
-    """Import and make the strategy; what it does not use is not imported."""
+    """Import one strategy and make it: the exploring process does not pay for the others."""
     if name == "dfs":
         from bench.explore.search.dfs import DepthFirst
 
@@ -75,19 +75,19 @@ def _strategy(name: str, preemptions: int | None, schedules: int | None, seed: i
 
         return Priorities(lanes=lanes, seed=seed)
     if name == "random":
-        from bench.explore.search.random_walk import Randomly
+        from bench.explore.search.random_walk import RandomWalk
 
-        return Randomly(seed=seed)
+        return RandomWalk(seed=seed)
     from bench.explore.search.portfolio import Portfolio
 
     return Portfolio(lanes=lanes, preemptions=preemptions, schedules=schedules, seed=seed, kills=kills)
 
 
 def _check(name: str, preemptions: int | None, schedules: int | None, lanes: int, kills: int) -> None:
-    """Refuse what no strategy, or not this one, can do; say what to write instead.
+    """Check that the strategy can do what is asked for.
 
     Raises:
-        UsageError: always with what to do about it.
+        UsageError: if it cannot; the message says what to write instead.
     """
     if name not in NAMES:
         raise UsageError(f"no strategy {name!r}; write one of {', '.join(NAMES)}")

@@ -1,7 +1,9 @@
 """Depth-first search over all choices, if wanted with a bound on preemptions.
 
-Most bugs need few preemptions: Musuvathi and Qadeer, Iterative Context Bounding for Systematic Testing of Multithreaded
-Programs, PLDI 2007.
+Musuvathi and Qadeer, Iterative Context Bounding for Systematic Testing of Multithreaded Programs, PLDI 2007: most bugs
+need few preemptions, and with at most c of them the number of schedules grows with the number of steps as a polynomial
+of degree c, not exponentially. A preemption is a switch away from a lane that could have gone on; a switch away from
+one that waits or has ended is none, so that a schedule of any length can be run to its end within the bound.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DepthFirst:
-    """Runs every choice at every step; works on what is new of a schedule alone.
+    """Plans every choice at every step; only the new steps of a trace are worked on.
 
     Args:
         preemptions: the most switches away from a lane that could have gone on; `None` for any number.
@@ -33,16 +35,18 @@ class DepthFirst:
         self.schedules = 0
         self.cut = False  # the bound left something out
         self._path: list[int] = []  # the choices of the last plan, then of the last schedule
-        self._open: list[list[int]] = []  # left to choose: index, lanes, kills; preemptions, kills then
+        # The choices left, deepest last, which all lie on `_path`: index of the step, lanes and kills (bits) that were
+        # not chosen there yet, and the preemptions and kills of a plan that ends in one of these lanes.
+        self._open: list[list[int]] = []
         self._spent = 0  # preemptions in the last plan
         self._killed = 0  # kills in it
         self._started = False
-        self._waiting = False  # for what the last plan gives
+        self._waiting = False  # for the trace of the last plan
         self._trouble = 0
         self._loops = 0
 
     def next(self) -> Plan | None:
-        """Give the plan that differs from the last schedule in its last open choice."""
+        """Return the plan that differs from the last schedule in its last open choice."""
         if not self._started:
             self._started = self._waiting = True
             return Plan()
@@ -67,7 +71,7 @@ class DepthFirst:
         return Plan(lanes=tuple(self._path))
 
     def learn(self, trace: Trace) -> None:
-        """Open the choices that the steps after the plan leave."""
+        """Open the choices that the steps behind the plan leave."""
         steps, planned = trace.steps, len(self._path)
         self._waiting = False
         if trace.end == "diverged" or [step.lane for step in steps[:planned]] != self._path:
@@ -82,7 +86,11 @@ class DepthFirst:
         self._path += [step.lane for step in steps[planned:]]
 
     def _branch(self, steps: Sequence[Step], planned: int, until: int, alive: Sequence[int]) -> None:
-        """Open what is left to choose at each step from `planned` to `until`."""
+        """Open the choices left at each step from `planned` to `until`.
+
+        Where the lane that ran before could have gone on, that one is free, and each other lane is one preemption
+        more: these are two entries, with two counts.
+        """
         spent, killed, bound = self._spent, self._killed, self.bound
         before = next((1 << lane for lane in reversed(self._path) if lane >= 0), 0)
         for index in range(planned, until):
@@ -90,7 +98,7 @@ class DepthFirst:
             bit = 1 << lane
             others = enabled & ~bit
             kills = alive[index] if alive else 0
-            if not enabled & before:  # whoever ran last cannot go on, so no switch is a preemption
+            if not enabled & before:  # the lane that ran last cannot go on, so no switch is a preemption
                 if others or kills:
                     self._open.append([index, others, kills, spent, killed])
             else:
@@ -130,7 +138,10 @@ class DepthFirst:
 
 
 def _alive(trace: Trace) -> list[int]:
-    """Give, for each step, who was not through before it: a bit for each lane."""
+    """Return, for each step, the lanes (bits) that were not through before it, and so could be killed there.
+
+    A lane is not through where it is enabled later on, or still pending at the end.
+    """
     alive = sum(1 << lane for lane in trace.pending)
     masks = []
     for step in reversed(trace.steps):

@@ -4,10 +4,24 @@ Flanagan and Godefroid, Dynamic Partial-Order Reduction for Model Checking Softw
 Abdulla, Aronis, Jonsson and Sagonas, Optimal Dynamic Partial Order Reduction, POPL 2014, and the sleep sets of
 Godefroid, Partial-Order Methods for the Verification of Concurrent Systems, 1996.
 
+Two interleavings are equivalent if each comes from the other by exchanging neighbouring independent steps. All of a
+class end alike, so one of each is enough. The search goes depth first and holds one path of states (`_nodes`). Each has
+the lanes that are to be run from it in the end (`backtrack`): at first the lane of one schedule, then also those that
+later schedules show to matter:
+
+- A *race* is a pair of dependent steps of two lanes with no other step between that orders them (`_order`). To reverse
+  it, a lane is added to the state before the first of the two (`_back`).
+- *Source sets* say which: any lane that can be first in a sequence in which the second step comes without the first.
+  If one such lane is in `backtrack` already, the reversal is covered. Once the races of all schedules are covered, each
+  `backtrack` is a source set, and that suffices to meet every class (Abdulla et al., sections 4 and 5).
+- *Sleep sets* keep a class from being met twice: after a lane was run from a state, it sleeps in what follows from the
+  other lanes of that state, until a step that depends on its pending one. Before that, running it would only exchange
+  independent steps.
+
 What blocks needs care, for the theory has lanes that never disable each other. A race with a step that made it possible
-to go on (a release, for who waits for the lock) cannot be turned round; the search looks through such a step for the
-one that it undoes (the acquire). Where nobody was seen waiting it is not known whether the release mattered; then both
-are taken for races, which costs schedules and misses nothing.
+to go on (a release, for a lane that waits for the lock) cannot be reversed; the search looks through such a step for
+the one that it undoes (the acquire). Where no lane was seen waiting it is not known whether the release mattered; then
+both are taken for races, which costs schedules and misses nothing.
 """
 
 from __future__ import annotations
@@ -34,17 +48,17 @@ class _Node:
 
     def __init__(self, enabled: int, asleep: int, pending: dict[int, int]) -> None:
         self.enabled = enabled
-        self.asleep = asleep  # whose next step was explored from an earlier state
-        self.pending = pending  # what each lane would do next
-        self.backtrack = 0  # whom to run from here, in the end
-        self.done = 0  # whom it was done for
+        self.asleep = asleep  # the sleep set: lanes whose next step was explored from an earlier state
+        self.pending = pending  # the next operation of each lane
+        self.backtrack = 0  # lanes to run from here, in the end
+        self.done = 0  # of these, the lanes that were run
         self.lane = 0
         self.op = 0
         self.clock: list[int] = []
 
 
 class _Operations:
-    """Numbers operations, and knows which depend on each other."""
+    """Numbers operations, and holds which of them depend on each other."""
 
     def __init__(self, depends: Callable[[Op, Op], bool]) -> None:
         self.list: list[Op] = []
@@ -53,7 +67,7 @@ class _Operations:
         self._numbers: dict[Op, int] = {}
 
     def number(self, op: Op) -> int:
-        """Give the operation's number."""
+        """Return the operation's number."""
         number = self._numbers.get(op)
         if number is None:
             number = self._numbers[op] = len(self.list)
@@ -67,28 +81,28 @@ class _Operations:
 
 
 class PartialOrder:
-    """Runs one interleaving of each class, and more where that cannot be known.
+    """Plans one interleaving of each equivalence class, and more where a class cannot be told.
 
     Args:
-        depends: which operations depend on each other.
+        depends: returns whether two operations depend on each other.
     """
 
     name = "dpor"
 
     def __init__(self, *, depends: Callable[[Op, Op], bool] = dependent) -> None:
         self.schedules = 0
-        self.redundant = 0  # of these, those that ended as what follows was seen before
+        self.redundant = 0  # of these, those that ended since all that could follow was run before
         self._operations = _Operations(depends)
         self._nodes: list[_Node] = []
         self._planned: tuple[int, ...] = ()
-        self._asleep = 0  # after what was planned
+        self._asleep = 0  # the sleep set after what was planned
         self._started = False
-        self._waiting = False  # for what the last plan gives
+        self._waiting = False  # for the trace of the last plan
         self._trouble = 0
         self._loops = 0
 
     def next(self) -> Plan | None:
-        """Give the plan that takes another choice at the last state that has one left."""
+        """Return the plan that takes another choice at the last state that has one left."""
         self._waiting = True
         if not self._started:
             self._started = True
@@ -103,7 +117,7 @@ class PartialOrder:
         return None
 
     def _choose(self, node: _Node, lane: int) -> Plan:
-        """Plan to run `lane` from the last state; who ran from there before sleeps until something depends on it."""
+        """Return the plan that runs `lane` from the last state, where the lanes that ran from it before now sleep."""
         op = node.pending[lane]
         seen = node.asleep | node.done
         node.done |= 1 << lane
@@ -113,7 +127,7 @@ class PartialOrder:
         return Plan(lanes=self._planned, asleep=frozenset(_lanes(self._asleep)))
 
     def _still(self, asleep: int, pending: dict[int, int], op: int) -> int:
-        """Give those of the lanes asleep that sleep on after the operation."""
+        """Return the lanes that sleep on after an operation: those whose pending one does not depend on it."""
         dependent_ones = self._operations.dependent[op]
         for lane in _lanes(asleep):
             if dependent_ones >> pending[lane] & 1:
@@ -121,7 +135,12 @@ class PartialOrder:
         return asleep
 
     def learn(self, trace: Trace) -> None:
-        """Add the schedule's new steps, and for each race in them a state to go back to."""
+        """Add the schedule's new steps, and for each race that they end a lane to the state before it.
+
+        Races are reversed here alone, as soon as their second step is known: in `_order`, for each new step, and at the
+        end for the pending operation of each lane that is not through. The latter are steps that were never taken, such
+        as an acquire in a deadlock: the order in which the lock was taken races with them all the same.
+        """
         self._waiting = False
         planned = len(self._planned)
         if trace.end == "diverged" or trace.lanes[:planned] != self._planned:
@@ -138,15 +157,15 @@ class PartialOrder:
         self.redundant += trace.end == "asleep" or (index < until and not awake)
         for lane, op in upcoming[index - first].items():
             self._order(lane, op, index)
-        if awake:  # a lane was run that slept, and not one of those that did not
+        if awake:  # a sleeping lane was run, where others were awake: one of those is to be run from here instead
             node = _Node(trace.steps[index].enabled, self._asleep, upcoming[index - first])
             node.backtrack = awake & -awake
             self._nodes.append(node)
 
     def _upcoming(self, trace: Trace, first: int) -> list[dict[int, int]]:
-        """Give what each lane was about to do before each step from `first` on, and at the end.
+        """Return the next operation of each lane before each step from `first` on, and at the end.
 
-        Who was killed is like one who waits for ever from then on: what it would have done races with the kill.
+        A lane that was killed is like one that waits for ever from then on: its next operation races with the kill.
         """
         number = self._operations.number
         pending = {lane: number(op) for lane, op in (*trace.gone.items(), *trace.pending.items())}
@@ -157,7 +176,7 @@ class PartialOrder:
         return found[::-1]
 
     def _add(self, trace: Trace, first: int, until: int, upcoming: Sequence[dict[int, int]]) -> int:
-        """Add the steps up to `until`, or to where a lane is run that sleeps; give who did not sleep there."""
+        """Add the steps up to `until`, or to where a sleeping lane is run; return the lanes that were awake there."""
         nodes = self._nodes
         for index in range(first, until):
             lane, op, enabled = trace.steps[index]
@@ -176,12 +195,17 @@ class PartialOrder:
         return 0
 
     def _order(self, lane: int, op: int, index: int) -> list[int]:
-        """Give the clock of an operation after the first `index` steps; go back where it races with one of them."""
+        """Return the clock of an operation after the first `index` steps; reverse its races with them."""
         nodes, operation = self._nodes, self._operations.list[op]
         dependent_ones = self._operations.dependent[op]
         own = self._last(lane, index)
         before = list(nodes[own].clock) if own >= 0 else [0] * (lane + 1)
-        ordered = list(before)  # all that lies behind: the other lane's step can no longer change places
+        # The steps are gone through from the last to the first, with two clocks. `before` becomes that of the
+        # operation: steps of its lane, steps that it depends on, and all that happens before those. `ordered` has less:
+        # only what is behind a step that, once its own race is reversed, shows the earlier race again. A step that
+        # cannot be reversed, such as a release, hides nothing: the acquire behind it is in `before`, and still may be a
+        # race.
+        ordered = list(before)
         enablers = self._enablers(lane, own, index)
         enabler = enablers[0] if enablers and operation.kind in OWN else -1
         for other in range(index - 1, -1, -1):
@@ -204,10 +228,10 @@ class PartialOrder:
         return before
 
     def _race_of_pending(self, index: int, lane: int, enablers: Sequence[int]) -> tuple[bool, bool]:
-        """Tell whether a lane whose operation was pending already can do it before the step at `index` instead.
+        """Return whether a lane whose operation was pending already can do it before the step at `index` instead.
 
-        Either it was enabled, or something that does not come after that step enables it. The second answer is whether
-        this hides what is earlier: turned round, the two give a schedule in which the earlier race is met again.
+        It can if it was enabled there, or is enabled by a later step that does not happen after the one at `index`. The
+        second answer is whether that hides earlier races: once this one is reversed, its schedule shows them.
         """
         node = self._nodes[index]
         if node.enabled >> lane & 1:
@@ -215,7 +239,7 @@ class PartialOrder:
         return any(one > index and _at(self._nodes[one].clock, node.lane) <= index for one in enablers), False
 
     def _race(self, index: int, operation: Op) -> tuple[bool, bool]:
-        """Tell the same where it is not known whether the operation was possible, as its lane was elsewhere."""
+        """Return the same where it is not known whether the operation was possible, since its lane was elsewhere."""
         node, wants = self._nodes[index], operation.wants
         step = self._operations.list[node.op]
         if not wants:
@@ -223,14 +247,17 @@ class PartialOrder:
         holds = self._holds(node.lane, wants, index)
         if step.object == wants:
             if step.kind == "acquire":
-                return True, not holds
+                return True, not holds  # of a lock that the lane held already, only the first acquire is the race
+            # A release, which cannot be reversed if a lane waited for it. If none did, the operation may have been
+            # possible without it (a semaphore's counter may be above 0). Either way it hides no acquire behind it.
             return not self._somebody_waits(node, wants), False
-        if holds and step.wants == wants:  # it is under its guard, which nobody has then but its lane
+        if holds and step.wants == wants:  # an access under the guard, which no other lane can have then
             return False, False
+        # While the lane holds the lock, it is its acquire that has to be reversed: so that must not be hidden.
         return True, not holds
 
     def _holds(self, lane: int, number: int, index: int) -> bool:
-        """Tell whether the lane held the lock already before the step at `index`."""
+        """Return whether the lane held the lock already before the step at `index`."""
         held = 0
         for node in self._nodes[:index]:
             step = self._operations.list[node.op]
@@ -239,7 +266,7 @@ class PartialOrder:
         return held > 0
 
     def _somebody_waits(self, node: _Node, number: int) -> bool:
-        """Tell whether a lane could not acquire the lock at this state."""
+        """Return whether a lane waits for the lock at this state."""
         operations = self._operations.list
         return any(
             operations[op].kind == "acquire" and operations[op].object == number
@@ -248,10 +275,11 @@ class PartialOrder:
         )
 
     def _back(self, index: int, lane: int, until: int, clock: list[int]) -> None:
-        """Have a lane run instead of the step at `index` that leads to the race the other way round, unless one does.
+        """Reverse the race of the step at `index` with the operation of `lane`: add a lane to `backtrack`, if need be.
 
-        What does not depend on the step at `index` can run without it, and then `lane`, whose operation has `clock`.
-        Whoever has nothing before it in that sequence can be first (the initials of Abdulla et al.).
+        The sequence to be run is that of the steps behind `index` that do not happen after it, up to `until`, and then
+        `lane`, whose operation has `clock`. Its initials are the lanes whose first step in it nothing else in it
+        happens before: any of them can run first, and the rest still follows (Abdulla et al., section 4).
         """
         node = self._nodes[index]
         first: dict[int, int] = {}
@@ -265,25 +293,25 @@ class PartialOrder:
             first[one.lane] = other
         if lane not in first and all(_at(clock, earlier) <= at for earlier, at in first.items()):
             initials |= 1 << lane
-        if initials & (node.backtrack | node.asleep):
+        if initials & (node.backtrack | node.asleep):  # it is, or was, run from here: what it leads to is covered
             return
         possible = initials & node.enabled
         if possible >> lane & 1:
             node.backtrack |= 1 << lane
         elif possible:
             node.backtrack |= possible & -possible
-        else:
+        else:  # none of them can run here, since a lock is held: each lane that can is run (Flanagan and Godefroid)
             node.backtrack |= node.enabled
 
     def _last(self, lane: int, index: int) -> int:
-        """Give the index of the lane's last step before `index`, or -1."""
+        """Return the index of the lane's last step before `index`, or -1."""
         for other in range(index - 1, -1, -1):
             if self._nodes[other].lane == lane:
                 return other
         return -1
 
     def _enablers(self, lane: int, own: int, index: int) -> list[int]:
-        """Give the steps since the lane's own last one before which it could not go on, and after which it can."""
+        """Return the steps since the lane's own last one that enabled it: before them it could not go on."""
         masks = [node.enabled >> lane & 1 for node in self._nodes[own + 1 : index]]
         masks.append(1)
         return [own + 1 + at for at in range(len(masks) - 1) if masks[at] < masks[at + 1]]
@@ -296,7 +324,7 @@ class PartialOrder:
         return not any(node.backtrack & ~node.done & ~node.asleep for node in self._nodes)
 
     def claim(self) -> str:
-        """State in how many schedules everything was covered, or how many there were."""
+        """State in how many schedules everything was covered, or how many were run."""
         number = f"{self.schedules:,} schedule{'s' * (self.schedules != 1)}"
         if self.complete:
             return f"all interleavings, up to the order of independent steps, in {number}"
@@ -309,7 +337,7 @@ class PartialOrder:
 
 
 def _lanes(bits: int) -> list[int]:
-    """Give the lanes of a set."""
+    """Return the lanes of a set."""
     found = []
     while bits:
         bit = bits & -bits
@@ -319,7 +347,7 @@ def _lanes(bits: int) -> list[int]:
 
 
 def _at(clock: list[int], lane: int) -> int:
-    """Give a lane's entry; lanes that came later have none."""
+    """Return a lane's entry of a clock; 0 for lanes that were started later."""
     return clock[lane] if lane < len(clock) else 0
 
 

@@ -1,4 +1,4 @@
-"""A number of schedules as the limit of any strategy."""
+"""A wrapper that ends any strategy after a number of schedules."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from bench.explore.search.strategy import Strategy
 
 
-class AtMost:
-    """Another strategy, until `schedules` plans were given."""
+class Limited:
+    """Another strategy, until it has given `schedules` plans."""
 
     def __init__(self, strategy: Strategy, schedules: int) -> None:
         self.name = strategy.name
@@ -18,21 +18,21 @@ class AtMost:
         self._left = schedules
 
     def next(self) -> Plan | None:
-        """Give the other's next plan, while some are left."""
+        """Return the other's next plan, while some are left."""
         if not self._left:
             return None
         self._left -= 1
         return self._strategy.next()
 
     def learn(self, trace: Trace) -> None:
-        """Hand on what the last plan gave."""
+        """Pass the trace on to the other."""
         self._strategy.learn(trace)
 
     @property
     def complete(self) -> bool:
-        """Whether the other one is."""
+        """Whether the other is complete."""
         return self._strategy.complete
 
     def claim(self) -> str:
-        """State what the other one does."""
+        """State the other's claim."""
         return self._strategy.claim()

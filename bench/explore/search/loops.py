@@ -8,21 +8,24 @@ if TYPE_CHECKING:
     from bench.explore.model import Op, Trace
 
 TURNS = 3
-"""How often a lane does one thing at one place before a schedule without an end is taken to be going round."""
+"""How often a lane takes one step, on one line, before a schedule without an end is taken to loop."""
 
 ENDLESS = 20
-"""How often it does so at least where it was going round."""
+"""How often it takes it at least if the schedule did loop."""
 
 
 def loops_from(trace: Trace) -> int:
-    """Give the number of steps before a schedule that reached the limit of steps began to go round, else of all.
+    """Return the number of steps before a schedule that reached the limit of steps began to loop, else that of all.
 
-    That is before a lane does something for the `TURNS` + 1st time, if one does so `ENDLESS` times. A strategy opens no
-    choices from there on: two lanes that wait for each other for ever have two choices at each step, so 2 to the power
-    of the limit of schedules that all end alike.
+    A strategy opens no choices from there on: two lanes that wait for each other for ever have two choices at each
+    step, so 2 to the power of the limit of schedules that all end alike. What that leaves out is a choice within a
+    loop; so a strategy that met one does not claim to be complete.
     """
     if trace.end != "limit":
         return len(trace.steps)
+    # It began where any lane first took a step for the `TURNS` + 1st time: to the other lanes a few turns more or less
+    # may matter, many do not. But only if some lane took a step more than `ENDLESS` times; otherwise the schedule is
+    # merely long, and each of its loops may end.
     done: dict[tuple[int, Op], int] = {}
     turned = len(trace.steps)
     for index, (lane, op, _) in enumerate(trace.steps):

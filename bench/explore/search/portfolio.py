@@ -1,15 +1,15 @@
-"""Several strategies, one after the other and then in turn: what is small is decided, of what is large most is seen.
+"""Several strategies, first one after the other and then in turns: small targets are decided, large ones searched.
 
-1. Partial-order reduction, for few schedules: most targets are decided by that, in far fewer than any other takes.
+1. Partial-order reduction, for few schedules: it decides most targets, in far fewer than any other takes.
 2. Depth-first with at most 0, 1, 2 preemptions: most bugs need no more (Musuvathi and Qadeer, PLDI 2007), and "all with
    at most 2 preemptions" is a claim that stands. Where a bound leaves nothing out, everything was run.
-3. The reduction again, from where it was; then it, priorities at random and random walks in turn, for what is large.
+3. The reduction again, from where it was; then in turns with random priorities and random walks, for large targets.
 
-Where a schedule is very long there are only those at random: the reduction's effort is the square of the number of
-steps, and where each of them is a choice, what little of a depth-first search there is time for is at one end.
+For very long schedules only the random ones are used: the reduction's effort grows with the square of the number of
+steps, and the part of a depth-first search that there is time for lies at one end of the schedule.
 
-Where a bound on preemptions is asked for there is the depth-first search within it, alone. Where processes are to be
-killed there are the depth-first searches, in the end one without a bound: the others kill nobody.
+A bound on preemptions leaves the depth-first search within it, alone. Where processes are to be killed, the depth-first
+searches are used, in the end one without a bound: no other strategy plans kills.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from itertools import chain, count
 from bench.explore.search.dfs import DepthFirst
 from bench.explore.search.dpor import PartialOrder
 from bench.explore.search.pct import Priorities
-from bench.explore.search.random_walk import Randomly
+from bench.explore.search.random_walk import RandomWalk
 
 TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
 
@@ -30,28 +30,29 @@ if TYPE_CHECKING:
     from bench.explore.search.strategy import Strategy
 
 BUDGET = 20_000
-"""How many schedules the shares are of where nobody gives a number: a few seconds."""
+"""The number of schedules that is shared out where none is asked for: a few seconds."""
 
 FIRST = 200
-"""The most schedules of the reduction's first go."""
+"""The most schedules of the reduction at first."""
 
 BOUNDS = (0, 1, 2)
+"""The bounds on preemptions of the depth-first searches."""
 
 AFTER = 1_000
-"""Schedules at random where nobody gives a number, and the reduction ended without having seen all to the end."""
+"""Random schedules where no number is asked for, after the reduction has ended without being complete."""
 
 LONG = 5_000
 """Steps of a schedule above which it is very long: the reduction takes about 10 s for one of that many."""
 
 
 class Portfolio:
-    """Gives the plans of its strategies, until one has covered everything.
+    """Plans the schedules of its strategies, until one has covered everything.
 
     Args:
-        lanes: how many there are at the start.
+        lanes: how many lanes there are at the start.
         preemptions: the most in any schedule; `None` for any number.
         schedules: how many there will be; a quarter is for each of the three parts before the random ones.
-        seed: of what is random.
+        seed: the seed of all random choices.
         kills: the most lanes to kill in a schedule.
     """
 
@@ -73,7 +74,7 @@ class Portfolio:
         self._whole = DepthFirst(preemptions=preemptions, kills=kills)
         self._reduction = PartialOrder()
         self._priorities = Priorities(lanes=lanes, seed=seed)
-        self._randomly = Randomly(seed=seed)
+        self._random = RandomWalk(seed=seed)
         self._order: Iterator[Strategy]
         if preemptions is not None:
             self._order = self._stage(self._whole, count())
@@ -87,10 +88,10 @@ class Portfolio:
                 self._turns(),
             )
         self._asked: Strategy = self._whole
-        self._gave = False  # whether who was asked had a plan
+        self._gave = False  # whether the strategy that was asked had a plan
 
     def next(self) -> Plan | None:
-        """Give the plan of whoever's turn it is."""
+        """Return the next plan of the strategy whose turn it is."""
         if self.complete:
             return None
         for asked in self._order:
@@ -101,40 +102,40 @@ class Portfolio:
         return None
 
     def learn(self, trace: Trace) -> None:
-        """Tell who gave the last plan."""
+        """Pass the trace on to the strategy that gave the last plan."""
         if self._asked is self._reduction and len(trace.steps) > LONG:
             self._order = self._at_random()
         else:
             self._asked.learn(trace)
 
     def _stage(self, strategy: Strategy, times: Iterable[int]) -> Iterator[Strategy]:
-        """Ask one strategy so many times, or until it has no more plans."""
+        """Yield one strategy so many times, or until it has no more plans."""
         for _ in times:
             yield strategy
             if not self._gave:
                 return
 
     def _bounds(self) -> Iterator[Strategy]:
-        """Ask the depth-first searches, the one with the lowest bound first, within what they share."""
+        """Yield the depth-first searches, the one with the lowest bound first, within the share that is theirs."""
         times = iter(range(self._share))
         for search in self._bounded:
             yield from self._stage(search, times)
 
     def _turns(self) -> Iterator[Strategy]:
-        """Ask the reduction and those at random in turn; once the reduction has no more plans, not for ever."""
+        """Yield the reduction and the random ones in turns; once the reduction has no more plans, not for ever."""
         more = True
         while more:
             yield self._reduction
             more = self._gave
             yield self._priorities
-            yield self._randomly
+            yield self._random
         yield from self._at_random()
 
     def _at_random(self) -> Iterator[Strategy]:
-        """Ask those at random in turn; not for ever, where nobody gives a number."""
+        """Yield the random ones in turns; not for ever, where no number of schedules is asked for."""
         for _ in range(AFTER // 2) if self._ends else count():
             yield self._priorities
-            yield self._randomly
+            yield self._random
 
     @property
     def complete(self) -> bool:
@@ -142,7 +143,7 @@ class Portfolio:
         return self._decided() is not None
 
     def _decided(self) -> Strategy | None:
-        """Give the strategy that covered everything."""
+        """Return the strategy that has covered everything, if one has."""
         if self._whole.complete:
             return self._whole
         if self._reduction.complete:
@@ -150,7 +151,7 @@ class Portfolio:
         return next((search for search in self._bounded if search.complete and not search.cut), None)
 
     def claim(self) -> str:
-        """State the strongest that was shown, then what else was run."""
+        """State the strongest claim, then what else was run."""
         decided = self._decided()
         if decided:
             return decided.claim()
@@ -158,7 +159,7 @@ class Portfolio:
         others: list[Strategy] = [*within[-1:]]
         others += [
             strategy
-            for strategy in (self._whole, self._reduction, self._priorities, self._randomly)
+            for strategy in (self._whole, self._reduction, self._priorities, self._random)
             if strategy.schedules
         ]
         return "; ".join(strategy.claim() for strategy in others) or "nothing was run"

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from bench.explore.model import Plan, Trace
 
     class Strategy(Protocol):
-        """Says what to run next, and learns from what became of it; `next` and `learn` take turns."""
+        """Plans schedules, and learns from their traces; `next` and `learn` take turns."""
 
         name: str
 
         def next(self) -> Plan | None:
-            """Give the next plan; `None` when there is none left."""
+            """Return the next plan; `None` when there is none left."""
 
         def learn(self, trace: Trace) -> None:
-            """Take in what the last plan gave."""
+            """Learn the trace of the last plan."""
 
         @property
         def complete(self) -> bool:
