@@ -57,16 +57,14 @@ def undecided(judged: Iterable[Judged]) -> list[Judged]:
     open, whatever stress has seen.
     """
     every = list(judged)
-    explored = {_subject(one) for one in every if one.observation.mode == "explore" and one.verdict == "pass"}
+    explored = {_subject(one) for one in every if one.mode == "explore" and one.verdict == "pass"}
     return [
-        one
-        for one in every
-        if one.verdict == "unknown" and not (one.observation.mode == "stress" and _subject(one) in explored)
+        one for one in every if one.verdict == "unknown" and not (one.mode == "stress" and _subject(one) in explored)
     ]
 
 
 def _subject(judged: Judged) -> tuple[str, str | None]:
-    return judged.observation.target, judged.method
+    return judged.target, judged.method
 
 
 def observer(mode: Mode) -> Callable[..., Observation]:

@@ -1,4 +1,4 @@
-"""Observations: for one target, mode and cell a histogram of outcomes."""
+"""Observations: the histogram of the outcomes of one target, in one mode, in one cell."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from bench.outcomes import Outcome
 from bench.values import Json
 
 if TYPE_CHECKING:
+    from bench.figures import Figures
     from bench.sampling import Mode
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often an outcome came, as shares of the samples of each group that ran apart."""
+    """The rate of an outcome: over the groups of samples that ran apart, the shares of their samples that gave it."""
 
     median: float
     least: float
@@ -24,7 +25,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Tally:
-    """One bar of the histogram: an outcome, how many samples gave it, and the first of them as witness."""
+    """One bar of the histogram: an outcome, how many samples gave it, and what leads back to the first of them."""
 
     outcome: Outcome
     count: int
@@ -34,10 +35,11 @@ class Tally:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of one target in one mode in one cell.
+    """The histogram of one target in one mode in one cell, before it is judged.
 
-    `samples` counts what was exercised: with none, nothing can be said. `seconds` is wall time. `limits` names what
+    `samples` counts what was exercised: with none, there is no verdict. `seconds` is wall time. `limits` names what
     makes the observation say less than was asked for, such as fewer CPUs: any of them makes the verdict `unknown`.
+    `figures` are those of the mode; repeat has none.
     """
 
     target: str
@@ -48,37 +50,37 @@ class Observation:
     outcomes: tuple[Tally, ...]
     warnings: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    figures: Figures | None = None
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One sample's outcome, with what leads back to it."""
+class SampleOutcome:
+    """The outcome of one sample, and what leads back to that sample."""
 
     outcome: Outcome
     witness: Mapping[str, Json] = field(default_factory=dict)
 
 
-def tally(groups: Sequence[Sequence[Seen]]) -> tuple[Tally, ...]:
-    """Count outcomes over groups of samples, most frequent first; the rates are over the groups that hold any."""
-    first: dict[str, Seen] = {}
+def tally(groups: Sequence[Sequence[SampleOutcome]]) -> tuple[Tally, ...]:
+    """Return the tallies of groups of samples, most frequent first; rates are over the groups that hold any."""
+    first: dict[str, SampleOutcome] = {}
     counts: list[dict[str, int]] = []
     for group in groups:
         counted: dict[str, int] = {}
-        for seen in group:
-            key = seen.outcome.key
-            first.setdefault(key, seen)
+        for one in group:
+            key = one.outcome.key
+            first.setdefault(key, one)
             counted[key] = counted.get(key, 0) + 1
         counts.append(counted)
     return tally_counts(counts, first)
 
 
-def tally_counts(groups: Sequence[Mapping[str, int]], first: Mapping[str, Seen]) -> tuple[Tally, ...]:
-    """Tally what is counted already: for each group the number of samples by their outcome's key.
+def tally_counts(groups: Sequence[Mapping[str, int]], first: Mapping[str, SampleOutcome]) -> tuple[Tally, ...]:
+    """Return the tallies of samples that are counted already.
 
     Args:
-        groups: the counts; those without any are left out of the rates.
-        first: for each key the first sample of it.
+        groups: for each group the number of samples by the key of their outcome; rates leave out groups without any.
+        first: for each key the first sample that gave it.
     """
     filled = [group for group in groups if sum(group.values())]
     sizes = [sum(group.values()) for group in filled]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from bench.errors import UsageError
+from bench.figures import ExploreFigures, Figures, StressFigures
 from bench.observation import Observation, Rate, Tally
 from bench.outcomes import Conditions, Grade, Kind, Outcome
 from bench.sampling import Mode
@@ -62,14 +63,23 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """An observation with its verdict and the grade of each outcome, in order."""
+class Graded(Tally):
+    """A tally with the grade of its outcome and the reason for it; `None` where an expectation raised."""
 
-    observation: Observation
+    grade: Grade | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Judged(Observation):
+    """An observation with its verdict, its outcomes graded; `more` holds the fields that this version does not know."""
+
+    outcomes: tuple[Graded, ...]
+    _: KW_ONLY
     verdict: Literal["pass", "fail", "unknown"]
-    why: str
-    grades: tuple[tuple[Grade, str], ...]
+    why: str = ""
     method: str | None = None
+    more: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -198,37 +208,33 @@ def _facts_from_json(data: Mapping[str, Any]) -> Facts:
 
 
 def _judged_to_json(line: Judged) -> dict[str, Json]:
-    seen = line.observation
-    grades = line.grades
     return {
-        **seen.extra,
+        **line.more,
+        **({} if line.figures is None else {line.mode: dict(line.figures.fields)}),
         "type": "observation",
-        "cell": seen.cell,
-        "target": seen.target,
-        "mode": seen.mode,
+        "cell": line.cell,
+        "target": line.target,
+        "mode": line.mode,
         "method": line.method,
-        "samples": seen.samples,
-        "seconds": seen.seconds,
-        "outcomes": [
-            _tally_to_json(one, *(grades[index] if index < len(grades) else (None, "")))
-            for index, one in enumerate(seen.outcomes)
-        ],
+        "samples": line.samples,
+        "seconds": line.seconds,
+        "outcomes": [_graded_to_json(one) for one in line.outcomes],
         "verdict": line.verdict,
         "why": line.why,
-        "warnings": list(seen.warnings),
-        "limits": list(seen.limits),
+        "warnings": list(line.warnings),
+        "limits": list(line.limits),
     }
 
 
-def _tally_to_json(one: Tally, grade: Grade | None, why: str) -> dict[str, Json]:
+def _graded_to_json(one: Graded) -> dict[str, Json]:
     return {
         "kind": one.outcome.kind,
         "value": one.outcome.value,
         "detail": dict(one.outcome.detail),
         "count": one.count,
         "rate": {"median": one.rate.median, "least": one.rate.least, "greatest": one.rate.greatest},
-        "grade": grade,
-        "why": why,
+        "grade": one.grade,
+        "why": one.why,
         "witness": dict(one.witness),
     }
 
@@ -250,28 +256,40 @@ _OBSERVATION_FIELDS = {
 }
 
 
+_FIGURES: Mapping[str, Callable[[Mapping[str, Json]], Figures]] = {"stress": StressFigures, "explore": ExploreFigures}
+"""What the figures of a mode are read by; they stand under its name."""
+
+
 def _judged_from_json(data: Mapping[str, Any]) -> Judged:
-    outcomes = data["outcomes"]
-    observation = Observation(
+    more = {name: item for name, item in data.items() if name not in _OBSERVATION_FIELDS}
+    mode = cast("Mode", data["mode"])
+    figures = more.pop(mode) if mode in _FIGURES and isinstance(more.get(mode), dict) else None
+    return Judged(
         data["target"],
-        cast("Mode", data["mode"]),
+        mode,
         data["cell"],
         data["samples"],
         data["seconds"],
-        tuple(map(_tally_from_json, outcomes)),
+        tuple(map(_graded_from_json, data["outcomes"])),
         tuple(data.get("warnings", ())),
         tuple(data.get("limits", ())),
-        {name: item for name, item in data.items() if name not in _OBSERVATION_FIELDS},
+        None if figures is None else _FIGURES[mode](figures),
+        verdict=data["verdict"],
+        why=data.get("why", ""),
+        method=data.get("method"),
+        more=more,
     )
-    grades = tuple((one["grade"], one.get("why", "")) for one in outcomes if one.get("grade"))
-    return Judged(observation, data["verdict"], data.get("why", ""), grades, data.get("method"))
 
 
-def _tally_from_json(data: Mapping[str, Any]) -> Tally:
-    rate = data["rate"]
-    outcome = Outcome(cast("Kind", data["kind"]), data.get("value"), data.get("detail") or {})
-    return Tally(
-        outcome, data["count"], Rate(rate["median"], rate["least"], rate["greatest"]), data.get("witness") or {}
+def _graded_from_json(data: Mapping[str, Any]) -> Graded:
+    rate, grade = data["rate"], data.get("grade") or None
+    return Graded(
+        Outcome(cast("Kind", data["kind"]), data.get("value"), data.get("detail") or {}),
+        data["count"],
+        Rate(rate["median"], rate["least"], rate["greatest"]),
+        data.get("witness") or {},
+        grade,
+        data.get("why", "") if grade else "",
     )
 
 

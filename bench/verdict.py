@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.observation import Observation
+from bench.observation import Observation, Tally
 from bench.outcomes import Conditions, Expectation, Grade, Outcome
+from bench.record import Graded, Judged
 
 Status = Literal["pass", "fail", "unknown"]
 
@@ -25,8 +26,8 @@ _MERGED: dict[tuple[Status, Status], Status] = {
 
 
 @dataclass(frozen=True)
-class Graded:
-    """An outcome's grade, with the reason that its expectation gives."""
+class Grading:
+    """The grade of an outcome, and the reason that the expectation gives for it."""
 
     grade: Grade
     why: str
@@ -34,19 +35,19 @@ class Graded:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What holds of one observation; `grades` stand in the order of its outcomes."""
+    """The verdict on one observation; `grades` are in the order of its outcomes, none where an expectation raised."""
 
     status: Status
     why: str
-    grades: tuple[Graded, ...]
+    grades: tuple[Grading, ...]
 
 
-def grade(outcome: Outcome, expectations: Iterable[Expectation], conditions: Conditions) -> Graded:
-    """Grade an outcome by the first expectation that applies in the cell and means it."""
+def grade(outcome: Outcome, expectations: Iterable[Expectation], conditions: Conditions) -> Grading:
+    """Return the grade of an outcome: that of the first expectation that applies in the cell and matches it."""
     for expectation in expectations:
         if expectation.applies(conditions) and expectation.matcher.matches(outcome):
-            return Graded(expectation.grade, expectation.why)
-    return Graded("forbidden", "nobody listed it")
+            return Grading(expectation.grade, expectation.why)
+    return Grading("forbidden", "nobody listed it")
 
 
 def judge(expectations: Sequence[Expectation], observation: Observation, conditions: Conditions) -> Verdict:
@@ -59,8 +60,36 @@ def judge(expectations: Sequence[Expectation], observation: Observation, conditi
     return Verdict(status, why, grades)
 
 
+def to_judged(expectations: Sequence[Expectation], observation: Observation, conditions: Conditions) -> Judged:
+    """Return the record of an observation, with its verdict and each outcome graded.
+
+    Where an expectation raised, no outcome has a grade.
+    """
+    verdict = judge(expectations, observation, conditions)
+    gradings: Iterable[Grading | None] = verdict.grades or [None] * len(observation.outcomes)
+    return Judged(
+        observation.target,
+        observation.mode,
+        observation.cell,
+        observation.samples,
+        observation.seconds,
+        tuple(map(_graded, observation.outcomes, gradings)),
+        observation.warnings,
+        observation.limits,
+        observation.figures,
+        verdict=verdict.status,
+        why=verdict.why,
+        method=conditions.method,
+    )
+
+
+def _graded(one: Tally, grading: Grading | None) -> Graded:
+    ungraded = Graded(one.outcome, one.count, one.rate, one.witness)
+    return ungraded if grading is None else replace(ungraded, grade=grading.grade, why=grading.why)
+
+
 def _status(
-    expectations: Sequence[Expectation], observation: Observation, grades: Sequence[Graded]
+    expectations: Sequence[Expectation], observation: Observation, grades: Sequence[Grading]
 ) -> tuple[Status, str]:
     for seen, graded in zip(observation.outcomes, grades, strict=True):
         if graded.grade == "forbidden":

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import platform
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from bench.cli.output import rich_text
 from bench.observation import Observation
 from bench.outcomes import Conditions
-from bench.record import Judged
 from bench.report.histogram import histogram
 from bench.report.lines import Span, counted, duration, line
-from bench.verdict import grade
+from bench.verdict import to_judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,12 +61,8 @@ def lines(target: Target, method: str, progress: Progress, width: int, mode: Mod
     """Draw the progress: the verdict comes only at the end, but each outcome has its grade already."""
     observed = Observation(target.target, mode, "local", progress.samples, progress.seconds, progress.outcomes)
     conditions = Conditions(method, platform.python_version())
-    try:
-        graded = [grade(one.outcome, target.expectations, conditions) for one in progress.outcomes]
-    except Exception:  # noqa: BLE001  # the user's predicate; the verdict will show what it raised
-        graded = []
-    grades = tuple((one.grade, one.why) for one in graded)
-    drawn = histogram(Judged(observed, "unknown", "", grades, method), width=width, top=_TOP)
+    graded = replace(to_judged(target.expectations, observed, conditions), verdict="unknown", why="")
+    drawn = histogram(graded, width=width, top=_TOP)
     head = line(
         Span(f"{'running':<8}", "dim"),
         Span(target.target, "bold"),

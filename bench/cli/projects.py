@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.inputs import observable, programs
 from bench.errors import UsageError
+from bench.figures import ExploreFigures
 from bench.matrix.images import Project
 from bench.targets import DEMOS, place_of_file
 
@@ -58,7 +59,7 @@ def schedule_saver(targets: Sequence[str], config: Config, folder: Path | None) 
     def save(judged: Judged) -> Judged:
         from bench.explore.findings.files import name_schedules, save_schedules
 
-        if (one := found.get(judged.observation.target)) is not None:
+        if (one := found.get(judged.target)) is not None:
             judged = name_schedules(
                 judged, one, python=_version(judged)
             )  # its place on this host, in place of the cell's
@@ -68,9 +69,8 @@ def schedule_saver(targets: Sequence[str], config: Config, folder: Path | None) 
 
 
 def _version(judged: Judged) -> str:
-    figures = judged.observation.extra.get("explore")
-    origin = figures.get("found") if isinstance(figures, dict) else None
-    return str(origin.get("python")) if isinstance(origin, dict) else ""
+    origin = judged.figures.origin if isinstance(judged.figures, ExploreFigures) else None
+    return "" if origin is None else origin.python
 
 
 def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -> Project | None:

@@ -27,10 +27,10 @@ from bench.cli.output import say, show, story_lines, width, write_text
 from bench.errors import FAILED, PASSED, Inconclusive, NothingToRun
 from bench.modes import observer
 from bench.outcomes import Conditions
-from bench.record import End, Facts, FileSink, Judged, dump, timestamp, write_run
+from bench.record import End, FileSink, Judged, dump, timestamp, write_run
 from bench.report.histogram import histogram
 from bench.sampling import TIMED
-from bench.verdict import judge, merge
+from bench.verdict import merge, to_judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +99,9 @@ def carry_out(
         for one in found:
             for method in usable:
                 seen = _observed(one, method, sampling, **further)
-                recorder.write(_save_schedules(_judged(one, method, recorder.facts, seen), one, recorder))
+                conditions = Conditions(method, recorder.facts.python, recorder.facts.cpus_usable)
+                judged = to_judged(one.program.expectations, seen, conditions)
+                recorder.write(_save_schedules(judged, one, recorder))
     except KeyboardInterrupt:
         recorder.end("interrupted", "stopped by a signal")
         raise
@@ -173,7 +175,7 @@ class _Recorder:
     def _show(self, judged: Judged) -> None:
         err = self.json_to == "-"
         show(histogram(judged, width=width()), err=err)
-        if judged.observation.mode == "explore":
+        if judged.mode == "explore":
             show(story_lines(judged, self._shown, err=err), err=err)
 
     def end(self, status: CellStatus, why: str) -> None:
@@ -200,17 +202,11 @@ def _observed(one: Found, method: str, sampling: Sampling, **further: Any) -> Ob
 
 def _save_schedules(judged: Judged, one: Found, recorder: _Recorder) -> Judged:
     """Write the schedules of findings, if there are any, and return the observation with their names."""
-    if judged.observation.mode != "explore":
+    if judged.mode != "explore":
         return judged
     from bench.explore.findings.files import name_schedules, save_schedules
 
     return save_schedules(name_schedules(judged, one, python=recorder.facts.python), recorder.folder)
-
-
-def _judged(one: Found, method: str, facts: Facts, observation: Observation) -> Judged:
-    verdict = judge(one.program.expectations, observation, Conditions(method, facts.python, facts.cpus_usable))
-    grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
-    return Judged(observation, verdict.status, verdict.why, grades, method)
 
 
 def _ended(recorder: _Recorder, missing: list[str]) -> tuple[CellStatus, str]:
@@ -218,7 +214,7 @@ def _ended(recorder: _Recorder, missing: list[str]) -> tuple[CellStatus, str]:
     if merged == "pass" and missing:
         return "unknown", f"no start method {', '.join(missing)} on this platform"
     first = next((one for one in recorder.verdicts if one.verdict == merged), None)
-    return merged, "" if merged == "pass" or first is None else f"{first.observation.target}: {first.why}"
+    return merged, "" if merged == "pass" or first is None else f"{first.target}: {first.why}"
 
 
 def _exit_status(recorder: _Recorder, missing: list[str]) -> int:

@@ -10,7 +10,8 @@ from bench.declared import Target, actors_of
 from bench.explore.launch import ExplorationResult, make_orders, run_group
 from bench.explore.messages import Orders
 from bench.explore.search import make
-from bench.observation import Observation, Seen, Tally, tally_counts
+from bench.figures import ExploreFigures
+from bench.observation import Observation, SampleOutcome, Tally, tally_counts
 from bench.targets import Found
 from bench.values import Json
 
@@ -125,7 +126,7 @@ def _observation(result: ExplorationResult, target: Target, orders: Orders, cell
         _tally(result),
         (),
         _limits(result),
-        {"method": orders.method, "explore": explore},
+        ExploreFigures(explore),
     )
 
 
@@ -134,7 +135,7 @@ def _rate(count: int, seconds: float) -> float | None:
 
 
 def _tally(result: ExplorationResult) -> tuple[Tally, ...]:
-    first = {key: Seen(outcome, result.witnesses.get(key, {})) for key, outcome in result.outcomes.items()}
+    first = {key: SampleOutcome(outcome, result.witnesses.get(key, {})) for key, outcome in result.outcomes.items()}
     return tally_counts([dict(result.counts)], first)
 
 

@@ -107,13 +107,13 @@ class ProgramItem(pytest.Item):
 
     def _again(self, judged: Judged) -> str:
         """Give the command that takes the first forbidden sample again, from where pytest was started."""
-        bad = [one for one, graded in zip(judged.observation.outcomes, judged.grades) if graded[0] == "forbidden"]  # noqa: B905 (there are no grades where an expectation raised)
-        shown = bad or judged.observation.outcomes
+        bad = [one for one in judged.outcomes if one.grade == "forbidden"]
+        shown = bad or judged.outcomes
         witness = shown[0].witness if shown else {}
         asked = settings.read(self.config).sampling
         seed = number if isinstance(number := witness.get("seed"), int) else asked.seed  # a schedule needs none
         if self.mode in TIMED:
-            seconds = float(round(max(judged.observation.seconds, 1)))
+            seconds = float(round(max(judged.seconds, 1)))
             once = Sampling((self.mode,), None, seconds, asked.deadline_s, seed)
         else:
             once = Sampling((), 1, None, asked.deadline_s, seed)
@@ -186,7 +186,7 @@ def mistake_in(module: ModuleType) -> str | None:
 
 
 def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> Judged:
-    from bench.verdict import judge
+    from bench.verdict import to_judged
 
     with _path_handed_on():
         observation = observer(mode)(
@@ -195,9 +195,8 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
             cell=asked.cell,
             **asked.sampling.of_mode(mode, asked.budgets_s.get(mode)).keywords(),
         )
-    verdict = judge(found.program.expectations, observation, Conditions(method, platform.python_version(), cpu_count()))
-    grades = tuple((graded.grade, graded.why) for graded in verdict.grades)
-    judged = Judged(observation, verdict.status, verdict.why, grades, method)
+    conditions = Conditions(method, platform.python_version(), cpu_count())
+    judged = to_judged(found.program.expectations, observation, conditions)
     return _with_schedules(judged, found, asked) if mode == "explore" else judged
 
 

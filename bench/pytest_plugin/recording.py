@@ -105,7 +105,7 @@ class Recorder:
     def interesting(self, nodeid: str) -> bool:
         """Tell whether something interesting was observed by an item."""
         observed = self._observed.get(nodeid)
-        return observed is not None and any(grade == "interesting" for grade, _ in observed.grades)
+        return observed is not None and any(one.grade == "interesting" for one in observed.outcomes)
 
     def close(self, exit_status: int) -> None:
         """Write the last line, and `run.json` once more; in a cell that is for the host to do."""
@@ -174,10 +174,10 @@ def _status_without_failure(reports: Sequence[pytest.TestReport]) -> TestStatus:
 
 def ended(exit_status: int, judged: Sequence[Judged], tests: Sequence[Test]) -> tuple[CellStatus, str]:
     """Say how a session ended, by pytest's exit status and what was recorded."""
-    failed = [f"{one.observation.target} under {one.method}: {one.why}" for one in judged if one.verdict == "fail"]
+    failed = [f"{one.target} under {one.method}: {one.why}" for one in judged if one.verdict == "fail"]
     failed += [f"{one.id}: {one.signature}" for one in tests if one.status in ("failed", "crashed", "hung")]
     errors = [f"{one.id}: {one.signature}" for one in tests if one.status == "error"]
-    unknown = [f"{one.observation.target} under {one.method}: {one.why}" for one in undecided(judged)]
+    unknown = [f"{one.target} under {one.method}: {one.why}" for one in undecided(judged)]
     if exit_status == pytest.ExitCode.INTERRUPTED and not errors:
         return "interrupted", "pytest was stopped"
     for status, found in (("fail", failed), ("error", errors), ("unknown", unknown)):

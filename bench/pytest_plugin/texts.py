@@ -28,19 +28,15 @@ _WIDTH = 110
 
 def account(judged: Judged, again: str) -> str:
     """Tell of an observation that did not pass: why, the histogram, what led to the outcomes, how to see it again."""
-    seen = judged.observation
-    explored = seen.mode == "explore"  # there the story of an outcome is its evidence
-    told = [
-        one
-        for one, (grade, _) in zip(seen.outcomes, judged.grades, strict=False)
-        if grade == "forbidden" and not (explored and one.witness.get("steps"))
-    ]
+    explored = judged.mode == "explore"  # there the story of an outcome is its evidence
+    forbidden = [one for one in judged.outcomes if one.grade == "forbidden"]
+    unexplained = [one for one in forbidden if not (explored and one.witness.get("steps"))]
     return "\n".join(
         [
             judged.why,
             "",
             plain(histogram(replace(judged, why=""), width=_WIDTH)).rstrip("\n"),
-            *(text for one in told for text in _evidence(one)),
+            *(text for one in unexplained for text in _evidence(one)),
             *([plain(stories(judged, width=_WIDTH, root=os.getcwd())).rstrip("\n")] if explored else []),
             "",
             f"again: {again}",
@@ -128,7 +124,7 @@ def summary(judged: Sequence[Judged], *, seed: int, quiet: bool = False, width: 
             lines += [one for each in same for one in histogram(_quietly(each), width=width, top=TOP)]
         elif not quiet:
             lines.append(_plain_line(same, width))
-    warned = dict.fromkeys(text for one in judged for text in one.observation.warnings)
+    warned = dict.fromkeys(text for one in judged for text in one.warnings)
     if not quiet:
         lines += [line(Span("warning: ", "odd"), one_line(text, width - 9)) for text in warned]
     return [*lines, line(f"seed {seed}")] if lines else []
@@ -137,31 +133,30 @@ def summary(judged: Sequence[Judged], *, seed: int, quiet: bool = False, width: 
 def _quietly(judged: Judged) -> Judged:
     """Leave out what is said elsewhere: warnings once for all, and why it failed beside the forbidden outcomes."""
     why = "" if judged.verdict == "fail" else judged.why
-    return replace(judged, why=why, observation=replace(judged.observation, warnings=()))
+    return replace(judged, why=why, warnings=())
 
 
 def _is_plain(judged: Judged) -> bool:
-    return judged.verdict == "pass" and [grade for grade, _ in judged.grades] == ["acceptable"]
+    return judged.verdict == "pass" and [one.grade for one in judged.outcomes] == ["acceptable"]
 
 
 def _alike(judged: Sequence[Judged]) -> list[list[Judged]]:
     """Put together what gave one target the same one acceptable outcome in one mode; the rest stays alone."""
     groups: dict[tuple[object, ...], list[Judged]] = {}
     for index, one in enumerate(judged):
-        seen = one.observation
-        same = (seen.outcomes[0].outcome.key, one.grades[0][1]) if _is_plain(one) else (index,)
-        groups.setdefault((seen.target, seen.mode, *same), []).append(one)
+        same = (one.outcomes[0].outcome.key, one.outcomes[0].why) if _is_plain(one) else (index,)
+        groups.setdefault((one.target, one.mode, *same), []).append(one)
     return list(groups.values())
 
 
 def _plain_line(same: Sequence[Judged], width: int) -> Line:
-    first = same[0].observation
-    samples = sum(one.observation.samples for one in same)
+    first, samples = same[0], sum(one.samples for one in same)
     how = [] if first.mode == "repeat" else [first.mode]
     head = f"  [{', '.join([*how, *(one.method or first.mode for one in same)])}]  {samples:,}x "
-    grade, why = same[0].grades[0]
-    tail = f"  {grade}" + (f": {one_line(why)}" if why else "")
+    only = first.outcomes[0]
+    tail = f"  {only.grade}" + (f": {one_line(only.why)}" if only.why else "")
     room = width - 8 - len(first.target) - len(head)
-    text = one_line(first.outcomes[0].outcome.text(), max(room - len(tail), 40))
+    text = one_line(only.outcome.text(), max(room - len(tail), 40))
     cut = one_line(tail, max(room - len(text) - 2, 20))  # without the spaces before it
-    return line(Span(f"{'pass':<8}", "good"), Span(first.target, "bold"), head, text, "  ", Span(cut, STYLES[grade]))
+    how_graded = Span(cut, STYLES[only.grade])
+    return line(Span(f"{'pass':<8}", "good"), Span(first.target, "bold"), head, text, "  ", how_graded)

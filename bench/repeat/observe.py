@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from bench.observation import Observation, Seen, tally
+from bench.observation import Observation, SampleOutcome, tally
 from bench.repeat.sample import Sample, run_sample
 from bench.targets import Found
 from bench.values import Json
@@ -47,15 +47,15 @@ def observe(
         taken.append(run_sample(found, method=method, deadline_s=deadline_s, seed=seed + len(taken)))
         if on_sample:
             on_sample(taken[-1])
-    return _observation(found, method, cell, taken, time.monotonic() - begun)
+    return _observation(found, cell, taken, time.monotonic() - begun)
 
 
 def _in_time(begun: float, seconds: float | None) -> bool:
     return seconds is None or time.monotonic() - begun < seconds
 
 
-def _observation(found: Found, method: str, cell: str, taken: list[Sample], seconds: float) -> Observation:
-    seen = [Seen(one.outcome, _witness(one)) for one in taken]
+def _observation(found: Found, cell: str, taken: list[Sample], seconds: float) -> Observation:
+    seen = [SampleOutcome(one.outcome, _witness(one)) for one in taken]
     warned = tuple(dict.fromkeys(warning for one in taken for warning in one.warnings))
     return Observation(
         found.program.target,
@@ -65,7 +65,6 @@ def _observation(found: Found, method: str, cell: str, taken: list[Sample], seco
         round(seconds, 6),
         tally([seen]),
         warned,
-        extra={"method": method},
     )
 
 

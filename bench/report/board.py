@@ -114,8 +114,7 @@ def _without(cells: tuple[Cell, ...], gone: Cell) -> tuple[Cell, ...]:
 
 def _subject(judged: Judged) -> str:
     """Name what was observed, with its mode where that is not the plain one."""
-    seen = judged.observation
-    return seen.target if seen.mode == "repeat" else f"{seen.target} ({seen.mode})"
+    return judged.target if judged.mode == "repeat" else f"{judged.target} ({judged.mode})"
 
 
 def _noted(one: Running, recorded: object) -> Running:

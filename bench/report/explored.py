@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bench.figures import ExploreFigures
 from bench.report.findings import without_numbers
 from bench.report.histogram import STYLES
 from bench.report.lines import Line, Span, counted, line, one_line
@@ -31,8 +32,8 @@ def explored(run: RunRecords, width: int = 100) -> list[Line]:
     seen: dict[str, list[tuple[Place, Judged]]] = {}
     for cell in run.cells:
         for judged in cell.judged:
-            if judged.observation.mode == "explore":
-                seen.setdefault(judged.observation.target, []).append((cell.place(judged.method), judged))
+            if judged.mode == "explore":
+                seen.setdefault(judged.target, []).append((cell.place(judged.method), judged))
     if not seen:
         return []
     lines = [line(Span("Explore", "bold"), ": which outcomes there are, and of how many interleavings that is known")]
@@ -43,7 +44,7 @@ def explored(run: RunRecords, width: int = 100) -> list[Line]:
 
 def _target(target: str, seen: Seen, width: int) -> Iterator[Line]:
     places = {place for place, _ in seen}
-    racing = {place for place, judged in seen if len(judged.observation.outcomes) > 1}
+    racing = {place for place, judged in seen if len(judged.outcomes) > 1}
     what = "racing" if racing else "one outcome alone"
     yield line("  ", Span(target, "bold"), f"  {what} in {len(racing or places)} of {counted(len(places), 'cell')}")
     yield from _outcomes(seen, places, width)
@@ -56,9 +57,8 @@ def _outcomes(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
     found: dict[str, set[Place]] = {}
     numbers: dict[str, float] = {}
     for place, judged in seen:
-        for index, one in enumerate(judged.observation.outcomes):
-            grade = judged.grades[index][0] if index < len(judged.grades) else None
-            texts.setdefault(one.outcome.key, (one.outcome.text(), grade))
+        for one in judged.outcomes:
+            texts.setdefault(one.outcome.key, (one.outcome.text(), one.grade))
             found.setdefault(one.outcome.key, set()).add(place)
             if type(number := one.outcome.value) in (int, float):
                 numbers[one.outcome.key] = number  # type: ignore[assignment]  # of the types just looked for
@@ -92,8 +92,6 @@ def _claims(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
 
 
 def _claim(judged: Judged) -> str:
-    figures = judged.observation.extra.get("explore")
-    claim = figures.get("claim") if isinstance(figures, dict) else None
-    if claim:
-        return f"shown for {claim}"
-    return f"{counted(judged.observation.samples, 'schedule')} ran, and nothing is shown of others"
+    if isinstance(judged.figures, ExploreFigures) and judged.figures.claim:
+        return f"shown for {judged.figures.claim}"
+    return f"{counted(judged.samples, 'schedule')} ran, and nothing is shown of others"

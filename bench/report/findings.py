@@ -140,7 +140,7 @@ def findings(run: RunRecords) -> tuple[Finding, ...]:
     """Give what is forbidden, then what is interesting, target by target in the order in which they ran."""
     by_target: dict[str, list[_Seen]] = {}
     for seen in _observations(run):
-        by_target.setdefault(seen.judged.observation.target, []).append(seen)
+        by_target.setdefault(seen.judged.target, []).append(seen)
     found = [finding for target, all_seen in by_target.items() for finding in _of_target(target, all_seen)]
     return tuple(sorted(found, key=lambda one: ("forbidden", "interesting").index(one.grade)))
 
@@ -153,17 +153,15 @@ class _Key(NamedTuple):
 
 def _of_target(target: str, all_seen: list[_Seen]) -> Iterator[Finding]:
     observed = {
-        mode: frozenset(seen.place for seen in all_seen if seen.judged.observation.mode == mode)
-        for mode in dict.fromkeys(seen.judged.observation.mode for seen in all_seen)
+        mode: frozenset(seen.place for seen in all_seen if seen.judged.mode == mode)
+        for mode in dict.fromkeys(seen.judged.mode for seen in all_seen)
     }
     groups: dict[_Key, list[Sighting]] = {}
     for seen in all_seen:
-        for one, (grade, why) in zip(seen.judged.observation.outcomes, seen.judged.grades, strict=False):
-            if grade != "acceptable":
-                sighting = Sighting(
-                    seen.place, seen.judged.observation.mode, one, seen.judged.observation.samples, seen.seed
-                )
-                groups.setdefault(_Key(grade, why, one.outcome.key), []).append(sighting)
+        for one in seen.judged.outcomes:
+            if one.grade not in (None, "acceptable"):
+                sighting = Sighting(seen.place, seen.judged.mode, one, seen.judged.samples, seen.seed)
+                groups.setdefault(_Key(one.grade, one.why, one.outcome.key), []).append(sighting)
     for keys in _together(groups):
         sightings = tuple(sighting for key in keys for sighting in groups[key])
         spread = _distribution(sightings, all_seen) if len(keys) > FEW[keys[0].grade] else None
@@ -190,17 +188,16 @@ def _distribution(sightings: Sequence[Sighting], all_seen: Iterable[_Seen]) -> D
         if type(number := sighting.tally.outcome.value) in (int, float):
             numbers.append(number)  # type: ignore[arg-type]  # of the types just looked for
     top = sorted(counts.items(), key=lambda one: -one[1])
-    left_alone = [seen.judged for seen in all_seen if seen.judged.observation.mode != "explore"]
-    shares = [_acceptable(judged) for judged in left_alone if judged.observation.samples]
+    left_alone = [seen.judged for seen in all_seen if seen.judged.mode != "explore"]
+    shares = [_acceptable(judged) for judged in left_alone if judged.samples]
     spread = (min(shares), statistics.median(shares), max(shares)) if shares else None
     span = (min(numbers), max(numbers)) if len(numbers) == len(sightings) else None
     return Distribution(len(counts), tuple(top), spread, span)
 
 
 def _acceptable(judged: Judged) -> float:
-    outcomes = judged.observation.outcomes
-    good = sum(one.count for one, (grade, _) in zip(outcomes, judged.grades, strict=False) if grade == "acceptable")
-    return good / max(sum(one.count for one in outcomes), 1)
+    good = sum(one.count for one in judged.outcomes if one.grade == "acceptable")
+    return good / max(sum(one.count for one in judged.outcomes), 1)
 
 
 def warnings(run: RunRecords) -> tuple[Note, ...]:
@@ -210,11 +207,11 @@ def warnings(run: RunRecords) -> tuple[Note, ...]:
     targets: dict[str, dict[str, None]] = {}
     texts: dict[str, str] = {}
     for seen in _observations(run):
-        for text in seen.judged.observation.warnings:
+        for text in seen.judged.warnings:
             key = normalise(text)
             texts.setdefault(key, text)
             places.setdefault(key, set()).add(seen.place)
-            targets.setdefault(key, {})[seen.judged.observation.target] = None
+            targets.setdefault(key, {})[seen.judged.target] = None
     return tuple(Note("warning", texts[key], frozenset(places[key]), everywhere, tuple(targets[key])) for key in texts)
 
 
@@ -229,7 +226,7 @@ def unknowns(run: RunRecords) -> tuple[Note, ...]:
     for seen in _observations(run):
         if seen.judged.verdict == "unknown":
             reason = without_numbers(normalise(seen.judged.why))
-            groups.setdefault((seen.judged.observation.mode, reason), []).append(seen)
+            groups.setdefault((seen.judged.mode, reason), []).append(seen)
     everywhere = frozenset(seen.place for seen in _observations(run))
     return tuple(
         Note(
@@ -237,7 +234,7 @@ def unknowns(run: RunRecords) -> tuple[Note, ...]:
             group[0].judged.why,
             frozenset(seen.place for seen in group),
             everywhere,
-            tuple(dict.fromkeys(seen.judged.observation.target for seen in group)),
+            tuple(dict.fromkeys(seen.judged.target for seen in group)),
         )
         for (mode, _), group in groups.items()
     )

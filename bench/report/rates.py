@@ -10,6 +10,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from bench.figures import StressFigures
 from bench.observation import Rate
 from bench.report.histogram import STYLES
 from bench.report.lines import Line, Span, counted, line, one_line, percent, words
@@ -56,7 +57,7 @@ class Stressed:
     @property
     def samples(self) -> int:
         """How many samples there were."""
-        return sum(judged.observation.samples for _, judged in self.seen)
+        return sum(judged.samples for _, judged in self.seen)
 
     def columns(self) -> list[Column]:
         """Give the outcomes: what is forbidden first, then by how often they came; and numbers in their order."""
@@ -64,10 +65,9 @@ class Stressed:
         counts: dict[str, int] = {}
         numbers: dict[str, float] = {}
         for _, judged in self.seen:
-            for index, one in enumerate(judged.observation.outcomes):
+            for one in judged.outcomes:
                 key = one.outcome.key
-                grade = judged.grades[index][0] if index < len(judged.grades) else None
-                found.setdefault(key, Column(key, one.outcome.text(), grade))
+                found.setdefault(key, Column(key, one.outcome.text(), one.grade))
                 counts[key] = counts.get(key, 0) + one.count
                 if type(number := one.outcome.value) in (int, float):
                     numbers[key] = number  # type: ignore[assignment]  # of the types just looked for
@@ -81,9 +81,9 @@ class Stressed:
         """Give how often an outcome came in some places: the median of their medians, the least and the greatest."""
         wanted = set(places)
         rates = [
-            next((one.rate for one in judged.observation.outcomes if one.outcome.key == key), _NONE)
+            next((one.rate for one in judged.outcomes if one.outcome.key == key), _NONE)
             for place, judged in self.seen
-            if place in wanted and judged.observation.samples
+            if place in wanted and judged.samples
         ]
         if not rates:
             return None
@@ -98,7 +98,7 @@ class Stressed:
         if (rate := self.rate(key, places)) is None:
             return "."
         if not rate.greatest:
-            samples = sum(judged.observation.samples for place, judged in self.seen if place in places)
+            samples = sum(judged.samples for place, judged in self.seen if place in places)
             return f"0 (<{_number(min(3 / samples, 1.0))})"
         if rate.least == rate.greatest:
             return _number(rate.median)
@@ -108,9 +108,8 @@ class Stressed:
         """Give the median share of samples in which the actors overlapped, over the places of a size."""
         found = []
         for place, judged in self.seen:
-            figures = judged.observation.extra.get("stress")
-            share = figures.get("collision_rate") if isinstance(figures, dict) else None
-            if place.size == size and isinstance(share, (int, float)):
+            share = judged.figures.collision_rate if isinstance(judged.figures, StressFigures) else None
+            if place.size == size and share is not None:
                 found.append(share)
         return statistics.median(found) if found else None
 
@@ -120,8 +119,8 @@ def stressed(run: RunRecords) -> list[Stressed]:
     seen: dict[str, list[tuple[Place, Judged]]] = {}
     for cell in run.cells:
         for judged in cell.judged:
-            if judged.observation.mode == "stress":
-                seen.setdefault(judged.observation.target, []).append((cell.place(judged.method), judged))
+            if judged.mode == "stress":
+                seen.setdefault(judged.target, []).append((cell.place(judged.method), judged))
     return [
         Stressed(target, tuple(sorted(all_seen, key=lambda one: one[0].order))) for target, all_seen in seen.items()
     ]

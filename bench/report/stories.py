@@ -10,9 +10,7 @@ from bench.report.story import Ending, ending_of, story
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bench.observation import Tally
-    from bench.outcomes import Grade
-    from bench.record import Judged
+    from bench.record import Graded, Judged
     from bench.report.lines import Style
     from bench.values import Json
 
@@ -34,8 +32,8 @@ def stories(
     """
     before = set() if told is None else told
     lines: list[Line] = []
-    for one, grade, why in _findings(judged):
-        name = f"{judged.observation.target} {one.outcome.key}"
+    for one in _findings(judged):
+        name = f"{judged.target} {one.outcome.key}"
         if name in before:
             if replay := one.witness.get("replay"):
                 said = one_line(one.outcome.text(), width - 24)
@@ -43,7 +41,7 @@ def stories(
                 lines.append(line("    again: ", Span(str(replay), "bold")))
             continue
         replay = one.witness.get("replay")
-        ending = ending_of(one.outcome, grade=grade, why=one_line(why), replay=str(replay or ""))
+        ending = ending_of(one.outcome, grade=one.grade, why=one_line(one.why), replay=str(replay or ""))
         drawn = story_of(one.witness, ending, width=width, unicode=unicode, root=root)
         if drawn:
             before.add(name)
@@ -59,17 +57,13 @@ def story_of(
     return [tuple(Span(text, cast("Style", style)) for text, style in row) for row in drawn]
 
 
-def _findings(judged: Judged) -> Iterator[tuple[Tally, Grade | None, str]]:
-    every = [
-        (one, *(judged.grades[index] if index < len(judged.grades) else (None, "")))
-        for index, one in enumerate(judged.observation.outcomes)
-    ]
-    yield from (found for found in every if found[1] in ("forbidden", None))
+def _findings(judged: Judged) -> Iterator[Graded]:
+    yield from (one for one in judged.outcomes if one.grade in ("forbidden", None))
     reasons: set[str] = set()
-    for found in sorted(every, key=lambda each: _effort(each[0].witness)):
-        if found[1] == "interesting" and found[2] not in reasons and found[0].witness.get("steps"):
-            reasons.add(found[2])
-            yield found
+    for one in sorted(judged.outcomes, key=lambda each: _effort(each.witness)):
+        if one.grade == "interesting" and one.why not in reasons and one.witness.get("steps"):
+            reasons.add(one.why)
+            yield one
 
 
 def _effort(witness: Mapping[str, Json]) -> tuple[int, int]:

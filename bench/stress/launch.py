@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.observation import Seen
+from bench.observation import SampleOutcome
 from bench.outcomes import Outcome
 from bench.process import groups
 from bench.process.ended import how_it_ended
@@ -37,7 +37,7 @@ class GroupResult:
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, Seen] = field(default_factory=dict)
+    first: dict[str, SampleOutcome] = field(default_factory=dict)
     figures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_FIGURES, 0))
     why_rebuilt: str = ""
     states: int = 0
@@ -53,7 +53,7 @@ class GroupResult:
     def add(self, outcome: Outcome, count: int, witness: Mapping[str, Json]) -> None:
         """Count an outcome."""
         self.counts[outcome.key] = self.counts.get(outcome.key, 0) + count
-        self.first.setdefault(outcome.key, Seen(outcome, witness))
+        self.first.setdefault(outcome.key, SampleOutcome(outcome, witness))
 
 
 def run_group(found: Found, orders: Orders, on_counts: Callable[[GroupResult], None]) -> GroupResult:

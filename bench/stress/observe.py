@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from bench.declared import Scenario, actors_of
 from bench.errors import UsageError
-from bench.observation import Observation, Seen, Tally, tally_counts
+from bench.figures import StressFigures
+from bench.observation import Observation, SampleOutcome, Tally, tally_counts
 from bench.outcomes import Conditions, Expectation, Outcome
 from bench.process.cpus import cpu_count
 from bench.stress.launch import GroupResult, run_group
@@ -83,7 +84,7 @@ class _Run:
     def __init__(self, found: Found, method: str, deadline_s: float, seed: int, cpus: int) -> None:
         self.found, self.method, self.deadline_s, self.seed, self.cpus = found, method, deadline_s, seed, cpus
         self.groups: list[GroupResult] = []
-        self.first: dict[str, Seen] = {}
+        self.first: dict[str, SampleOutcome] = {}
         self.begun = time.monotonic()
 
     def take_samples(
@@ -168,7 +169,7 @@ class _Run:
             outcomes,
             (*_cpu_warnings(scenario, self.cpus), *_overlap_warnings(figures), *_early_end_warnings(self.groups)),
             limits,
-            {"method": self.method, "stress": stress},
+            StressFigures(stress),
         )
 
 

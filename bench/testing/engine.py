@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bench.matrix.engines.base import Ended, Job, Ready, Refused
-from bench.observation import Observation, Seen, tally
+from bench.observation import SampleOutcome, tally
 from bench.outcomes import Grade, Outcome, value
-from bench.record import Facts, Judged, Line, dump
+from bench.record import Facts, Graded, Judged, Line, dump
 
 if TYPE_CHECKING:
     from bench.cells import Python
     from bench.errors import BenchError
     from bench.matrix.images import Project
     from bench.testing.clock import FakeClock
+    from bench.verdict import Status
 
 __all__ = ["FakeEngine", "Script", "failing", "granted", "judged", "passing"]
 
@@ -73,8 +74,10 @@ def judged(
     job: Job, outcome: Outcome, *, target: str = "demo:program", grade: Grade = "acceptable", why: str = ""
 ) -> Judged:
     """Return the observation of one sample with one outcome, of which the verdict is what its grade says."""
-    seen = Observation(target, "repeat", job.cell.name, 1, 0.5, tally([[Seen(outcome, {"seed": 7})]]))
-    return Judged(seen, "fail" if grade == "forbidden" else "pass", "", ((grade, why),), job.cell.method)
+    (only,) = tally([[SampleOutcome(outcome, {"seed": 7})]])
+    graded = Graded(only.outcome, only.count, only.rate, only.witness, grade, why)
+    verdict: Status = "fail" if grade == "forbidden" else "pass"
+    return Judged(target, "repeat", job.cell.name, 1, 0.5, (graded,), verdict=verdict, method=job.cell.method)
 
 
 def passing(job: Job) -> Script:

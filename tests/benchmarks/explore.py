@@ -18,6 +18,7 @@ from typing import Any
 from bench.explore.observe import observe
 from bench.outcomes import METHODS
 from bench.targets import Found, find
+from tests.fixtures.figures import figures_of
 
 SCENARIOS = Path(__file__).parent.parent / "fixtures" / "interleavings.py"
 HAND_OFFS = 20_000
@@ -60,7 +61,7 @@ def _answer(there: Any, back: Any) -> None:
 
 def once(found: Found, method: str, strategy: str, schedules: int) -> tuple[float, float]:
     """Explore once; give the steps and the schedules a second."""
-    figures: Any = observe(found, method=method, strategy=strategy, schedules=schedules, seconds=20).extra["explore"]
+    figures = figures_of(observe(found, method=method, strategy=strategy, schedules=schedules, seconds=20))
     return figures["steps_per_second"], figures["schedules_per_second"]
 
 

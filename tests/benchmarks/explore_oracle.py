@@ -17,6 +17,7 @@ from bench.kernels.corpus import KERNELS, Kernel
 from bench.observation import Observation
 from bench.outcomes import Outcome
 from bench.targets import Found, find
+from tests.fixtures.figures import figures_of
 
 MOST = 60_000
 """Interleavings up to which all of them are run."""
@@ -43,7 +44,7 @@ class Ways(NamedTuple):
     def wrongs(self) -> Iterator[str]:
         """Say what is not as it must be."""
         for way in (self.every, self.classes):
-            yield from (f"{way.extra['explore']['strategy']}: {limit}" for limit in way.limits)  # type: ignore[index,call-overload]  # JSON
+            yield from (f"{figures_of(way)['strategy']}: {limit}" for limit in way.limits)
         if not complete(self.classes) and self.exhaustive:
             yield "dpor does not come to an end"
         if self.exhaustive and complete(self.classes) and keys(self.every) != keys(self.classes):
@@ -62,9 +63,7 @@ class Ways(NamedTuple):
 
 def complete(observation: Observation) -> bool:
     """Tell whether an exploration came to its end."""
-    figures = observation.extra["explore"]
-    assert isinstance(figures, dict)
-    return figures["complete"] is True
+    return figures_of(observation)["complete"] is True
 
 
 def seen(observation: Observation) -> list[Outcome]:
@@ -134,7 +133,7 @@ def main(method: str, most: int, names: list[str]) -> int:
         wrongs = list(ways.wrongs())
         failed += bool(wrongs)
         count = f"{ways.every.samples:,}" if ways.exhaustive else f"> {ways.every.samples:,}"
-        asleep: object = ways.classes.extra["explore"]["asleep"]  # type: ignore[index,call-overload]  # JSON
+        asleep: object = figures_of(ways.classes)["asleep"]
         through = "" if complete(ways.classes) else " not all"
         print(
             f"{name:28} {count:>9}  dpor {ways.classes.samples:>6,}{through} ({asleep} asleep)  "

@@ -21,6 +21,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.explore.observe import observe
 from bench.targets import find
+from tests.fixtures.figures import figures_of
 
 HERE = Path(__file__).parent
 SCENARIOS = HERE.parent / "fixtures" / "peers.py"
@@ -74,7 +75,7 @@ def ours(times: int) -> dict[str, Any]:
     begun = time.perf_counter()
     seen = observe(found, method=METHOD, strategy="dpor", schedules=MOST)
     whole = time.perf_counter() - begun
-    figures: Any = seen.extra["explore"]
+    figures = figures_of(seen)
     outcomes = sorted(str(one.outcome.value) for one in seen.outcomes)
     a_second = figures["schedules_per_second"]
     return {"whole": whole, "schedules": seen.samples, "outcomes": outcomes, "a_second": a_second}

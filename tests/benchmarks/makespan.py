@@ -37,7 +37,7 @@ def tell(folder: Path, status: int | str) -> None:
     for name in cells:
         for line in read_lines(folder / "cells" / f"{name}.jsonl"):
             if isinstance(line, Judged):
-                took[line.observation.mode] += line.observation.seconds * share[name]
+                took[line.mode] += line.seconds * share[name]
     took["all else"] = sum(seconds * share[name] for name, seconds in cells.items()) - sum(took.values())
     print("of the lower bound: " + ", ".join(f"{what} {seconds:.0f} s" for what, seconds in took.items()))
 

@@ -26,6 +26,7 @@ from bench.outcomes import METHODS
 from bench.repeat.observe import observe as observe_repeat
 from bench.stress.observe import observe
 from bench.targets import Found, find, load
+from tests.fixtures.figures import figures_of
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ROOT / "tests" / "fixtures" / "scenarios.py"
@@ -81,7 +82,7 @@ def measured(name: str, seconds: float) -> dict[str, Rounds]:
             of.alone.append(alone(found, seconds / 10))
             naive = observe_repeat(found, method=method, seconds=seconds / 10)
             seen = observe(found, method=method, seconds=seconds / ROUNDS)
-            figures: Any = seen.extra["stress"]
+            figures = figures_of(seen)
             of.naive.append(naive.samples / naive.seconds)
             of.overall.append(seen.samples / seen.seconds)
             of.running.append(figures["samples_per_second_running"])

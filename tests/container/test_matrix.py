@@ -36,7 +36,7 @@ def test_the_demos_pass_on_pythons_that_are_there_as_images_alone(cell: str, tmp
         pytest.skip(done.stdout[-500:])
     assert (done.returncode, status) == (0, {cell: "pass"}), done.stdout + done.stderr
     lines = list(record.read_lines(tmp_path / "run" / "cells" / f"{cell}.jsonl"))
-    observed = [(one.observation.target, one.observation.mode) for one in lines if isinstance(one, record.Judged)]
+    observed = [(one.target, one.mode) for one in lines if isinstance(one, record.Judged)]
     asked = [(one.program.target, mode) for one in find([]) for mode in modes_of(one.program, CELL_MODES)]
     assert sorted(observed) == sorted(asked)
     assert isinstance(lines[0], record.Facts)

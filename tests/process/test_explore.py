@@ -22,6 +22,7 @@ from bench.outcomes import METHODS, Conditions
 from bench.process import tree
 from bench.targets import Found, find
 from bench.verdict import judge
+from tests.fixtures.figures import figures_of as figures
 
 pytestmark = [
     pytest.mark.pinned,
@@ -41,11 +42,6 @@ def explored(
     name: str, method: str = "fork", strategy: str = "dfs", file: str = "interleavings", **more: Any
 ) -> Observation:
     return observe(named(name, file), method=method, strategy=strategy, seed=1, **{"seconds": 20.0, **more})
-
-
-def figures(observation: Observation) -> dict[str, Any]:
-    found: Any = observation.extra["explore"]
-    return dict(found)
 
 
 def values(observation: Observation) -> set[Any]:

@@ -16,6 +16,7 @@ from bench.outcomes import METHODS, Conditions
 from bench.targets import Found, find
 from bench.verdict import judge
 from tests.benchmarks.explore_oracle import Ways, both_ways, complete, is_bug, keys, of, seen
+from tests.fixtures.figures import figures_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
 
@@ -50,7 +51,7 @@ def test_one_interleaving_of_each_class_shows_what_all_of_them_show(kernel: Kern
     if fixed:
         status = judge(ways.found.program.expectations, ways.classes, Conditions("fork", VERSION, 1)).status
         assert status == "pass"
-        assert ways.classes.extra["explore"]["claim"] == (  # type: ignore[index,call-overload]  # JSON
+        assert figures_of(ways.classes)["claim"] == (
             f"all interleavings, up to the order of independent steps, in {ways.classes.samples} schedules"
         )
 
@@ -93,9 +94,7 @@ def test_a_bug_shows_with_its_preemptions_and_not_with_one_less(kernel: Kernel) 
         shown, below = found_by(kernel, strategy="dfs", preemptions=fewest - 1, schedules=20_000)
         assert not shown
         assert complete(below)
-        assert str(below.extra["explore"]["claim"]).endswith(  # type: ignore[index,call-overload]  # JSON
-            f"with at most {fewest - 1} preemption{'s' * (fewest != 2)}"
-        )
+        assert str(figures_of(below)["claim"]).endswith(f"with at most {fewest - 1} preemption{'s' * (fewest != 2)}")
 
 
 def test_an_account_under_a_lock_is_decided_in_two_schedules() -> None:

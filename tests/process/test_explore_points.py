@@ -14,6 +14,7 @@ from bench.explore.observe import observe
 from bench.observation import Observation
 from bench.outcomes import METHODS
 from bench.targets import find
+from tests.fixtures.figures import figures_of as figures
 
 pytestmark = [
     pytest.mark.pinned,
@@ -33,12 +34,6 @@ def values(observation: Observation) -> Counter[Any]:
     others = [one.outcome for one in observation.outcomes if one.outcome.kind != "value"]
     assert not others
     return Counter({_plain(one.outcome.value): one.count for one in observation.outcomes})
-
-
-def figures(observation: Observation) -> dict[str, Any]:
-    found = observation.extra["explore"]
-    assert isinstance(found, dict)
-    return found
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from bench.outcomes import METHODS, Conditions
 from bench.process import tree
 from bench.targets import Found, find
 from bench.verdict import Verdict, judge
+from tests.fixtures.figures import figures_of as figures
 
 pytestmark = [
     pytest.mark.pinned,
@@ -38,11 +39,6 @@ def named(name: str, file: str = "explored_programs") -> Found:
 
 def explored(name: str, method: str = "fork", file: str = "explored_programs", **more: Any) -> Observation:
     return observe(named(name, file), method=method, seed=1, **{"seconds": 60.0, **more})
-
-
-def figures(observation: Observation) -> dict[str, Any]:
-    found: Any = observation.extra["explore"]
-    return dict(found)
 
 
 def texts(observation: Observation) -> set[str]:

@@ -142,7 +142,7 @@ def lines_of(suite: pytest.Pytester, cell: str = "local") -> list[Facts | Judged
 
 
 def observed(suite: pytest.Pytester) -> dict[str, Judged]:
-    return {line.observation.target: line for line in lines_of(suite) if isinstance(line, Judged)}
+    return {line.target: line for line in lines_of(suite) if isinstance(line, Judged)}
 
 
 def collected(suite: pytest.Pytester, *arguments: str) -> list[str]:
@@ -166,9 +166,7 @@ def test_each_verdict_is_its_own_result(suite: pytest.Pytester, method: str) -> 
         "hanging": "fail",
         "undecided": "unknown",
     }
-    kinds = {
-        target.partition(":")[2]: one.observation.outcomes[0].outcome.kind for target, one in observed(suite).items()
-    }
+    kinds = {target.partition(":")[2]: one.outcomes[0].outcome.kind for target, one in observed(suite).items()}
     assert (kinds["raising"], kinds["crashing"], kinds["hanging"]) == ("raised", "crash", "hang")
     assert {one.method for one in observed(suite).values()} == {method}
     result.stdout.fnmatch_lines_random(
@@ -226,7 +224,7 @@ def test_xpasses(): pass
     assert (first.cell, first.seed, first.method_asked) == ("here", 9, None)
     assert isinstance(last, End)
     assert last.status == "fail"
-    assert [line.observation.target for line in lines if isinstance(line, Judged)] == [
+    assert [line.target for line in lines if isinstance(line, Judged)] == [
         "test_mixed:first",
         "test_mixed:second",
     ]
@@ -276,7 +274,7 @@ def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytest
     told = ("-v", "--start-method", "fork", "--bench-seed", "7", "--bench-out", "out")
     result = suite.runpytest_subprocess(*told, *asked)
     result.assert_outcomes(passed=3)
-    seen = {one.observation.target.partition(":")[2]: one.observation for one in lines_of(suite) if type(one) is Judged}
+    seen = {one.target.partition(":")[2]: one for one in lines_of(suite) if type(one) is Judged}
     assert {name: (one.mode, one.samples > 3) for name, one in seen.items()} == {
         "first": ("repeat", False),
         "second": ("repeat", False),
@@ -316,16 +314,17 @@ def test_a_mark_says_the_mode_whatever_is_asked(plain: pytest.Pytester) -> None:
 
 
 OBSERVED = """
-from bench.observation import Observation, Seen, tally
+from bench.observation import Observation, SampleOutcome, tally
 from bench.outcomes import value
 from bench.pytest_plugin import items
 
 
 def observer(mode):
     def observe(found, **asked):
-        one = [] if (mode == "explore" and "Open" in found.program.name) else [Seen(value(1))]
+        one = [] if (mode == "explore" and "Open" in found.program.name) else [SampleOutcome(value(1))]
         limits = ("nothing raced",) if mode == "stress" else ()
-        return Observation(found.program.target, mode, "local", 2, 0.1, tally([[Seen(value(2)), *one]]), (), limits)
+        outcomes = tally([[SampleOutcome(value(2)), *one]])
+        return Observation(found.program.target, mode, "local", 2, 0.1, outcomes, (), limits)
     return observe
 
 
@@ -555,7 +554,7 @@ def one_cpu_held(suite: pytest.Pytester) -> Iterator[int]:
 
 
 def affinities(suite: pytest.Pytester) -> set[str]:
-    return {str(one.observation.outcomes[0].outcome.value) for one in observed(suite).values()}
+    return {str(one.outcomes[0].outcome.value) for one in observed(suite).values()}
 
 
 @two_cpus

@@ -14,10 +14,10 @@ import bench
 from bench.explore.findings.files import name_schedules, save_schedules
 from bench.modes import observer
 from bench.outcomes import Conditions
-from bench.record import Judged, to_json
+from bench.record import to_json
 from bench.sampling import Mode
 from bench.targets import find
-from bench.verdict import judge
+from bench.verdict import to_judged
 from tests.fixtures import scenarios
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
@@ -32,9 +32,7 @@ FORMS = SCHEMA["$defs"]
 def line_of(name: str, mode: Mode, run: Path | None = None, **asked: Any) -> dict[str, Any]:
     (found,) = find([f"{scenarios.__name__}:{name}"])
     seen = observer(mode)(found, method="fork", seed=3, **asked)
-    verdict = judge(found.program.expectations, seen, Conditions("fork", "3.14.0", 2))
-    grades = tuple((one.grade, one.why) for one in verdict.grades)
-    judged = Judged(seen, verdict.status, verdict.why, grades, "fork")
+    judged = to_judged(found.program.expectations, seen, Conditions("fork", "3.14.0", 2))
     if mode == "explore":
         judged = save_schedules(name_schedules(judged, found, python="3.14.0"), run)
     found_line = json.loads(json.dumps(to_json(judged)))

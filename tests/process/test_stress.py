@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from bench.repeat.observe import observe as observe_repeat
 from bench.stress.observe import Progress, observe
 from bench.targets import Found, find
 from bench.verdict import judge
+from tests.fixtures.figures import figures_of
 
 pytestmark = [
     pytest.mark.alone,
@@ -186,7 +186,7 @@ def test_who_takes_long_but_not_too_long_is_counted_once() -> None:
 def test_a_crash_has_its_rate_of_all_samples_too() -> None:
     seen = stressed(f"{STRESSED}:DiesAtTimes", seconds=2)
     crash = next(one for one in seen.outcomes if one.outcome.kind == "crash")
-    figures: Any = seen.extra["stress"]
+    figures = figures_of(seen)
     assert figures["cut_short"]["groups"] == crash.count
     assert figures["cut_short"]["per_sample"] == pytest.approx(crash.count / seen.samples)
     assert any("ended early by a crash or hang" in one for one in seen.warnings)
@@ -205,7 +205,7 @@ def test_a_hang_in_the_first_stride_is_a_finding_though_nobody_knows_of_an_overl
 
 def test_on_one_cpu_samples_are_split() -> None:
     seen = stressed("WithoutLock", seconds=1.5, cpus=1)
-    figures: Any = seen.extra["stress"]
+    figures = figures_of(seen)
     assert {one.outcome.value for one in seen.outcomes} == {199, 200, 201}
     assert figures["collision_rate"] > 0.002
     assert figures["overlapped"] > 100
@@ -234,7 +234,7 @@ def test_a_number_of_samples_is_kept_to() -> None:
 
 def test_a_folder_is_put_back() -> None:
     seen = stressed("Files", seconds=1)
-    figures: Any = seen.extra["stress"]
+    figures = figures_of(seen)
     assert (figures["rebuilt"], figures["why_rebuilt"]) == (0, None)
     assert {one.outcome.text() for one in seen.outcomes} >= {"('one',)", "('two',)"}
 
@@ -250,7 +250,7 @@ def test_a_folder_is_put_back() -> None:
 )
 def test_what_cannot_be_shown_to_be_restorable_is_made_anew_and_that_is_said(name: str, why: str) -> None:
     seen = stressed(f"{STRESSED}:{name}", seconds=1)
-    figures: Any = seen.extra["stress"]
+    figures = figures_of(seen)
     assert figures["rebuilt"] > 0.5
     assert why in figures["why_rebuilt"]
     assert verdict(f"{STRESSED}:{name}", seen) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]

@@ -23,7 +23,7 @@ PACKAGE = Path(bench.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("called", "errors"),
     ("values", "causes", "sampling"),
-    ("outcomes",),
+    ("outcomes", "figures"),
     ("declared", "cells", "leases"),
     ("targets",),
     ("observation",),
@@ -83,6 +83,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "cells": OBSERVER,
     "leases": OBSERVER,
     "targets": OBSERVER,
+    "figures": OBSERVER,
     "observation": OBSERVER,
     "record": OBSERVER,
     "verdict": OBSERVER,

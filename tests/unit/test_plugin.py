@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.observation import Observation, Seen, tally
+from bench.observation import Observation, SampleOutcome, tally
 from bench.outcomes import Conditions, Expectation, Outcome, deterministic, racy, value
 from bench.pytest_plugin import leasing, settings
 from bench.pytest_plugin.packages import declares_programs
@@ -15,7 +15,7 @@ from bench.pytest_plugin.recording import ended, line_of
 from bench.pytest_plugin.texts import account, summary
 from bench.record import Judged, Test
 from bench.report.lines import plain
-from bench.verdict import judge
+from bench.verdict import to_judged
 
 pytest_plugins = ["pytester"]
 
@@ -23,10 +23,9 @@ pytest_plugins = ["pytester"]
 def judged(
     expectations: Sequence[Expectation], *outcomes: Outcome, method: str = "fork", warnings: tuple[str, ...] = ()
 ) -> Judged:
-    groups = [[Seen(one, {"seed": 7 + number}) for number, one in enumerate(outcomes)]]
+    groups = [[SampleOutcome(one, {"seed": 7 + number}) for number, one in enumerate(outcomes)]]
     seen = Observation("m:f", "repeat", "local", len(outcomes), 1.0, tally(groups), warnings)
-    verdict = judge(expectations, seen, Conditions(method, "3.13.0", 2))
-    return Judged(seen, verdict.status, verdict.why, tuple((g.grade, g.why) for g in verdict.grades), method)
+    return to_judged(expectations, seen, Conditions(method, "3.13.0", 2))
 
 
 def raised(traceback: str) -> Outcome:

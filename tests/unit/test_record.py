@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import bench
 from bench.errors import UsageError
-from bench.observation import Observation, Rate, Tally
+from bench.figures import ExploreFigures, Origin, StressFigures
+from bench.observation import Rate
 from bench.outcomes import Grade, Kind, Outcome
 from bench.record import (
     VERSION,
@@ -23,6 +24,7 @@ from bench.record import (
     End,
     Facts,
     FileSink,
+    Graded,
     Judged,
     Line,
     Test,
@@ -34,7 +36,8 @@ from bench.record import (
     to_json,
     write_run,
 )
-from bench.values import encode
+from bench.sampling import Mode
+from bench.values import Json, encode
 from bench.verdict import Status
 
 SCHEMA = json.loads((Path(bench.__file__).parent / "schema" / "record-v1.json").read_text(encoding="utf-8"))
@@ -86,36 +89,29 @@ outcomes = st.one_of(
     st.builds(Outcome, kind=st.sampled_from(get_args(Kind)), detail=objects),
 )
 shares = st.floats(0, 1)
-tallies = st.builds(
-    Tally,
-    outcome=outcomes,
-    count=st.integers(0, 2**53),
-    rate=st.builds(Rate, median=shares, least=shares, greatest=shares),
-    witness=objects,
-)
-observations = st.builds(
-    Observation,
+tally_fields = {
+    "outcome": outcomes,
+    "count": st.integers(0, 2**53),
+    "rate": st.builds(Rate, median=shares, least=shares, greatest=shares),
+    "witness": objects,
+}
+ungraded = st.builds(Graded, **tally_fields)
+graded = st.builds(Graded, **tally_fields, grade=st.sampled_from(get_args(Grade)), why=texts)
+judged_lines = st.builds(
+    Judged,
     target=texts,
     mode=st.sampled_from(["repeat", "stress", "explore"]),
     cell=texts,
     samples=st.integers(0, 2**53),
     seconds=seconds,
-    outcomes=st.lists(tallies, max_size=3).map(tuple),
+    outcomes=st.lists(ungraded | graded, max_size=3).map(tuple),
     warnings=st.lists(texts, max_size=2).map(tuple),
     limits=st.lists(texts, max_size=2).map(tuple),
-    extra=objects,
+    verdict=st.sampled_from(get_args(Status)),
+    why=texts,
+    method=st.none() | texts,
+    more=objects,
 )
-
-
-@st.composite
-def judged_lines(draw: st.DrawFn) -> Judged:
-    observation = draw(observations)
-    graded = st.tuples(st.sampled_from(get_args(Grade)), texts)
-    count = len(observation.outcomes)
-    grades = draw(st.just(()) | st.lists(graded, min_size=count, max_size=count).map(tuple))
-    verdict: Status = draw(st.sampled_from(get_args(Status)))
-    return Judged(observation, verdict, draw(texts), grades, draw(st.none() | texts))
-
 
 test_lines = st.builds(
     Test,
@@ -127,7 +123,7 @@ test_lines = st.builds(
     detail=st.none() | texts,
 )
 end_lines = st.builds(End, cell=texts, status=st.sampled_from(get_args(CellStatus)), why=texts, seconds=seconds)
-any_lines: st.SearchStrategy[Line] = st.one_of(facts_lines, judged_lines(), test_lines, end_lines)
+any_lines: st.SearchStrategy[Line] = st.one_of(facts_lines, judged_lines, test_lines, end_lines)
 
 
 def read_back(data: bytes) -> Line | None:
@@ -155,10 +151,49 @@ def test_unknown_fields_change_nothing_that_is_known(line: Line, more: dict[str,
         case (Facts(), Facts()):
             assert dataclasses.replace(found, more={}) == dataclasses.replace(line, more={})
         case (Judged(), Judged()):
-            assert found.grades == line.grades
-            assert found.observation.outcomes == line.observation.outcomes
+            assert found.outcomes == line.outcomes
         case _:
             assert found == line
+
+
+JUDGED = Judged("m:f", "stress", "local", 1, 0.1, (), verdict="pass")
+
+
+@given(st.sampled_from([("stress", StressFigures), ("explore", ExploreFigures)]), objects, objects)
+def test_figures_come_back_with_those_that_nobody_knows(
+    form: tuple[Mode, type[StressFigures | ExploreFigures]], fields: dict[str, Json], more: dict[str, Json]
+) -> None:
+    mode, kind = form
+    line = dataclasses.replace(JUDGED, mode=mode, figures=kind(fields), more=more)
+    assert read_back(dump(line)) == line
+    assert to_json(line)[mode] == fields
+
+
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [("stress", {"explore": {"claim": "all"}}), ("stress", {"stress": 7}), ("repeat", {"stress": {"seed": 3}})],
+)
+def test_what_cannot_be_the_figures_of_the_mode_is_kept_as_a_field_that_nobody_knows(
+    mode: Mode, more: dict[str, Json]
+) -> None:
+    line = dataclasses.replace(JUDGED, mode=mode, more=more)
+    assert read_back(dump(line)) == line
+    assert {**to_json(line), **more} == to_json(line)
+
+
+def test_figures_of_a_wrong_type_read_as_if_they_were_not_there() -> None:
+    wrong: dict[str, Json] = {"collision_rate": "many", "rebuilt": [], "never_seen": [7, {"at_most": None}]}
+    stress, explore = StressFigures(wrong), ExploreFigures({"claim": None, "seed": "x", "found": [], "asleep": 0.5})
+    assert (stress.collision_rate, stress.rebuilt, stress.not_seen, stress.samples_per_second) == (None, None, (), None)
+    assert (explore.claim, explore.seed, explore.origin, explore.asleep, explore.strategy) == (None, 0, None, 0, None)
+
+
+def test_the_origin_of_an_explored_target_comes_back() -> None:
+    origin = Origin("m", "/p", "m.py", "3.14.1", ("/lib",))
+    figures = ExploreFigures({"claim": "all", "later": 1}).with_schedules(origin, "schedules/a.jsonl")
+    assert figures.origin == origin
+    assert figures.fields["schedule"] == "schedules/a.jsonl"
+    assert (figures.claim, figures.fields["later"]) == ("all", 1)
 
 
 @given(st.lists(any_lines, max_size=4), any_lines, st.data())

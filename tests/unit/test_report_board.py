@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.cells import Cell, parse_cell
 from bench.matrix.plan import make_plan
 from bench.matrix.run import CellEnded, CellLine, CellStarted, Event, Preparing
-from bench.observation import Observation
 from bench.record import Judged, Test
 from bench.report.board import BoardState, board, told
 from bench.report.lines import plain
@@ -13,10 +12,10 @@ from bench.report.lines import plain
 NAMES = ("py314-fork-cpu1", "py314-spawn-cpu1", "py314-fork-cpu2", "py314-spawn-cpu2")
 ONE, TWO, WIDE, WIDER = map(parse_cell, NAMES)
 START = BoardState.of(make_plan([ONE, TWO, WIDE, WIDER], run="r", host_cpus=2), 2)
-FAILED = Judged(Observation("m:f", "repeat", ONE.name, 1, 0.1, ()), "fail", "", ())
+FAILED = Judged("m:f", "repeat", ONE.name, 1, 0.1, (), verdict="fail")
 
 
-STRESSED = Judged(Observation("m:S", "stress", ONE.name, 1, 0.1, ()), "unknown", "", ())
+STRESSED = Judged("m:S", "stress", ONE.name, 1, 0.1, (), verdict="unknown")
 
 
 def after(*events: Event) -> BoardState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bench.figures import ExploreFigures
 from bench.outcomes import deterministic, racy
 from bench.report.explored import explored
 from bench.report.lines import plain
@@ -24,8 +25,7 @@ PLACES = ("py312-fork-cpu1", "py312-fork-cpu2", "py314-fork-cpu1")
 def explored_as(name: str, outcomes: Mapping[int | str, int], claim: str, *, target: str = "m:Account") -> Judged:
     expectations = racy(200) if target == "m:Account" else deterministic(200)
     judged = observed(name, target, [outcomes], expectations, mode="explore")
-    seen = replace(judged.observation, extra={"explore": {"claim": claim, "schedule": None}})
-    return replace(judged, observation=seen)
+    return replace(judged, figures=ExploreFigures({"claim": claim, "schedule": None}))
 
 
 def test_outcomes_are_said_once_with_the_cells_and_what_is_claimed() -> None:
@@ -81,9 +81,9 @@ def test_the_line_that_replays_stands_with_what_was_found() -> None:
     judged = explored_as(PLACES[0], {199: 1, 200: 3}, "all 4 interleavings")
     outcomes = tuple(
         replace(one, witness={"preemptions": 1, "schedule": "schedules/a.jsonl", "replay": "bench replay a.jsonl"})
-        for one in judged.observation.outcomes
+        for one in judged.outcomes
     )
-    kept = replace(judged, observation=replace(judged.observation, outcomes=outcomes))
+    kept = replace(judged, outcomes=outcomes)
     text = plain(report(run_of(*cells({PLACES[0]: [kept]}))))
     assert f"      explore: in {PLACES[0]}: 1 of 4 schedules\n      again: bench replay a.jsonl\n" in text
 
@@ -109,13 +109,13 @@ WITNESS: dict[str, Json] = {
 
 def test_the_interleaving_is_told_where_a_person_would_follow_it() -> None:
     judged = explored_as(PLACES[0], {199: 1, 200: 3}, "all 4 interleavings", target="m:Locked")
-    outcomes = tuple(replace(one, witness=WITNESS) for one in judged.observation.outcomes)
-    run = run_of(*cells({PLACES[0]: [replace(judged, observation=replace(judged.observation, outcomes=outcomes))]}))
+    outcomes = tuple(replace(one, witness=WITNESS) for one in judged.outcomes)
+    run = run_of(*cells({PLACES[0]: [replace(judged, outcomes=outcomes)]}))
     text = plain(findings_text(run))
     assert "reads balance: 200" in text
     assert "gives 199" in text
     assert "witness: " not in text
     endless = {**WITNESS, "steps": [WITNESS["steps"][0]] * 61}  # type: ignore[index]  # a list, see above
     outcomes = tuple(replace(one, witness=endless) for one in outcomes)
-    run = run_of(*cells({PLACES[0]: [replace(judged, observation=replace(judged.observation, outcomes=outcomes))]}))
+    run = run_of(*cells({PLACES[0]: [replace(judged, outcomes=outcomes)]}))
     assert "reads balance" not in plain(findings_text(run))

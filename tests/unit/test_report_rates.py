@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.observation import Observation, Seen, tally_counts
+from bench.figures import StressFigures
+from bench.observation import Observation, SampleOutcome, tally_counts
 from bench.outcomes import Conditions, Outcome, deterministic, racy, value
 from bench.record import Judged
 from bench.report.lines import plain
 from bench.report.rates import rates, stressed
 from bench.report.summary import findings_text
-from bench.verdict import judge
+from bench.verdict import to_judged
 from tests.unit.test_report_text import cell, run_of
 
 if TYPE_CHECKING:
@@ -38,12 +39,10 @@ def observed(
         key: Outcome("raised", None, RAISED) if key == "raised" else value(key) for group in groups for key in group
     }
     counts = [{outcomes[key].key: count for key, count in group.items()} for group in groups]
-    tallies = tally_counts(counts, {one.key: Seen(one, {"seed": 9}) for one in outcomes.values()})
+    tallies = tally_counts(counts, {one.key: SampleOutcome(one, {"seed": 9}) for one in outcomes.values()})
     samples = sum(sum(group.values()) for group in groups)
-    extra = {"stress": {"collision_rate": collisions}} if mode == "stress" else {}
-    seen = Observation(target, mode, name, samples, 1.0, tallies, (), limits, extra)  # type: ignore[arg-type]  # a dict of JSON
-    verdict = judge(expectations, seen, HERE)
-    return Judged(seen, verdict.status, verdict.why, tuple((one.grade, one.why) for one in verdict.grades), "fork")
+    figures = StressFigures({"collision_rate": collisions}) if mode == "stress" else None
+    return to_judged(expectations, Observation(target, mode, name, samples, 1.0, tallies, (), limits, figures), HERE)
 
 
 def cells(of: Mapping[str, Iterable[Judged]]) -> list[CellRecords]:

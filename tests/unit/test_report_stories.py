@@ -13,14 +13,16 @@ from bench.declared import Scenario
 from bench.explore.findings.files import MOST, name_schedules, save_schedules
 from bench.explore.findings.schedule import read, witness
 from bench.explore.model import Plan
-from bench.observation import Observation, Rate, Tally
+from bench.figures import ExploreFigures
+from bench.observation import Rate
 from bench.outcomes import Grade, Outcome
-from bench.record import Judged, from_json, to_json
+from bench.record import Graded, Judged, from_json, to_json
 from bench.report.histogram import histogram
 from bench.report.lines import plain
 from bench.report.stories import stories
 from bench.targets import Found, Place
 from bench.values import Json
+from tests.fixtures.figures import figures_of
 from tests.fixtures.machines import account
 
 FOUND = Found(Scenario("m", "Account", "/p/m.py", 3, "", (), actors=("deposit", "withdraw")), Place("/p", "m"))
@@ -31,7 +33,8 @@ def judged(**grades: Grade) -> Judged:
     machine, outcomes = account(), []
     for value, lanes in ORDERS.items():
         told = witness(machine.run(Plan(lanes)), machine)
-        outcomes.append(Tally(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), told))
+        grade = grades.get(f"v{value}", "acceptable")
+        outcomes.append(Graded(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), told, grade, "because"))
     figures: dict[str, Json] = {
         "strategy": "dfs",
         "schedules": 6,
@@ -41,10 +44,17 @@ def judged(**grades: Grade) -> Judged:
         "steps_per_second": 1234.5,
         "schedule": None,
     }
-    seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(outcomes), extra={"explore": figures})
-    graded = tuple((grades.get(f"v{value}", "acceptable"), "because") for value in ORDERS)
-    verdict = "fail" if "forbidden" in grades.values() else "pass"
-    return Judged(seen, verdict, "", graded, "fork")  # type: ignore[arg-type]  # one of its words
+    return Judged(
+        "m:Account",
+        "explore",
+        "local",
+        6,
+        0.01,
+        tuple(outcomes),
+        figures=ExploreFigures(figures),
+        verdict="fail" if "forbidden" in grades.values() else "pass",
+        method="fork",
+    )
 
 
 def keep(one: Judged, run: Path | None, pythonpath: tuple[str, ...] = ()) -> Judged:
@@ -92,9 +102,8 @@ def test_the_schedule_of_a_finding_is_saved_and_its_command_names_the_file(
     monkeypatch.chdir(tmp_path)
     one = keep(judged(v201="forbidden", v199="interesting"), Path("a run"), ("/lib",))
     assert len(list(Path("a run/schedules").iterdir())) == 2
-    figures = one.observation.extra["explore"]
-    assert isinstance(figures, dict)
-    told_of = next(t.witness for t in one.observation.outcomes if t.outcome.value == 201)
+    figures = figures_of(one)
+    told_of = next(t.witness for t in one.outcomes if t.outcome.value == 201)
     assert figures["schedule"] == told_of["schedule"] == f"schedules/{Path(str(told_of['schedule'])).name}"
     words = shlex.split(str(told_of["replay"]))
     assert words[:2] == ["bench", "replay"]
@@ -110,29 +119,27 @@ def test_without_a_run_findings_go_to_the_users_cache(tmp_path: Path, monkeypatc
     for _ in range(2):
         one = keep(judged(v201="forbidden"), None)
     (path,) = (tmp_path / "forkbench" / "schedules").iterdir()
-    assert one.observation.outcomes[1].witness["replay"] == f"bench replay {path}"
+    assert one.outcomes[1].witness["replay"] == f"bench replay {path}"
 
 
 def test_where_nothing_can_be_written_the_finding_is_told_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     one = keep(judged(v201="forbidden"), tmp_path / "file")
-    assert "replay" not in one.observation.outcomes[1].witness
+    assert "replay" not in one.outcomes[1].witness
     assert "again" not in told(one)
     assert "overwrites" in told(one)
 
 
 def test_of_very_many_findings_some_schedules_are_saved(tmp_path: Path) -> None:
     one = judged(v201="forbidden")
-    many = [Tally(Outcome("value", n), 1, Rate(0, 0, 0), one.observation.outcomes[1].witness) for n in range(MOST + 9)]
-    seen = Observation("m:Account", "explore", "local", 6, 0.01, tuple(many), extra=one.observation.extra)
-    keep(Judged(seen, "fail", "", (("forbidden", ""),) * len(many), "fork"), tmp_path)
+    many = tuple(replace(one.outcomes[1], outcome=Outcome("value", n)) for n in range(MOST + 9))
+    keep(replace(one, outcomes=many), tmp_path)
     assert len(list((tmp_path / "schedules").iterdir())) == MOST
 
 
 def test_what_a_cell_recorded_is_saved_where_the_records_are(tmp_path: Path) -> None:
     one = judged(v201="forbidden")
-    seen = replace(one.observation, cell="py314-fork-cpu1")
-    line = to_json(name_schedules(replace(one, observation=seen), FOUND, python="3.14.8"))
+    line = to_json(name_schedules(replace(one, cell="py314-fork-cpu1"), FOUND, python="3.14.8"))
     read_back = from_json(json.loads(json.dumps(line)))
     assert isinstance(read_back, Judged)
     save_schedules(read_back, tmp_path)
@@ -140,11 +147,11 @@ def test_what_a_cell_recorded_is_saved_where_the_records_are(tmp_path: Path) -> 
     assert path.name.startswith("m.Account-py314-fork-cpu1-")
     schedule = read(path)
     assert (schedule.cell, schedule.root, schedule.file, len(schedule.steps)) == ("py314-fork-cpu1", "/p", "m.py", 4)
-    assert read_back.observation.outcomes[1].witness["schedule"] == f"schedules/{path.name}"
+    assert read_back.outcomes[1].witness["schedule"] == f"schedules/{path.name}"
 
 
 def test_an_observation_of_another_mode_is_left_as_it_is(tmp_path: Path) -> None:
-    one = Judged(Observation("m:Account", "stress", "local", 1, 0.1, ()), "unknown", "", ())
+    one = Judged("m:Account", "stress", "local", 1, 0.1, (), verdict="unknown")
     assert keep(one, tmp_path) == one
     assert not list(tmp_path.iterdir())
 

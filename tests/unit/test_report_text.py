@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, get_args
 
 import pytest
 
-from bench.observation import Observation, Seen, tally
+from bench.observation import SampleOutcome, tally
 from bench.outcomes import Outcome, value
-from bench.record import CellStatus, End, Facts, FileSink, Judged, Line, Test, TestStatus, write_run
+from bench.record import CellStatus, End, Facts, FileSink, Graded, Judged, Line, Test, TestStatus, write_run
 from bench.report import findings as found
 from bench.report.grid import STYLES, grid
 from bench.report.histogram import histogram
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.outcomes import Grade
+    from bench.verdict import Status
 
 ACCOUNT = "bench.demos.account:without_lock"
 QUEUE = "bench.demos.queues:join_first"
@@ -36,13 +37,14 @@ def judged(
     warnings: tuple[str, ...] = (),
     method: str | None = None,
 ) -> Judged:
-    samples = [Seen(outcome, {"sample": 3, "seed": 7}) for outcome, count, _, _ in outcomes for _ in range(count)]
+    samples = [
+        SampleOutcome(outcome, {"sample": 3, "seed": 7}) for outcome, count, _, _ in outcomes for _ in range(count)
+    ]
     tallies = tally([samples])
     by_key = {outcome.key: (grade, why) for outcome, _, grade, why in outcomes}
-    grades = tuple(by_key[one.outcome.key] for one in tallies)
-    bad = any(grade == "forbidden" for grade, _ in grades)
-    seen = Observation(target, "repeat", cell, len(samples), 1.5, tallies, warnings)
-    return Judged(seen, "fail" if bad else "pass", "", grades, method)
+    graded = tuple(Graded(one.outcome, one.count, one.rate, one.witness, *by_key[one.outcome.key]) for one in tallies)
+    verdict: Status = "fail" if any(one.grade == "forbidden" for one in graded) else "pass"
+    return Judged(target, "repeat", cell, len(samples), 1.5, graded, warnings, verdict=verdict, method=method)
 
 
 def facts(cell: str, seed: int = 7) -> Facts:
@@ -191,7 +193,7 @@ def test_one_cause_with_several_wordings_is_one_finding() -> None:
             ("py314-spawn-cpu1", {"type": "PicklingError", "message": "Can't pickle <f>"}),
         )
     ]
-    run = run_of(*(cell(line.observation.cell, "pass", line) for line in lines))
+    run = run_of(*(cell(line.cell, "pass", line) for line in lines))
     assert len(found.findings(run)) == 1
     assert "(and 1 of other wording)" in plain(findings_text(run))
 
@@ -218,7 +220,7 @@ def test_a_failed_cell_without_a_finding_is_said() -> None:
 
 
 def test_an_unknown_verdict_is_said_once_with_its_reason() -> None:
-    none = Judged(Observation(ACCOUNT, "repeat", "c", 0, 0, ()), "unknown", "no samples", ())
+    none = Judged(ACCOUNT, "repeat", "c", 0, 0, (), verdict="unknown", why="no samples")
     text = plain(findings_text(run_of(*(cell(f"py314-{m}-cpu1", "unknown", none) for m in ("fork", "spawn")))))
     assert text == f"Unknown (1)\n  no samples\n      in both cells, from {ACCOUNT}\n\n"
 

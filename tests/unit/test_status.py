@@ -5,7 +5,6 @@ import pytest
 from bench.cells import parse_cell
 from bench.matrix.engines.base import Ended
 from bench.matrix.engines.status import status_of
-from bench.observation import Observation
 from bench.record import CellStatus, Facts, Judged, Line, Test, TestStatus
 from bench.sampling import Mode
 from bench.verdict import Status
@@ -22,7 +21,7 @@ def facts(
 
 def judged(verdict: Status, mode: Mode = "repeat", target: str = "bench.demos.account:with_lock") -> Judged:
     why = "" if verdict == "pass" else f"because of {verdict}"
-    return Judged(Observation(target, mode, CELL.name, 3, 0.1, ()), verdict, why, ())
+    return Judged(target, mode, CELL.name, 3, 0.1, (), verdict=verdict, why=why)
 
 
 def test_of(status: TestStatus) -> Test:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from bench.observation import Seen, tally_counts
+from bench.observation import SampleOutcome, tally_counts
 from bench.outcomes import Conditions, Outcome, acceptable, crashes, forbidden, hangs, interesting, raises, value
 from bench.process.stacks import waits_at
 from bench.stress import observe
@@ -56,7 +56,7 @@ def test_counts_are_taken_once() -> None:
 
 
 def test_rates_are_over_the_groups_that_gave_samples() -> None:
-    one, two = Seen(value(1)), Seen(value(2))
+    one, two = SampleOutcome(value(1)), SampleOutcome(value(2))
     first = {one.outcome.key: one, two.outcome.key: two}
     groups = [{one.outcome.key: 8, two.outcome.key: 2}, {}, {one.outcome.key: 10}]
     most, least = tally_counts(groups, first)
@@ -67,7 +67,7 @@ def test_rates_are_over_the_groups_that_gave_samples() -> None:
 
 
 def test_what_was_listed_and_never_came_has_a_bound() -> None:
-    seen = tally_counts([{value(1).key: 600}], {value(1).key: Seen(value(1))})
+    seen = tally_counts([{value(1).key: 600}], {value(1).key: SampleOutcome(value(1))})
     expectations = (acceptable(1), forbidden(2), interesting(raises(OSError)))
     bounds = list(observe._never_seen(expectations, seen, 600))
     assert [(one["outcome"], one["grade"], one["at_most"]) for one in bounds] == [
@@ -97,7 +97,10 @@ EXPECTED = (acceptable(1), acceptable(hangs()), interesting(2), interesting(cras
     ],
 )
 def test_only_what_is_of_interest_or_forbidden_counts_without_an_overlap(outcome: Outcome, found: bool) -> None:
-    seen = tally_counts([{value(1).key: 5, outcome.key: 5}], {value(1).key: Seen(value(1)), outcome.key: Seen(outcome)})
+    seen = tally_counts(
+        [{value(1).key: 5, outcome.key: 5}],
+        {value(1).key: SampleOutcome(value(1)), outcome.key: SampleOutcome(outcome)},
+    )
     assert observe._has_finding(EXPECTED, seen, CONDITIONS) is found
 
 
@@ -105,7 +108,7 @@ def test_a_predicate_that_raises_finds_nothing() -> None:
     def raises_itself(given: object) -> bool:
         raise ZeroDivisionError
 
-    seen = tally_counts([{value(1).key: 1}], {value(1).key: Seen(value(1))})
+    seen = tally_counts([{value(1).key: 1}], {value(1).key: SampleOutcome(value(1))})
     assert not observe._has_finding((acceptable(raises_itself),), seen, CONDITIONS)
 
 

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.observation import Observation, Rate, Seen, tally
+from bench.observation import Observation, Rate, SampleOutcome, tally
 from bench.outcomes import Conditions, Outcome, acceptable, deterministic, forbidden, interesting, racy, value
 from bench.sampling import Mode
-from bench.verdict import Status, judge, merge
+from bench.verdict import Status, judge, merge, to_judged
 
 HERE = Conditions("fork", "3.13.0", 2)
 
 
 def seen(*outcomes: Outcome, mode: Mode = "repeat", limits: tuple[str, ...] = ()) -> Observation:
     return Observation(
-        "m:f", mode, "local", len(outcomes), 1.0, tally([[Seen(one) for one in outcomes]]), limits=limits
+        "m:f", mode, "local", len(outcomes), 1.0, tally([[SampleOutcome(one) for one in outcomes]]), limits=limits
     )
 
 
@@ -80,15 +80,31 @@ def test_nothing_merged_is_unknown() -> None:
 
 def test_rates_are_those_of_groups_not_pooled() -> None:
     one, two = value(1), value(2)
-    tallies = tally([[Seen(one)] * 4, [Seen(one), Seen(two)], [], [Seen(two)] * 3])
+    tallies = tally([[SampleOutcome(one)] * 4, [SampleOutcome(one), SampleOutcome(two)], [], [SampleOutcome(two)] * 3])
     assert [(t.count, t.rate) for t in tallies] == [(5, Rate(0.5, 0.0, 1.0)), (4, Rate(0.5, 0.0, 1.0))]
 
 
 def test_the_first_sample_of_an_outcome_is_its_witness() -> None:
-    (only,) = tally([[Seen(value(1), {"seed": 3}), Seen(value(1), {"seed": 4})]])
+    (only,) = tally([[SampleOutcome(value(1), {"seed": 3}), SampleOutcome(value(1), {"seed": 4})]])
     assert only.witness == {"seed": 3}
 
 
 @pytest.mark.parametrize("groups", [[], [[]]])
-def test_nothing_seen_is_no_tally(groups: list[list[Seen]]) -> None:
+def test_nothing_seen_is_no_tally(groups: list[list[SampleOutcome]]) -> None:
     assert tally(groups) == ()
+
+
+def test_a_record_has_each_outcome_with_its_grade() -> None:
+    record = to_judged(racy(1), seen(value(1), value(2)), Conditions("spawn", "3.14.0", 2))
+    assert [(one.outcome.value, one.count, one.grade, one.why) for one in record.outcomes] == [
+        (1, 1, "acceptable", "the race went well"),
+        (2, 1, "interesting", "nothing protects it: the race went another way"),
+    ]
+    assert (record.verdict, record.why, record.method, record.target) == ("pass", "", "spawn", "m:f")
+
+
+def test_where_an_expectation_raises_no_outcome_of_the_record_has_a_grade() -> None:
+    wrong = acceptable(lambda value: value > 1)
+    record = to_judged((wrong,), seen(value("text"), value(3)), Conditions("spawn", "3.14.0", 2))
+    assert record.verdict == "unknown"
+    assert [(one.grade, one.why) for one in record.outcomes] == [(None, ""), (None, "")]

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.called import command_name
 from bench.explore.findings.schedule import Schedule, anchors_of, relative_to, write
+from bench.figures import ExploreFigures, Origin
 from bench.observation import Tally
 from bench.process.folders import cache_folder
 from bench.record import Judged
@@ -38,27 +39,21 @@ def name_schedules(judged: Judged, found: Found, *, python: str, pythonpath: Seq
         python: the version of Python it ran on.
         pythonpath: what else must be on the path for the target to be imported.
     """
-    figures = judged.observation.extra.get("explore")
-    if not isinstance(figures, dict):
+    figures = judged.figures
+    if not isinstance(figures, ExploreFigures):
         return judged
     root, module = found.place.root, found.place.module
-    origin: dict[str, Json] = {
-        "module": module,
-        "root": root,
-        "file": _source_file(root, module, found.program.file),
-        "python": python,
-        "pythonpath": list(pythonpath),
-    }
-    judged = _with_outcomes(judged, judged.observation.outcomes, {**figures, "found": origin})
-    findings = [one for index, one in enumerate(judged.observation.outcomes) if _grade(judged, index) != "acceptable"]
+    origin = Origin(module, root, _source_file(root, module, found.program.file), python, tuple(pythonpath))
+    judged = replace(judged, figures=figures.with_schedules(origin, None))
+    findings = [one for one in judged.outcomes if one.grade != "acceptable"]
     outcomes, first = [], None
-    for one in judged.observation.outcomes:
+    for one in judged.outcomes:
         made = schedule_of(judged, one) if one in findings[:MOST] else None
         if made is not None:
             first = first or f"{FOLDER}/{made.file_name}"
             one = replace(one, witness={**one.witness, "schedule": f"{FOLDER}/{made.file_name}"})  # noqa: PLW2901  # the same outcome, with its schedule
         outcomes.append(one)
-    return _with_outcomes(judged, outcomes, {**figures, "found": origin, "schedule": first})
+    return replace(judged, outcomes=tuple(outcomes), figures=figures.with_schedules(origin, first))
 
 
 def _source_file(root: str | None, module: str, file: str) -> str:
@@ -76,58 +71,44 @@ def save_schedules(judged: Judged, run: Path | None) -> Judged:
         run: the folder of the run; `None` writes them into the user's cache, where the same finding has the same file.
     """
     outcomes = []
-    for one in judged.observation.outcomes:
+    for one in judged.outcomes:
         made = schedule_of(judged, one) if one.witness.get("schedule") else None
         if made is not None and (path := _save(made, run)) is not None:
             one = replace(one, witness={**one.witness, "replay": replay_command(path)})  # noqa: PLW2901  # the same outcome, with its command
         outcomes.append(one)
-    return replace(judged, observation=replace(judged.observation, outcomes=tuple(outcomes)))
+    return replace(judged, outcomes=tuple(outcomes))
 
 
 def schedule_of(judged: Judged, one: Tally) -> Schedule | None:
     """Return the schedule of an outcome from the record of its observation; `None` where that does not hold one."""
     import bench
 
-    seen, witness = judged.observation, one.witness
+    figures, witness = judged.figures, one.witness
     anchors = anchors_of(witness)
-    figures = seen.extra.get("explore")
-    origin = figures.get("found") if isinstance(figures, dict) else None
-    if not anchors or not isinstance(figures, dict) or not isinstance(origin, dict):
+    if not anchors or not isinstance(figures, ExploreFigures) or (origin := figures.origin) is None:
         return None
-    root, path = origin.get("root"), origin.get("pythonpath")
-    root = None if root is None else str(root)
     outcome = {"key": one.outcome.key, "kind": one.outcome.kind, "text": one.outcome.text()}
     return Schedule(
-        seen.target,
-        str(origin.get("module")),
-        root,
-        str(origin.get("file")),
+        judged.target,
+        origin.module,
+        origin.root,
+        origin.file,
         judged.method or "",
-        str(origin.get("python")),
+        origin.python,
         outcome,
-        tuple(anchor._replace(at=relative_to(root, anchor.at)) for anchor in anchors),
-        tuple(map(str, path)) if isinstance(path, list) else (),
-        str(figures.get("strategy") or ""),
-        _number(figures, "seed"),
+        tuple(anchor._replace(at=relative_to(origin.root, anchor.at)) for anchor in anchors),
+        origin.pythonpath,
+        figures.strategy or "",
+        figures.seed,
         _number(witness, "preemptions"),
         _number(witness, "depth"),
-        seen.cell,
+        judged.cell,
         bench.__version__,
     )
 
 
 def _number(record: Mapping[str, Json], name: str) -> int:
     return number if isinstance(number := record.get(name), int) else 0
-
-
-def _grade(judged: Judged, index: int) -> str | None:
-    return judged.grades[index][0] if index < len(judged.grades) else None
-
-
-def _with_outcomes(judged: Judged, outcomes: Sequence[Tally], figures: Mapping[str, Json]) -> Judged:
-    seen = judged.observation
-    extra = {**seen.extra, "explore": dict(figures)}
-    return replace(judged, observation=replace(seen, outcomes=tuple(outcomes), extra=extra))
 
 
 def _save(schedule: Schedule, run: Path | None) -> Path | None:

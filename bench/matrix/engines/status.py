@@ -100,7 +100,7 @@ def runs_pytest(command: Sequence[str]) -> bool:
 
 
 def _failure(lines: Sequence[Line]) -> str | None:
-    bad = [line.observation.target for line in lines if isinstance(line, Judged) and line.verdict == "fail"]
+    bad = [line.target for line in lines if isinstance(line, Judged) and line.verdict == "fail"]
     bad += [line.id for line in lines if isinstance(line, Test) and line.status in _BAD_TESTS]
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
     return f"{bad[0]}{more}" if bad else None
@@ -131,5 +131,5 @@ def _status_of_records(lines: Sequence[Line], command: Sequence[str]) -> tuple[C
         return "unknown", nothing_but_skipped(tests)
     if open_ := undecided(judged):
         more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
-        return "unknown", f"{open_[0].observation.target}: {open_[0].why}{more}"
+        return "unknown", f"{open_[0].target}: {open_[0].why}{more}"
     return "pass", ""

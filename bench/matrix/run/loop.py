@@ -284,7 +284,7 @@ class _Loop:
             with Log(self._log_of(cell)) as log:
                 log.write(b"\nbench: not a record: " + data[:1000] + b"\n")
             return
-        if self._save_schedules and isinstance(line, Judged) and line.observation.mode == "explore":
+        if self._save_schedules and isinstance(line, Judged) and line.mode == "explore":
             line = self._save_schedules(line)
             data = record.dump(line)
         self._sink(cell).write_bytes(data)
