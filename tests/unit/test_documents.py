@@ -227,6 +227,22 @@ def test_the_reference_has_every_command_option_and_key() -> None:
     assert "`python` | a string or a list of strings |" in configuration.section()
 
 
+SET_UP = """
+    python3 -m venv .venv && .venv/bin/pip install --quiet tox && .venv/bin/tox run -e demos
+
+The tests of the project, with lint and types:
+
+    python3 -m venv .venv && .venv/bin/pip install --quiet tox && .venv/bin/tox run
+"""
+
+
+def test_the_readme_is_short_and_has_the_two_commands_that_set_up_all() -> None:
+    readme = (documents.ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.partition("## More")[0].split()) <= 400
+    assert SET_UP in readme
+    assert readme.count("python3 -m venv") == 2
+
+
 def test_the_rooms_in_the_drawing_of_the_architecture_are_there() -> None:
     drawing = (documents.ROOT / "docs" / "_static" / "processes.svg").read_text(encoding="utf-8")
     rooms = re.findall(r'class="room"[^>]*>([^<]+)<', drawing)
