@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
 import traceback
 from collections.abc import Iterable
@@ -16,6 +18,11 @@ from bench.declared import Target, defined_in
 from bench.errors import NothingToRun, UsageError
 
 DEMOS = "bench.demos"
+"""The package of the demos, which are run where no target is given."""
+
+_DECLARING = ("bench", "bench.declared")
+_DECORATORS = frozenset({"program", "scenario"})
+_DECORATED = re.compile(r"^\s*@(\w+\.)*(program|scenario)\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -130,16 +137,41 @@ def _is_module(name: str) -> bool:
 
 def _in_path(path: Path) -> tuple[Found, ...]:
     if path.is_dir():
-        files = sorted(one for one in path.rglob("*.py") if _declares(one))
+        files = sorted(one for one in path.rglob("*.py") if declares_targets(one.read_text("utf-8", "replace")))
         return tuple(found for file in files for found in _in_module(place_of_file(file)))
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     return _in_module(place_of_file(path))
 
 
-def _declares(file: Path) -> bool:
-    text = file.read_text("utf-8", "replace")
-    return "@program" in text or "@scenario" in text
+def declares_targets(source: str) -> bool:
+    """Return whether a file of this source declares programs or scenarios, without importing it.
+
+    A decorator counts by its last name, or by the other name under which it was imported from `bench`. A file that
+    does not mention `bench` counts for none: other libraries have decorators of these names too.
+    """
+    if "bench" not in source:
+        return False
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError):  # whoever imports it says what is wrong with it
+        return _DECORATED.search(source) is not None
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module in _DECLARING]
+    aliases = {alias.asname for node in imports for alias in node.names if alias.name in _DECORATORS}
+    return any(
+        _last_name(decorator) in _DECORATORS | aliases
+        for node in nodes
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        for decorator in node.decorator_list
+    )
+
+
+def _last_name(decorator: ast.expr) -> str | None:
+    named = decorator.func if isinstance(decorator, ast.Call) else decorator
+    match named:
+        case ast.Name(name) | ast.Attribute(attr=name):
+            return name
+    return None
 
 
 def _in_module(place: Place) -> tuple[Found, ...]:

@@ -65,9 +65,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Give as many workers as leases fit, where the run is one of the bench's; elsewhere leave it to pytest-xdist."""
     read = settings.read(config)
     if not read.given:
-        from bench.pytest_plugin.packages import names_programs
+        from bench.pytest_plugin.packages import names_targets
 
-        if not any(names_programs(config, argument) for argument in config.args):
+        if not any(names_targets(config, argument) for argument in config.args):
             return None
     from bench.pytest_plugin.leasing import workers_that_fit
 

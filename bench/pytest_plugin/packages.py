@@ -1,44 +1,45 @@
-"""Which modules hold programs, told by their text: importing them to see would run whatever they hold."""
+"""Modules that pytest collects besides its own: those of packages that declare programs or scenarios."""
 
 from __future__ import annotations
 
 import importlib.util
-import re
 from pathlib import Path
 from typing import cast
 
 import pytest
 
-_DECORATED = re.compile(r"^@(\w+\.)*(program|scenario)\b", re.MULTILINE)
 _PACKAGES = pytest.StashKey[tuple[Path, ...]]()
 
 
-def declares_programs(file: Path) -> bool:
-    """Tell whether a file's text declares programs."""
+def _declares_targets(file: Path) -> bool:
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        source = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return "bench" in text and _DECORATED.search(text) is not None
+    if "bench" not in source:
+        return False  # as nearly every file of a plain suite, which is not to import what follows
+    from bench.targets import declares_targets
+
+    return declares_targets(source)
 
 
 def modules_of_packages(file: Path, parent: pytest.Collector) -> list[pytest.Collector]:
-    """Give the module that `file` is, if a package named on the command line has it and it declares programs."""
-    if not any(file.is_relative_to(folder) for folder in _packages(parent.config)) or not declares_programs(file):
+    """Return the module that `file` is, if it is in a package named on the command line and declares targets."""
+    if not any(file.is_relative_to(folder) for folder in _packages(parent.config)) or not _declares_targets(file):
         return []
     hooks = parent.session.gethookproxy(file)
     module = hooks.pytest_pycollect_makemodule(module_path=file, parent=parent)
     return [] if module is None else [cast("pytest.Collector", module)]
 
 
-def names_programs(config: pytest.Config, argument: str) -> bool:
-    """Tell whether an argument names a module or a package that declares programs, without a look into folders."""
+def names_targets(config: pytest.Config, argument: str) -> bool:
+    """Return whether an argument names a module or a package that declares targets, without a look into folders."""
     name = argument.partition("[")[0].partition("::")[0]
     if (origin := _origin(name) if config.option.pyargs else None) is None:
         file = Path(config.invocation_params.dir, name)
-        return file.suffix == ".py" and declares_programs(file)
+        return file.suffix == ".py" and _declares_targets(file)
     files = origin.parent.rglob("*.py") if origin.name == "__init__.py" else [origin]
-    return any(declares_programs(file) for file in files)
+    return any(_declares_targets(file) for file in files)
 
 
 def _packages(config: pytest.Config) -> tuple[Path, ...]:

@@ -10,7 +10,6 @@ import bench
 from bench.observation import Observation, SampleOutcome, tally
 from bench.outcomes import Conditions, Expectation, Outcome, deterministic, racy, value
 from bench.pytest_plugin import leasing, settings
-from bench.pytest_plugin.packages import declares_programs
 from bench.pytest_plugin.recording import ended, line_of
 from bench.pytest_plugin.texts import account, summary
 from bench.record import Judged, Test
@@ -83,21 +82,6 @@ def test_a_nested_pytest_does_not_inherit_the_records(
     pytester.runpytest_inprocess().assert_outcomes(passed=1)
     assert os.environ["PYTEST_ADDOPTS"].startswith("-q --bench-out=out")
     assert (pytester.path / "out" / "cells" / "c.jsonl").exists()
-
-
-@pytest.mark.parametrize(
-    ("text", "holds"),
-    [
-        ("from bench import program\n@program()\ndef f(mp): pass\n", True),
-        ("import bench\n@bench.program()\ndef f(mp): pass\n", True),
-        ("from bench import program\n", False),
-        ("from click import program\n@program()\ndef f(): pass\n", False),
-        ("from bench import x\n@programmed\ndef f(): pass\n", False),
-    ],
-)
-def test_modules_with_programs_are_told_by_their_text(tmp_path: Path, text: str, holds: bool) -> None:
-    (tmp_path / "it.py").write_text(text)
-    assert declares_programs(tmp_path / "it.py") is holds
 
 
 def test_summary_has_one_line_for_methods_that_gave_the_same() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.declared import program
 from bench.errors import NothingToRun, UsageError
-from bench.targets import find, place_of_file
+from bench.targets import declares_targets, find, place_of_file
 
 ONE = '''
 from bench import deterministic, program
@@ -69,6 +69,54 @@ def test_a_folder_gives_the_files_that_hold_programs(tmp_path: Path) -> None:
     write(tmp_path, "mine_b.py")
     write(tmp_path, "other.py", "raise RuntimeError('not to be imported')")
     assert [one.program.name for one in find([str(tmp_path)])] == ["one"]
+
+
+DECORATED = "def f(mp): ...\n"
+ACTORS = "class S:\n    def result(self): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "declares"),
+    [
+        (f"from bench import program\n@program()\n{DECORATED}", True),
+        (f"from bench import scenario\n@scenario()\n{ACTORS}", True),
+        (f"import bench\n@bench.program()\n{DECORATED}", True),
+        (f"import bench\n@bench.scenario()\n{ACTORS}", True),
+        (f"import bench as b\n@b.program()\n{DECORATED}", True),
+        (f"import bench.declared\n@bench.declared.scenario()\n{ACTORS}", True),
+        (f"from bench import program as p\n@p()\n{DECORATED}", True),
+        (f"from bench import racy, scenario as s\n@s()\n{ACTORS}", True),
+        (f"from bench.declared import program as p\n@p()\n{DECORATED}", True),
+        (f"from bench import program\n@program\n{DECORATED}", True),
+        (f"from bench import program\n@program()\nasync {DECORATED}", True),
+        (f"from bench import program\n@program()\n{DECORATED}(\n", True),
+        (f"import bench\n@bench.program()\n{DECORATED}\0", True),
+        ("from bench import program\n", False),
+        (f"from click import program\n@program()\n{DECORATED}", False),
+        (f"from click import group as p\nimport bench\n@p()\n{DECORATED}", False),
+        (f"from bench import x\n@programmed\n{DECORATED}", False),
+        (f"import bench\nTEXT = '''\n@program()\n{DECORATED}'''\n", False),
+        (f"import bench\n@registry['program']\n{DECORATED}", False),
+        ("", False),
+    ],
+)
+def test_whether_a_file_declares_targets_is_seen_without_importing_it(source: str, declares: bool) -> None:
+    assert declares_targets(source) is declares
+
+
+@pytest.mark.parametrize(
+    ("head", "decorator"),
+    [
+        ("import bench", "@bench.program(bench.deterministic(1))"),
+        ("import bench as b", "@b.program(b.deterministic(1))"),
+        ("from bench import deterministic, program as p", "@p(deterministic(1))"),
+    ],
+)
+def test_a_folder_s_files_are_found_by_whatever_name_the_decorator_has(
+    tmp_path: Path, head: str, decorator: str
+) -> None:
+    write(tmp_path, "mine_i.py", f"{head}\n\n{decorator}\ndef one(mp):\n    return 1\n")
+    assert [one.program.target for one in find([str(tmp_path)])] == ["mine_i:one"]
 
 
 def test_a_folder_needs_no_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
