@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import selectors
-import sys
 import time
 
 from bench.process import messages as common
 from bench.process import residents
-from bench.process.descriptors import open_descriptors
-from bench.state.restoring import Restorer
-from bench.state.survey import Unrestorable, survey
 from bench.state.watching import Watch
 from bench.stress import messages, plan
 from bench.stress.barrier import arrivals, raises, size, view_of
 from bench.stress.counting import results
 from bench.stress.resident import Report, Seat, reside
+from bench.stress.states import MOST_STATES, make_states
 
 TYPE_CHECKING = False  # as type checkers know it: each group imports this
 
@@ -31,16 +28,6 @@ if TYPE_CHECKING:
 
     Raised = tuple[Kind, dict[str, Any]]
     Results = tuple[list[object], dict[int, BaseException]]
-
-MOST_STATES = 4096
-MOST_DESCRIPTORS = 160
-"""Descriptors that all states together may take: a forkserver is sent at most 256, and many hosts allow 1024."""
-
-MOST_FOLDERS = 256
-"""States that have a folder: to compare one costs as much as a sample, and all of them go at the end."""
-
-MAKING = 0.15
-"""The share of a group's time that making its states may take."""
 
 BATCH_S = 0.05
 """How long a batch shall take at most; between two of them the actors rest and the results are read."""
@@ -62,10 +49,8 @@ class Generation:
 
     def __init__(self, group: Group) -> None:
         self.group = group
-        self.folders = False
-        self.states = self._make_states()
+        self.states, self.restorer, self.folders = make_states(group)
         self.watch: Watch | None = None
-        self.restorer = self._make_restorer()
         self.dropped: set[int] = set()
         self.live = list(range(len(self.states)))
         self.memory = group.context.RawArray("q", size(len(group.actors)))
@@ -76,48 +61,6 @@ class Generation:
         self.wires: list[Any] = []
         self.processes: list[Any] = []
         self.selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)()  # epoll's would be inherited
-
-    def _make_states(self) -> list[Any]:
-        """Make states until there are enough, they took long enough to make, or they hold many descriptors."""
-        group = self.group
-        wanted = min(MOST_STATES, group.orders.samples or MOST_STATES)
-        begun, made = time.monotonic(), [group.kind(group.context)]
-        if group.singly:
-            return made
-        first = open_descriptors()  # the first state also opens what all share: a tracker, a forkserver, the heap
-        made.append(group.kind(group.context))
-        opened = open_descriptors().items() - first.items()
-        if opened:
-            wanted = min(wanted, MOST_DESCRIPTORS // len(opened))
-        if group.why_rebuilt or not self._is_restorable(made[1], {target for _, target in opened}):
-            wanted = min(wanted, group.size)
-        elif self.folders:
-            wanted = min(wanted, MOST_FOLDERS)
-        while len(made) < wanted and time.monotonic() - begun < MAKING * group.orders.seconds:
-            made.append(group.kind(group.context))
-        return made
-
-    def _is_restorable(self, state: Any, opened: set[str]) -> bool:
-        """Return whether states can be shown to be restorable; if not, note why."""
-        try:
-            parts = survey(state)
-        except Unrestorable as error:
-            self.group.why_rebuilt = str(error)
-            return False
-        numbers = {number for _, number in parts.readers} | {segment._fd for segment in parts.segments}
-        if opened - _targets(numbers) - _heap():
-            self.group.why_rebuilt = "descriptors are open that no attribute accounts for"
-            return False
-        self.folders = bool(parts.folders)
-        return True
-
-    def _make_restorer(self) -> Restorer | None:
-        if not self.group.why_rebuilt:
-            try:
-                return Restorer(self.states)
-            except Unrestorable as error:
-                self.group.why_rebuilt = str(error)
-        return None
 
     def run(self) -> None:
         """Start the actors and have them go through the states, batch after batch."""
@@ -323,13 +266,3 @@ def _describe_result(error: BaseException) -> dict[str, Any]:
     from bench.process.instrument import describe
 
     return {**describe(error), "process": "result", "role": "main"}
-
-
-def _targets(numbers: set[int]) -> set[str]:
-    """Return what descriptors lead to: a duplicate, such as a mapping keeps, leads to the same."""
-    return {target for number, target in open_descriptors().items() if number in numbers}
-
-
-def _heap() -> set[str]:
-    heap = sys.modules.get("multiprocessing.heap")
-    return set() if heap is None else _targets({arena.fd for arena in heap.BufferWrapper._heap._arenas})

@@ -109,6 +109,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "stress.main": CONTROLLED,
     "stress.plan": CONTROLLED,
     "stress.resident": CONTROLLED,
+    "stress.states": CONTROLLED,
     "stress.yielding": CONTROLLED,
     "stress.observe": OBSERVER,
     "stress.launch": OBSERVER,
