@@ -6,7 +6,6 @@ import ctypes
 import os
 import select
 import time
-from dataclasses import dataclass, field
 
 from bench.process.descriptors import open_descriptors
 from bench.state import folders
@@ -42,13 +41,13 @@ def _padded(size: int) -> int:
     return (size + _ALIGNMENT - 1) // _ALIGNMENT * _ALIGNMENT
 
 
-@dataclass
 class Leftovers:
     """What the actors left in a state: locks held, items in queues and pipes; `spoiled` if it cannot be used again."""
 
-    locks: list[str] = field(default_factory=list)
-    items: list[str] = field(default_factory=list)
-    spoiled: bool = False
+    def __init__(self, *, spoiled: bool = False) -> None:
+        self.locks: list[str] = []
+        self.items: list[str] = []
+        self.spoiled = spoiled
 
     def detail(self) -> dict[str, Any]:
         """Return the detail of an outcome of kind `leak`."""

@@ -13,7 +13,6 @@ import enum
 import os
 import sys
 import types
-from dataclasses import dataclass, field
 
 from bench.state import folders
 
@@ -31,7 +30,9 @@ class Unrestorable(Exception):
     """It cannot be shown that a state can be restored; the message names the part that stands in the way."""
 
 
-@dataclass
+# Neither this class nor others that an actor or a group imports are dataclasses: to import and make them takes 10 ms.
+
+
 class Parts:
     """What a state consists of; names are those of its attributes.
 
@@ -47,15 +48,16 @@ class Parts:
         folders: folders of the state's own.
     """
 
-    memory: list[tuple[int, int]] = field(default_factory=list)
-    semaphores: list[tuple[str, Any]] = field(default_factory=list)
-    counters: list[tuple[str, Any]] = field(default_factory=list)
-    guards: list[tuple[str, Any]] = field(default_factory=list)
-    readers: list[tuple[str, int]] = field(default_factory=list)
-    segments: list[Any] = field(default_factory=list)
-    containers: list[Any] = field(default_factory=list)
-    owners: list[Any] = field(default_factory=list)
-    folders: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.memory: list[tuple[int, int]] = []
+        self.semaphores: list[tuple[str, Any]] = []
+        self.counters: list[tuple[str, Any]] = []
+        self.guards: list[tuple[str, Any]] = []
+        self.readers: list[tuple[str, int]] = []
+        self.segments: list[Any] = []
+        self.containers: list[Any] = []
+        self.owners: list[Any] = []
+        self.folders: list[tuple[str, str]] = []
 
 
 def survey(state: object) -> Parts:
