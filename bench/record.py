@@ -117,10 +117,10 @@ class End:
     seconds: float
 
 
-Line: TypeAlias = "Facts | Judged | Test | End"
+RecordLine: TypeAlias = "Facts | Judged | Test | End"
 
 
-def to_json(line: Line) -> dict[str, Json]:
+def to_json(line: RecordLine) -> dict[str, Json]:
     """Give a line's JSON object."""
     match line:
         case Facts():
@@ -148,7 +148,7 @@ def to_json(line: Line) -> dict[str, Json]:
     return {"v": VERSION, **body}
 
 
-def from_json(data: Mapping[str, Any]) -> Line | None:
+def from_json(data: Mapping[str, Any]) -> RecordLine | None:
     """Read a line back; `None` for a type that this version does not know.
 
     Raises:
@@ -301,7 +301,7 @@ def _end_from_json(data: Mapping[str, Any]) -> End:
     return End(data["cell"], data["status"], data.get("why", ""), data["seconds"])
 
 
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], RecordLine]] = {
     "facts": _facts_from_json,
     "observation": _judged_from_json,
     "test": _test_from_json,
@@ -309,7 +309,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Line]] = {
 }
 
 
-def dump(line: Line) -> bytes:
+def dump(line: RecordLine) -> bytes:
     """Give the bytes of one line of a record file, its newline included."""
     return json.dumps(to_json(line), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
 
@@ -317,7 +317,7 @@ def dump(line: Line) -> bytes:
 class Sink(Protocol):
     """Where lines go as they happen."""
 
-    def write(self, line: Line) -> None:
+    def write(self, line: RecordLine) -> None:
         """Append one line; it is handed to the operating system before this returns."""
 
 
@@ -327,7 +327,7 @@ class FileSink:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def write(self, line: Line) -> None:
+    def write(self, line: RecordLine) -> None:
         """Append one line in one write, so that lines of several processes do not mix."""
         self.write_bytes(dump(line))
 
@@ -347,7 +347,7 @@ class DescriptorSink:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
-    def write(self, line: Line) -> None:
+    def write(self, line: RecordLine) -> None:
         """Write one line, whole."""
         data = memoryview(dump(line))
         while data:
@@ -378,7 +378,7 @@ def read_objects(path: Path) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def read_lines(path: Path) -> Iterator[Line]:
+def read_lines(path: Path) -> Iterator[RecordLine]:
     """Read a cell's file; lines of unknown type are passed over.
 
     Raises:

@@ -28,7 +28,7 @@ from bench.cli.running import carry_out
 from bench.matrix.config import load_config
 from bench.matrix.plan import make_plan
 from bench.report.findings import FAILED_TEST
-from bench.report.grid import STYLES, shown
+from bench.report.grid import STYLES, status_text
 from bench.report.histogram import histogram
 from bench.report.lines import Line, Span, counted, duration, line, one_line
 from bench.report.status import exit_status
@@ -115,7 +115,7 @@ def _lines(ended: CellRecords, columns: int) -> list[Line]:
         *(one for judged in ended.judged for one in histogram(judged, width=columns)),
         *(line(Span(f"{test.status:<8}", "bad"), test.id, f"  {one_line(test.signature or '', 60)}") for test in bad),
         line(
-            Span(f"{shown(ended.status):<7} ", STYLES[ended.status]),
+            Span(f"{status_text(ended.status):<7} ", STYLES[ended.status]),
             Span(ended.cell, "bold"),
             f"{granted}, {duration(ended.end.seconds)}{tested}{why}",
         ),

@@ -80,7 +80,7 @@ def story_lines(judged: Judged, shown: set[str], *, err: bool = False) -> list[L
     from bench.report.stories import stories
 
     root = os.getcwd()
-    return stories(judged, width=width(STORY_NARROWEST), unicode=shows_unicode(err=err), root=root, told=shown)
+    return stories(judged, width=width(STORY_NARROWEST), unicode=shows_unicode(err=err), root=root, shown=shown)
 
 
 def shows_unicode(*, err: bool = False) -> bool:

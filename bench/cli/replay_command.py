@@ -17,8 +17,7 @@ from bench.errors import FAILED, PASSED, Inconclusive, UsageError
 from bench.explore.findings.schedule import Schedule, read
 from bench.explore.replay import Replayed, replay
 from bench.report.lines import Line, Span, counted, line, one_line
-from bench.report.stories import story_of
-from bench.report.story import Ending, ending_of
+from bench.report.story import Ending, ending_of, story
 
 if TYPE_CHECKING:
     from bench.targets import Found
@@ -57,7 +56,7 @@ def command(file: str, times: int, method: str | None, target: str | None, deadl
     show(_lines(came))
     ending = Ending("nothing", "") if came.outcome is None else ending_of(came.outcome)
     columns = width(STORY_NARROWEST)
-    show(story_of(came.witness, ending, width=columns, unicode=shows_unicode(), root=os.getcwd()))
+    show(story(came.witness, ending, width=columns, unicode=shows_unicode(), root=os.getcwd()))
     return _exit_status(came)
 
 

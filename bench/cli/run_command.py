@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.observation import Observation
-    from bench.record import CellStatus, Line
+    from bench.record import CellStatus, RecordLine
     from bench.sampling import Sampling
     from bench.targets import Found
     from bench.values import Json
@@ -160,7 +160,7 @@ class _Recorder:
         self.facts = gather(CELL, method_asked=None, cpus_asked=None, engine=CELL, seed=sampling.seed)
         self.write(self.facts)
 
-    def write(self, line: Line) -> None:
+    def write(self, line: RecordLine) -> None:
         """Record a line; an observation is shown too, on standard error where JSON goes to standard output."""
         if self._sink is not None:
             self._sink.write(line)

@@ -16,7 +16,7 @@ import click
 from bench.cli.output import rich_text
 from bench.matrix.run import run_matrix
 from bench.report import loaded
-from bench.report.board import BoardState, board, told
+from bench.report.board import BoardState, board, event_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +94,7 @@ def _plain_lines(state: BoardState, _: threading.Event) -> Iterator[Callable[[Ev
     def on_event(event: Event) -> None:
         nonlocal state
         state = state.apply(event)
-        if (text := told(event, state)) is not None:
+        if (text := event_text(event, state)) is not None:
             click.echo(text, err=True, color=False)
 
     yield on_event

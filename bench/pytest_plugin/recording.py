@@ -19,7 +19,7 @@ from bench.record import (
     End,
     FileSink,
     Judged,
-    Line,
+    RecordLine,
     Sink,
     Test,
     TestStatus,
@@ -68,13 +68,13 @@ class Recorder:
             except OSError as error:
                 raise pytest.UsageError(f"--bench-out {folder}: cannot write there: {error.strerror}") from None
 
-    def _facts(self) -> Line:
+    def _facts(self) -> RecordLine:
         from bench.process.facts import gather
 
         seed = self._settings.sampling.seed
         return gather(self._settings.cell, method_asked=None, cpus_asked=None, engine="local", seed=seed)
 
-    def _write(self, line: Line) -> None:
+    def _write(self, line: RecordLine) -> None:
         for sink in self._sinks:
             sink.write(line)
 

@@ -12,7 +12,7 @@ from bench.matrix.placement import cpus_needed
 from bench.matrix.run import CellEnded, CellLine, CellStarted, Preparing
 from bench.record import Judged, Test
 from bench.report.findings import FAILED_TEST
-from bench.report.grid import STYLES, shown
+from bench.report.grid import STYLES, status_text
 from bench.report.lines import Line, Span, duration, line, one_line
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Done:
 
 @dataclass(frozen=True)
 class BoardState:
-    """What is waiting, running and done; `text` says what is being prepared."""
+    """The cells that wait, run and are done; `text` names what is being prepared."""
 
     waiting: tuple[Cell, ...]
     cores: int
@@ -59,16 +59,16 @@ class BoardState:
 
     @classmethod
     def of(cls, plan: Plan, cores: int) -> BoardState:
-        """Give the state before anything happened."""
+        """Return the state at the start of a plan."""
         return cls(plan.to_run, cores)
 
     @property
     def total(self) -> int:
-        """How many cells there are to run."""
+        """The number of cells to run."""
         return len(self.waiting) + len(self.running) + len(self.done)
 
     def apply(self, event: Event) -> BoardState:
-        """Give the state after an event."""
+        """Return the state after an event."""
         match event:
             case Preparing(text):
                 return replace(self, text=text)
@@ -76,7 +76,7 @@ class BoardState:
                 running = (*self.running, Running(cell, cpus, at))
                 return replace(self, waiting=_without(self.waiting, cell), running=running, text="")
             case CellLine(cell, recorded):
-                running = tuple(_noted(one, recorded) if one.cell == cell else one for one in self.running)
+                running = tuple(_after_line(one, recorded) if one.cell == cell else one for one in self.running)
                 return replace(self, running=running)
             case CellEnded(cell, status, why, seconds):
                 return replace(
@@ -86,7 +86,7 @@ class BoardState:
                     done=(*self.done, Done(cell, status, why, seconds)),
                 )
 
-    def left_s(self, now_s: float) -> float | None:
+    def remaining_s(self, now_s: float) -> float | None:
         """Estimate the seconds that are left, from the cells that ended; `None` while none has."""
         if not any(one.seconds for one in self.done):
             return None
@@ -100,7 +100,7 @@ class BoardState:
         return max([area, *(seconds for _, seconds in every)])
 
     def _expected_s(self, cell: Cell) -> float:
-        """Take the mean over the most similar cells: of the same method and size, else size, else any."""
+        """Return the mean over the most similar cells: of the same method and size, else size, else any."""
         ran = [one for one in self.done if one.seconds]
         alike = [one for one in ran if cpus_needed(one.cell) == cpus_needed(cell)]
         closest = [one for one in alike if one.cell.method == cell.method]
@@ -113,11 +113,11 @@ def _without(cells: tuple[Cell, ...], gone: Cell) -> tuple[Cell, ...]:
 
 
 def _subject(judged: Judged) -> str:
-    """Name what was observed, with its mode where that is not the plain one."""
+    """Return the name of the target, with the mode unless that is repeat."""
     return judged.target if judged.mode == "repeat" else f"{judged.target} ({judged.mode})"
 
 
-def _noted(one: Running, recorded: object) -> Running:
+def _after_line(one: Running, recorded: object) -> Running:
     match recorded:
         case Judged():
             return replace(one, last=_subject(recorded), failed=one.failed + (recorded.verdict == "fail"))
@@ -128,7 +128,7 @@ def _noted(one: Running, recorded: object) -> Running:
 
 
 def board(state: BoardState, now_s: float, *, started_s: float, width: int, height: int) -> list[Line]:
-    """Draw the state: one line that sums up, one for each running cell, the latest that did not pass.
+    """Draw the state: a heading, a line for each running cell, and the latest cells that did not pass.
 
     Args:
         state: what to draw.
@@ -152,11 +152,11 @@ def _heading(state: BoardState, now_s: float, started_s: float) -> Line:
     parts: list[str | Span] = [Span(f"{len(state.done)} of {state.total} cells done", "bold")]
     for status in STYLES:
         if status in counts:
-            parts += [", ", Span(f"{counts[status]} {shown(status)}", STYLES[status])]
+            parts += [", ", Span(f"{counts[status]} {status_text(status)}", STYLES[status])]
     parts.append(f" | {len(state.running)} running, {len(state.waiting)} waiting | {duration(now_s - started_s)}")
     if state.stopping:
         parts += [" | ", Span("stopping", "trouble")]
-    elif (left := state.left_s(now_s)) is not None:
+    elif (left := state.remaining_s(now_s)) is not None:
         parts.append(f", about {duration(left)} left")
     return line(*parts)
 
@@ -170,12 +170,12 @@ def _running(one: Running, now_s: float, width: int) -> Line:
 
 def _done(one: Done, width: int) -> Line:
     head = f"  {one.cell.name:<24} "
-    status = f"{shown(one.status):<11} "
+    status = f"{status_text(one.status):<11} "
     return line(head, Span(status, STYLES[one.status]), one_line(one.why, max(width - len(head) - len(status), 10)))
 
 
-def told(event: Event, state: BoardState) -> str | None:
-    """Give the line that an event gets where there is no terminal; `state` is that after it."""
+def event_text(event: Event, state: BoardState) -> str | None:
+    """Return the line for an event where there is no terminal, or `None`; `state` is that after the event."""
     match event:
         case Preparing(text):
             return one_line(text)
@@ -183,10 +183,12 @@ def told(event: Event, state: BoardState) -> str | None:
             return f"{cell.name} starts on CPU {','.join(map(str, cpus))}" if cpus else f"{cell.name} starts"
         case CellLine(cell, Judged() as judged):
             bad = judged.verdict != "pass"
-            return f"{cell.name} {shown(judged.verdict)} {_subject(judged)}" if bad else None
+            return f"{cell.name} {status_text(judged.verdict)} {_subject(judged)}" if bad else None
         case CellLine(cell, Test() as test):
             return f"{cell.name} {test.status} {test.id}" if test.status in FAILED_TEST else None
         case CellEnded(cell, status, why, seconds):
             because = f": {one_line(why)}" if why else ""
-            return f"[{len(state.done)}/{state.total}] {cell.name} {shown(status)} in {duration(seconds)}{because}"
+            return (
+                f"[{len(state.done)}/{state.total}] {cell.name} {status_text(status)} in {duration(seconds)}{because}"
+            )
     return None

@@ -1,4 +1,4 @@
-"""Findings: each thing that happened once, with the places that it happened in.
+"""Findings: each outcome that is not acceptable once, with the places in which it was observed.
 
 A finding is one outcome of one target under one grade, over all cells and modes. Values that one expectation grades
 alike, such as the final balances of a race, make one finding together when there are many: a distribution.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.observation import Tally
     from bench.outcomes import Grade
     from bench.record import Judged, Test
-    from bench.report.loaded import CellRecords, RunRecords
+    from bench.report.loaded import CellRecords, Located, RunRecords
     from bench.report.places import Place
     from bench.sampling import Mode
     from bench.values import Json
@@ -35,7 +35,7 @@ FAILED_TEST = frozenset({"failed", "error", "crashed", "hung"})
 
 @dataclass(frozen=True)
 class Sighting:
-    """An outcome in one place and mode: how many of how many samples, and the seed of the cell."""
+    """An outcome in one place and mode: its tally, of how many samples, and the seed of the cell."""
 
     place: Place
     mode: Mode
@@ -45,7 +45,7 @@ class Sighting:
 
     @property
     def seed(self) -> int | None:
-        """The seed to start from to see it at once: that of its first sample where it is known."""
+        """The seed that gives it again at once: that of its first sample where that is known, else that of the cell."""
         witnessed = self.tally.witness.get("seed")
         return witnessed if isinstance(witnessed, int) else self.cell_seed
 
@@ -66,9 +66,9 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Spread:
-    """How far something is spread in one mode: where it happened, of all places where its target was observed.
+    """The spread of a finding in one mode: its places, of all places in which its target was observed.
 
-    In `count` of the `samples` that were taken in the places where it happened.
+    It was the outcome of `count` of the `samples` that were taken in its places.
     """
 
     mode: Mode
@@ -80,7 +80,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that happened: `observed` are for each mode all places where its target was observed."""
+    """One finding: `observed` holds, for each mode, all places in which its target was observed."""
 
     target: str
     grade: Grade
@@ -92,14 +92,14 @@ class Finding:
 
     @property
     def first(self) -> Sighting:
-        """The sighting to reproduce: in explore, which repeats it for certain, else where it is most frequent."""
+        """The sighting to reproduce: one of explore, which replays it for certain, else the most frequent one."""
         return min(
             self.sightings,
             key=lambda one: (one.mode != "explore", -one.tally.count / max(one.samples, 1), one.place.order),
         )
 
     def spreads(self) -> tuple[Spread, ...]:
-        """Say for each mode in which the target was observed how far it is spread."""
+        """Return the spread in each mode in which the target was observed."""
         return tuple(map(self._spread, self.observed))
 
     def _spread(self, mode: Mode) -> Spread:
@@ -111,7 +111,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Note:
-    """Something to be said once of several places: a warning, a test that failed, a cell that could not be run."""
+    """What several places have in common besides findings: a warning, a failed test, a cell that could not be run."""
 
     kind: str
     text: str
@@ -121,27 +121,12 @@ class Note:
     detail: Mapping[str, Json] = field(default_factory=dict)
 
 
-class _Seen(NamedTuple):
-    """An observation with its place and the seed of its cell."""
-
-    judged: Judged
-    place: Place
-    seed: int | None
-
-
-def _observations(run: RunRecords) -> Iterator[_Seen]:
-    for cell in run.cells:
-        seed = cell.facts.seed if cell.facts is not None else run.seed
-        for judged in cell.judged:
-            yield _Seen(judged, cell.place(judged.method), seed)
-
-
 def findings(run: RunRecords) -> tuple[Finding, ...]:
-    """Give what is forbidden, then what is interesting, target by target in the order in which they ran."""
-    by_target: dict[str, list[_Seen]] = {}
-    for seen in _observations(run):
-        by_target.setdefault(seen.judged.target, []).append(seen)
-    found = [finding for target, all_seen in by_target.items() for finding in _of_target(target, all_seen)]
+    """Return the forbidden outcomes, then the interesting ones, target by target in the order in which they ran."""
+    by_target: dict[str, list[Located]] = {}
+    for one in run.observations():
+        by_target.setdefault(one.judged.target, []).append(one)
+    found = [finding for target, observed in by_target.items() for finding in _target_findings(target, observed)]
     return tuple(sorted(found, key=lambda one: ("forbidden", "interesting").index(one.grade)))
 
 
@@ -151,26 +136,26 @@ class _Key(NamedTuple):
     outcome: str
 
 
-def _of_target(target: str, all_seen: list[_Seen]) -> Iterator[Finding]:
-    observed = {
-        mode: frozenset(seen.place for seen in all_seen if seen.judged.mode == mode)
-        for mode in dict.fromkeys(seen.judged.mode for seen in all_seen)
+def _target_findings(target: str, observed: list[Located]) -> Iterator[Finding]:
+    places = {
+        mode: frozenset(one.place for one in observed if one.judged.mode == mode)
+        for mode in dict.fromkeys(one.judged.mode for one in observed)
     }
     groups: dict[_Key, list[Sighting]] = {}
-    for seen in all_seen:
-        for one in seen.judged.outcomes:
+    for judged, place, seed in observed:
+        for one in judged.outcomes:
             if one.grade not in (None, "acceptable"):
-                sighting = Sighting(seen.place, seen.judged.mode, one, seen.judged.samples, seen.seed)
+                sighting = Sighting(place, judged.mode, one, judged.samples, seed)
                 groups.setdefault(_Key(one.grade, one.why, one.outcome.key), []).append(sighting)
-    for keys in _together(groups):
+    for keys in _grouped_keys(groups):
         sightings = tuple(sighting for key in keys for sighting in groups[key])
-        spread = _distribution(sightings, all_seen) if len(keys) > FEW[keys[0].grade] else None
+        distribution = _distribution(sightings, observed) if len(keys) > FEW[keys[0].grade] else None
         texts = tuple(dict.fromkeys(sighting.tally.outcome.text() for sighting in sightings))
-        yield Finding(target, keys[0].grade, texts, keys[0].why, sightings, observed, spread)
+        yield Finding(target, keys[0].grade, texts, keys[0].why, sightings, places, distribution)
 
 
-def _together(groups: Mapping[_Key, list[Sighting]]) -> Iterator[list[_Key]]:
-    """Put the keys of many values that are graded alike together; all others stay alone."""
+def _grouped_keys(groups: Mapping[_Key, list[Sighting]]) -> Iterator[list[_Key]]:
+    """Yield the keys of each finding: those of many values that are graded alike together, all others alone."""
     alike: dict[tuple[str, ...], list[_Key]] = {}
     for key in groups:
         is_value = groups[key][0].tally.outcome.kind == "value"
@@ -179,7 +164,7 @@ def _together(groups: Mapping[_Key, list[Sighting]]) -> Iterator[list[_Key]]:
         yield from [keys] if len(keys) > FEW[keys[0].grade] else [[key] for key in keys]
 
 
-def _distribution(sightings: Sequence[Sighting], all_seen: Iterable[_Seen]) -> Distribution:
+def _distribution(sightings: Sequence[Sighting], observed: Iterable[Located]) -> Distribution:
     counts: dict[str, int] = {}
     numbers: list[float] = []
     for sighting in sightings:
@@ -188,60 +173,60 @@ def _distribution(sightings: Sequence[Sighting], all_seen: Iterable[_Seen]) -> D
         if type(number := sighting.tally.outcome.value) in (int, float):
             numbers.append(number)  # type: ignore[arg-type]  # of the types just looked for
     top = sorted(counts.items(), key=lambda one: -one[1])
-    left_alone = [seen.judged for seen in all_seen if seen.judged.mode != "explore"]
-    shares = [_acceptable(judged) for judged in left_alone if judged.samples]
+    left_alone = [one.judged for one in observed if one.judged.mode != "explore"]
+    shares = [_acceptable_share(judged) for judged in left_alone if judged.samples]
     spread = (min(shares), statistics.median(shares), max(shares)) if shares else None
     span = (min(numbers), max(numbers)) if len(numbers) == len(sightings) else None
     return Distribution(len(counts), tuple(top), spread, span)
 
 
-def _acceptable(judged: Judged) -> float:
+def _acceptable_share(judged: Judged) -> float:
     good = sum(one.count for one in judged.outcomes if one.grade == "acceptable")
     return good / max(sum(one.count for one in judged.outcomes), 1)
 
 
 def warnings(run: RunRecords) -> tuple[Note, ...]:
-    """Give each warning once, with the targets and the places it was given in."""
-    everywhere = frozenset(seen.place for seen in _observations(run))
+    """Return each warning once, with its targets and places."""
+    everywhere = frozenset(one.place for one in run.observations())
     places: dict[str, set[Place]] = {}
     targets: dict[str, dict[str, None]] = {}
     texts: dict[str, str] = {}
-    for seen in _observations(run):
-        for text in seen.judged.warnings:
+    for one in run.observations():
+        for text in one.judged.warnings:
             key = normalise(text)
             texts.setdefault(key, text)
-            places.setdefault(key, set()).add(seen.place)
-            targets.setdefault(key, {})[seen.judged.target] = None
+            places.setdefault(key, set()).add(one.place)
+            targets.setdefault(key, {})[one.judged.target] = None
     return tuple(Note("warning", texts[key], frozenset(places[key]), everywhere, tuple(targets[key])) for key in texts)
 
 
 def without_numbers(text: str) -> str:
-    """Put a mark in the place of each number: what tells apart two sayings of the same."""
+    """Return a text with a mark in the place of each number, so that texts that differ in numbers alone are equal."""
     return _NUMBERS.sub("…", text)
 
 
 def unknowns(run: RunRecords) -> tuple[Note, ...]:
-    """Give what could not be judged: targets whose verdict is unknown, once for each reason, whatever its numbers."""
-    groups: dict[tuple[Mode, str], list[_Seen]] = {}
-    for seen in _observations(run):
-        if seen.judged.verdict == "unknown":
-            reason = without_numbers(normalise(seen.judged.why))
-            groups.setdefault((seen.judged.mode, reason), []).append(seen)
-    everywhere = frozenset(seen.place for seen in _observations(run))
+    """Return the targets without a verdict, once for each reason, whatever its numbers."""
+    groups: dict[tuple[Mode, str], list[Located]] = {}
+    for one in run.observations():
+        if one.judged.verdict == "unknown":
+            reason = without_numbers(normalise(one.judged.why))
+            groups.setdefault((one.judged.mode, reason), []).append(one)
+    everywhere = frozenset(one.place for one in run.observations())
     return tuple(
         Note(
             mode,
             group[0].judged.why,
-            frozenset(seen.place for seen in group),
+            frozenset(one.place for one in group),
             everywhere,
-            tuple(dict.fromkeys(seen.judged.target for seen in group)),
+            tuple(dict.fromkeys(one.judged.target for one in group)),
         )
         for (mode, _), group in groups.items()
     )
 
 
 def failed_tests(run: RunRecords) -> tuple[Note, ...]:
-    """Give each failure of a plain test once: by test, status and signature."""
+    """Return each failure of a plain test once, by test, status and signature."""
     ran: dict[str, set[Place]] = {}
     groups: dict[tuple[str, str, str], list[tuple[Test, Place]]] = {}
     for cell in run.cells:
@@ -260,7 +245,7 @@ def _test_note(key: tuple[str, str, str], group: list[tuple[Test, Place]], ran: 
 
 
 def troubles(run: RunRecords) -> tuple[Note, ...]:
-    """Give the cells whose status no finding explains, once for each status and reason."""
+    """Return the cells whose status no finding explains, once for each status and reason."""
     everywhere = frozenset(cell.place() for cell in run.cells)
     groups: dict[tuple[str, str], list[CellRecords]] = {}
     for cell in run.cells:

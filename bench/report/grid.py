@@ -1,4 +1,4 @@
-"""The grid: a row for each Python and start method, a column for each size, in each square the status of the cell."""
+"""The grid: a row for each Python and start method, a column for each size, and in each square a cell's status."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SHOUTED: frozenset[str] = frozenset({"fail", "timeout", "oom", "crash", "error",
 """The statuses in capitals, so that the grid reads without colour too."""
 
 
-def shown(status: CellStatus) -> str:
-    """Give a status as the grid writes it."""
+def status_text(status: CellStatus) -> str:
+    """Return a status as reports write it: in capitals if it is bad."""
     return status.upper() if status in SHOUTED else status
 
 
@@ -39,7 +39,9 @@ def grid(run: RunRecords) -> list[Line]:
     statuses = {cell.place(): cell.status for cell in run.cells}
     places = sorted(statuses, key=lambda place: place.order)
     sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.order[4:])))
-    widths = {size: max(len(size), *(len(shown(s)) for p, s in statuses.items() if p.size == size)) for size in sizes}
+    widths = {
+        size: max(len(size), *(len(status_text(s)) for p, s in statuses.items() if p.size == size)) for size in sizes
+    }
     heading = line(Span(f"{'Python':<9} {'method':<11}", "bold"), *(Span(f"  {s:<{widths[s]}}", "bold") for s in sizes))
     rows: dict[tuple[str, str], dict[str, CellStatus]] = {}
     for place in places:
@@ -60,4 +62,4 @@ def _rows(rows: dict[tuple[str, str], dict[str, CellStatus]], widths: dict[str, 
 def _square(status: CellStatus | None, width: int) -> Span:
     if status is None:
         return Span(f"  {'.':<{width}}", "dim")
-    return Span(f"  {shown(status):<{width}}", STYLES[status])
+    return Span(f"  {status_text(status):<{width}}", STYLES[status])

@@ -1,4 +1,4 @@
-"""The histogram of one observation, in plain text."""
+"""The histogram of one observation, as lines of text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ VERDICTS: dict[str, Style] = {"pass": "good", "fail": "bad", "unknown": "trouble
 
 
 def histogram(judged: Judged, *, width: int = 100, top: int = 8) -> list[Line]:
-    """Draw an observation: a heading, a bar for each of the most frequent outcomes, and what else is to be said.
+    """Draw an observation: a heading, a bar for each of the most frequent outcomes, figures, warnings, and why.
 
     Args:
-        judged: what was observed, with its verdict.
+        judged: the observation, with its verdict.
         width: characters of a line; longer texts are cut.
-        top: how many outcomes get a line; forbidden ones always do, the others share a last line.
+        top: the number of outcomes that get a line; forbidden ones always do, the others share a last line.
     """
     return [
         _heading(judged),
@@ -49,7 +49,7 @@ def _heading(judged: Judged) -> Line:
 
 
 def _figures_text(figures: Figures | None) -> str:
-    """Return in one line what the mode's figures say of the samples."""
+    """Return the figures of the mode in one line."""
     match figures:
         case StressFigures():
             return "; ".join(_stress_parts(figures))
@@ -60,7 +60,7 @@ def _figures_text(figures: Figures | None) -> str:
 
 
 def _stress_parts(figures: StressFigures) -> Iterator[str]:
-    """Yield how fast it was, how often the actors overlapped in a sample, and what the samples do not rule out."""
+    """Yield the speed, the share of samples in which the actors overlapped, and bounds for outcomes not seen."""
     if (rate := figures.samples_per_second) is not None:
         yield f"{rate:,.0f} samples/s"
     if (collisions := figures.collision_rate) is not None:
@@ -68,11 +68,11 @@ def _stress_parts(figures: StressFigures) -> Iterator[str]:
     if figures.rebuilt:
         yield f"state made anew for {percent(figures.rebuilt)}"
     for one in figures.not_seen:
-        yield f"{one.outcome}: never, at most {one.at_most:.1e} (optimistic)"
+        yield f"{one.outcome}: not seen, rate below {one.at_most:.1e} at 95 % (rule of three)"
 
 
 def _explore_parts(figures: ExploreFigures) -> Iterator[str]:
-    """Yield what is shown, how fast that went, and by which strategy."""
+    """Yield the claim, the schedules that were left off, the speed and the strategy."""
     if figures.claim:
         yield figures.claim
     if figures.asleep:

@@ -1,24 +1,25 @@
-"""A run as read from its folder: what was planned, and what each cell recorded."""
+"""A run as read from its folder: its plan, and the records of each cell."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bench.record import End, Facts, Judged, Test, read_lines, read_run
 from bench.report.places import Place, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from bench.record import CellStatus, Line
+    from bench.record import CellStatus, RecordLine
+    from bench.sampling import Mode
 
 
 @dataclass(frozen=True)
 class CellRecords:
-    """One cell of a run: its lines, or for a cell that was left out its status and why."""
+    """The records of one cell; a cell that was left out has its end alone."""
 
     cell: str
     facts: Facts | None
@@ -32,8 +33,16 @@ class CellRecords:
         return self.end.status
 
     def place(self, method: str | None = None) -> Place:
-        """Give where the cell is, for an observation under `method` if that is another than the cell's."""
+        """Return the place of the cell; of an observation in it where that has a start method of its own."""
         return place_of(self.cell, self.facts, method)
+
+
+class Located(NamedTuple):
+    """An observation, its place, and the seed of its cell."""
+
+    judged: Judged
+    place: Place
+    seed: int | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,7 @@ class RunRecords:
 
     @property
     def seed(self) -> int | None:
-        """The seed that everything random in the run came from."""
+        """The seed of the run; `None` where `run.json` has none."""
         seed = self.run.get("seed")
         return seed if isinstance(seed, int) else None
 
@@ -54,11 +63,19 @@ class RunRecords:
         """Wall time in seconds, of the cells where that was written, else of the whole run; `None` while it runs."""
         if isinstance(measured := self.run.get("makespan_s"), (int, float)):
             return float(measured)
-        started, ended = _when(self.run.get("started")), _when(self.run.get("ended"))
+        started, ended = _timestamp(self.run.get("started")), _timestamp(self.run.get("ended"))
         return None if started is None or ended is None else max(ended - started, 0.0)
 
+    def observations(self, mode: Mode | None = None) -> Iterator[Located]:
+        """Yield every observation, or those in one mode, in the order in which they were recorded."""
+        for cell in self.cells:
+            seed = cell.facts.seed if cell.facts is not None else self.seed
+            for judged in cell.judged:
+                if mode in (None, judged.mode):
+                    yield Located(judged, cell.place(judged.method), seed)
 
-def _when(recorded: object) -> float | None:
+
+def _timestamp(recorded: object) -> float | None:
     if isinstance(recorded, (int, float)):
         return float(recorded)
     try:
@@ -83,15 +100,15 @@ def read(folder: Path) -> RunRecords:
     return RunRecords(run, tuple(cells))
 
 
-def gather(cell: str, lines: Iterable[Line]) -> CellRecords:
-    """Put the lines of one cell together; without an `end` line it was interrupted."""
-    kept = tuple(lines)
-    ends = [line for line in kept if isinstance(line, End)]
+def gather(cell: str, lines: Iterable[RecordLine]) -> CellRecords:
+    """Return the lines of one cell by their types; without an `end` line the cell was interrupted."""
+    every = tuple(lines)
+    ends = [line for line in every if isinstance(line, End)]
     return CellRecords(
         cell,
-        next((line for line in kept if isinstance(line, Facts)), None),
-        tuple(line for line in kept if isinstance(line, Judged)),
-        tuple(line for line in kept if isinstance(line, Test)),
+        next((line for line in every if isinstance(line, Facts)), None),
+        tuple(line for line in every if isinstance(line, Judged)),
+        tuple(line for line in every if isinstance(line, Test)),
         ends[-1] if ends else End(cell, "interrupted", "the run ended before the cell did", 0.0),
     )
 

@@ -1,7 +1,7 @@
 """Rates: how often each outcome came under stress, and how that moves with CPUs, start method and Python.
 
-A table for each target of which more than one outcome was seen: a row for each Python and start method, a column for
-each outcome and size. Where there are many such targets the Pythons are put together, so that it stays a page.
+A table for each target with more than one outcome: a row for each Python and start method, a column for each outcome
+and size. With many such targets the Pythons share their rows, so that the report stays one page.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from bench.outcomes import Grade
-    from bench.record import Judged
-    from bench.report.loaded import RunRecords
+    from bench.report.loaded import Located, RunRecords
     from bench.report.places import Place
 
 COLUMNS = 4
@@ -34,7 +33,7 @@ _NAME = 14
 """Characters up to which an outcome's own text heads its column; longer ones are given a letter."""
 
 _HEAD = 21
-_NEVER = "0 (<"
+_NOT_SEEN = "0 (<"
 _NONE = Rate(0.0, 0.0, 0.0)
 
 
@@ -48,24 +47,29 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Stressed:
-    """One target under stress: what each place saw."""
+class StressedTarget:
+    """One target with its observations under stress, by place."""
 
     target: str
-    seen: tuple[tuple[Place, Judged], ...]
+    observed: tuple[Located, ...]
+
+    @property
+    def places(self) -> list[Place]:
+        """The places of the observations, in order."""
+        return [one.place for one in self.observed]
 
     @property
     def samples(self) -> int:
-        """How many samples there were."""
-        return sum(judged.samples for _, judged in self.seen)
+        """The number of samples over all places."""
+        return sum(one.judged.samples for one in self.observed)
 
     def columns(self) -> list[Column]:
-        """Give the outcomes: what is forbidden first, then by how often they came; and numbers in their order."""
+        """Return the outcomes, forbidden and frequent ones first; those that are shown by value if all are numbers."""
         found: dict[str, Column] = {}
         counts: dict[str, int] = {}
         numbers: dict[str, float] = {}
-        for _, judged in self.seen:
-            for one in judged.outcomes:
+        for located in self.observed:
+            for one in located.judged.outcomes:
                 key = one.outcome.key
                 found.setdefault(key, Column(key, one.outcome.text(), one.grade))
                 counts[key] = counts.get(key, 0) + one.count
@@ -78,12 +82,12 @@ class Stressed:
         return [*shown, *ranked[COLUMNS:]]
 
     def rate(self, key: str, places: Iterable[Place]) -> Rate | None:
-        """Give how often an outcome came in some places: the median of their medians, the least and the greatest."""
+        """Return the rate of an outcome over some places: the median of their medians, the least and the greatest."""
         wanted = set(places)
         rates = [
-            next((one.rate for one in judged.outcomes if one.outcome.key == key), _NONE)
-            for place, judged in self.seen
-            if place in wanted and judged.samples
+            next((graded.rate for graded in one.judged.outcomes if graded.outcome.key == key), _NONE)
+            for one in self.observed
+            if one.place in wanted and one.judged.samples
         ]
         if not rates:
             return None
@@ -94,41 +98,38 @@ class Stressed:
         )
 
     def figure(self, key: str, places: Collection[Place]) -> str:
-        """Give that in percent; of what never came, the rate that it has at most."""
+        """Return the rate in percent; for an outcome that was not seen, the bound of its rate by the rule of three."""
         if (rate := self.rate(key, places)) is None:
             return "."
         if not rate.greatest:
-            samples = sum(judged.samples for place, judged in self.seen if place in places)
+            samples = sum(one.judged.samples for one in self.observed if one.place in places)
             return f"0 (<{_number(min(3 / samples, 1.0))})"
         if rate.least == rate.greatest:
             return _number(rate.median)
         return f"{_number(rate.median)} ({_number(rate.least)}-{_number(rate.greatest)})"
 
     def overlap(self, size: str) -> float | None:
-        """Give the median share of samples in which the actors overlapped, over the places of a size."""
-        found = []
-        for place, judged in self.seen:
-            share = judged.figures.collision_rate if isinstance(judged.figures, StressFigures) else None
-            if place.size == size and share is not None:
-                found.append(share)
-        return statistics.median(found) if found else None
+        """Return the median share of samples in which the actors overlapped, over the places of a size."""
+        figures = [one.judged.figures for one in self.observed if one.place.size == size]
+        shares = [one.collision_rate for one in figures if isinstance(one, StressFigures)]
+        known = [share for share in shares if share is not None]
+        return statistics.median(known) if known else None
 
 
-def stressed(run: RunRecords) -> list[Stressed]:
-    """Give the targets of a run that were stressed, in the order in which they ran."""
-    seen: dict[str, list[tuple[Place, Judged]]] = {}
-    for cell in run.cells:
-        for judged in cell.judged:
-            if judged.mode == "stress":
-                seen.setdefault(judged.target, []).append((cell.place(judged.method), judged))
+def stressed_targets(run: RunRecords) -> list[StressedTarget]:
+    """Return the targets of a run that were stressed, in the order in which they ran."""
+    by_target: dict[str, list[Located]] = {}
+    for one in run.observations("stress"):
+        by_target.setdefault(one.judged.target, []).append(one)
     return [
-        Stressed(target, tuple(sorted(all_seen, key=lambda one: one[0].order))) for target, all_seen in seen.items()
+        StressedTarget(target, tuple(sorted(observed, key=lambda one: one.place.order)))
+        for target, observed in by_target.items()
     ]
 
 
 def rates(run: RunRecords, width: int = 100) -> list[Line]:
-    """Draw the tables, and a line for each target of which one outcome alone was seen; nothing without stress."""
-    every = stressed(run)
+    """Draw the tables, and a line for each target with one outcome alone; nothing where no target was stressed."""
+    every = stressed_targets(run)
     if not every:
         return []
     moving = [one for one in every if len(one.columns()) > 1]
@@ -136,20 +137,20 @@ def rates(run: RunRecords, width: int = 100) -> list[Line]:
     by_python = len(moving) <= WHOLE
     over = "" if by_python or len(_pythons(every)) < 2 else ", over all Pythons"
     lines = [line(Span("Stress", "bold"), f": % of samples, median of the groups (least-greatest){over}")]
-    never = "    0 (<x): it never came, so that its rate is below x if samples are independent, which is optimistic"
+    not_seen = "    0 (<x): not seen: rate below x at 95 % (rule of three; assumes independent samples)"
     for one in moving:
         lines += _table(one, width, by_python=by_python)
-    if any(_NEVER in span.text for one in lines for span in one):
-        lines.insert(1, line(Span(never, "dim")))
+    if any(_NOT_SEEN in span.text for one in lines for span in one):
+        lines.insert(1, line(Span(not_seen, "dim")))
     return [*lines, *(_still(one, width) for one in still), line()]
 
 
-def _pythons(every: Iterable[Stressed]) -> set[str]:
-    return {place.python for one in every for place, _ in one.seen}
+def _pythons(every: Iterable[StressedTarget]) -> set[str]:
+    return {place.python for one in every for place in one.places}
 
 
-def _still(one: Stressed, width: int) -> Line:
-    places = {place for place, _ in one.seen}
+def _still(one: StressedTarget, width: int) -> Line:
+    places = set(one.places)
     (column,) = one.columns()
     text = one_line(column.text, max(width - len(one.target) - 40, 30))
     return line(
@@ -161,12 +162,12 @@ def _still(one: Stressed, width: int) -> Line:
     )
 
 
-def _table(one: Stressed, width: int, *, by_python: bool) -> Iterator[Line]:
-    places = [place for place, _ in one.seen]
+def _table(one: StressedTarget, width: int, *, by_python: bool) -> Iterator[Line]:
+    places = one.places
     sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.order[4:])))
     columns = one.columns()
     shown, rest = columns[:COLUMNS], columns[COLUMNS:]
-    names = [_named(index, column) for index, column in enumerate(shown)]
+    names = [_heading(index, column) for index, column in enumerate(shown)]
     rows = _rows(places, by_python=by_python)
     yield line("  ", Span(one.target, "bold"), f"  {counted(one.samples, 'sample')}")
     if found := [f"{percent(share)} on {size}" for size in sizes if (share := one.overlap(size)) is not None]:
@@ -190,11 +191,11 @@ def _table(one: Stressed, width: int, *, by_python: bool) -> Iterator[Line]:
 
 
 _Block: TypeAlias = "tuple[Span, list[Span], list[str]]"
-"""What stands in the columns of one size: its heading, those of the outcomes, and a text for each row."""
+"""The columns of one size: its heading, those of the outcomes, and a text for each row."""
 
 
 def _block(
-    one: Stressed, size: str, names: Sequence[str], shown: Sequence[Column], rows: Mapping[_Row, Sequence[Place]]
+    one: StressedTarget, size: str, names: Sequence[str], shown: Sequence[Column], rows: Mapping[_Row, Sequence[Place]]
 ) -> _Block:
     heads, texts = [], [""] * len(rows)
     for name, column in zip(names, shown, strict=True):
@@ -208,7 +209,7 @@ def _block(
 
 
 def _parts(blocks: Iterable[_Block], width: int) -> list[list[_Block]]:
-    """Put beside each other what fits."""
+    """Return the blocks in lines of as many as fit into the width."""
     parts: list[list[_Block]] = []
     left = 0
     for block in blocks:
@@ -231,12 +232,12 @@ def _rows(places: Sequence[Place], *, by_python: bool) -> dict[_Row, list[Place]
     return rows
 
 
-def _named(index: int, column: Column) -> str:
+def _heading(index: int, column: Column) -> str:
     return column.text if len(column.text) <= _NAME and column.text.isprintable() else "abcd"[index]
 
 
 def _number(share: float) -> str:
-    """Give a share in percent with two or three digits that say something, and 0 for nothing at all."""
+    """Return a share in percent with two or three significant digits; 0 and 100 stand for exactly none and all."""
     hundredth = share * 100
     if not hundredth or hundredth == 100:
         return f"{hundredth:.0f}"

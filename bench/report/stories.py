@@ -1,60 +1,51 @@
-"""The stories of an observation in mode explore: by which interleaving each finding comes about."""
+"""The stories of an observation in mode explore: the interleaving that leads to each finding."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from bench.report.lines import Line, Span, line, one_line
-from bench.report.story import Ending, ending_of, story
+from bench.report.story import ending_of, story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bench.record import Graded, Judged
-    from bench.report.lines import Style
     from bench.values import Json
 
 
 def stories(
-    judged: Judged, *, width: int = 100, unicode: bool = True, root: str = "", told: set[str] | None = None
+    judged: Judged, *, width: int = 100, unicode: bool = True, root: str = "", shown: set[str] | None = None
 ) -> list[Line]:
-    """Tell how each finding of an observation comes about.
+    """Draw the story of each finding of an observation.
 
-    All that is forbidden is told, and of what is interesting for one and the same reason the easiest to follow.
+    Every forbidden outcome has one. Of the interesting ones with the same reason, only the easiest to follow has one.
 
     Args:
-        judged: what was observed, with its verdict.
+        judged: the observation.
         width: characters of a line.
         unicode: whether rules and arrows may be drawn by other than ASCII characters.
         root: the folder that places are shown relative to.
-        told: what was told already, of the same target under another start method: that gets the command alone. What
-            is told now is added.
+        shown: the findings whose stories were shown already, under another start method: those get the command
+            alone. The findings of this observation are added.
     """
-    before = set() if told is None else told
+    before = set() if shown is None else shown
     lines: list[Line] = []
     for one in _findings(judged):
         name = f"{judged.target} {one.outcome.key}"
         if name in before:
             if replay := one.witness.get("replay"):
-                said = one_line(one.outcome.text(), width - 24)
-                lines += [(), line("    gives ", said, ", as told above")]
+                outcome = one_line(one.outcome.text(), width - 24)
+                lines += [(), line("    gives ", outcome, ", as told above")]
                 lines.append(line("    again: ", Span(str(replay), "bold")))
             continue
         replay = one.witness.get("replay")
         ending = ending_of(one.outcome, grade=one.grade, why=one_line(one.why), replay=str(replay or ""))
-        drawn = story_of(one.witness, ending, width=width, unicode=unicode, root=root)
+        drawn = story(one.witness, ending, width=width, unicode=unicode, root=root)
         if drawn:
             before.add(name)
             lines += [(), *drawn]
     return lines
-
-
-def story_of(
-    witness: Mapping[str, Json], ending: Ending, *, width: int = 100, unicode: bool = True, root: str = ""
-) -> list[Line]:
-    """Tell one schedule; the arguments are those of `stories`."""
-    drawn = story(witness, ending, width=width, unicode=unicode, root=root)
-    return [tuple(Span(text, cast("Style", style)) for text, style in row) for row in drawn]
 
 
 def _findings(judged: Judged) -> Iterator[Graded]:

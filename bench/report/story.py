@@ -1,6 +1,6 @@
 """The story of a schedule: a column for each process, a line for each step, and the step that made the difference.
 
-Pure: from what a record keeps of an outcome to lines of pieces, each a text with the style that `bench.report` knows.
+Pure: from the witness of an outcome, as its record holds it, to lines.
 """
 
 from __future__ import annotations
@@ -9,25 +9,22 @@ import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.explore.findings.schedule import KILLED
 from bench.explore.findings.words import step_text, wait_text
-
-TYPE_CHECKING = False  # as type checkers know it: the exploring process imports this
+from bench.report.histogram import STYLES
+from bench.report.lines import Line, Span, Style, counted, line
 
 if TYPE_CHECKING:
-    from bench.outcomes import Outcome
+    from bench.outcomes import Grade, Outcome
     from bench.values import Json
-
-Piece = tuple[str, str]
-Line = tuple[Piece, ...]
 
 NARROWEST = 80
 """Characters of a line below which the columns give way to a list."""
 
 COLUMN = 20
-"""Characters that a column needs for a deed to be readable in it."""
+"""Characters that a column needs for a step to be readable in it."""
 
 _LEAST = 16
 """Characters of a column, so that an arrow from one to the next has room for its word."""
@@ -36,15 +33,15 @@ MOST = 60
 """Steps that a person follows; of longer schedules the middle is left out."""
 
 _ENDING = 40
-"""How many of them come at the end, where things go wrong."""
+"""Steps that are shown of the end of a longer schedule, where things go wrong."""
 
 MATTERS = "this makes the difference"
-"""What is said of a switch."""
+"""The note at a switch."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """A step of a story."""
+class StoryStep:
+    """A step of a schedule, as the witness of an outcome holds it."""
 
     lane: int
     kind: str
@@ -54,42 +51,42 @@ class Told:
     saw: str
 
     @property
-    def deed(self) -> str:
-        """What is done, in words."""
+    def text(self) -> str:
+        """The step in words, without its lane: "reads balance: 200"."""
         return step_text(self.kind, self.label, self.part, self.saw)
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What a story ends with.
+    """The end of a story: the outcome with its grade, and the command that replays the schedule.
 
-    `processes` are those of a deadlock or a livelock, or the one that raised, each with its stack; `holders` says by
-    the name of each that waits who holds what it waits for, where that is known better than the steps tell it.
+    `processes` are those of a deadlock or a livelock, or the one that raised, each with its stack. `holders` maps the
+    name of each waiting lane to the holder of what it waits for; `None` where the steps alone show that.
     """
 
     outcome: str
     kind: str
-    grade: str | None = None
+    grade: Grade | None = None
     why: str = ""
     replay: str = ""
     processes: Sequence[Mapping[str, Any]] = ()
     holders: Mapping[str, str] | None = None
 
 
-def ending_of(outcome: Outcome, *, grade: str | None = None, why: str = "", replay: str = "") -> Ending:
-    """Give what a story of an outcome ends with."""
+def ending_of(outcome: Outcome, *, grade: Grade | None = None, why: str = "", replay: str = "") -> Ending:
+    """Return the end of the story of an outcome."""
     detail = outcome.detail
     processes = [one for one in _list(detail.get("processes")) if isinstance(one, dict)]
     if isinstance(trace := detail.get("traceback"), str):
-        processes = [{"name": detail.get("process"), "stack": _of_users(trace)}]
+        processes = [{"name": detail.get("process"), "stack": _without_explorer(trace)}]
     waits = [one for one in _list(detail.get("waits")) if isinstance(one, dict)]
     holders = {str(one.get("lane")): str(one.get("holder") or "") for one in waits} or None
     return Ending(" ".join(outcome.text().split()), outcome.kind, grade, why, replay, processes, holders)
 
 
-def _of_users(trace: str) -> str:
-    """Leave out of a traceback the lines of what does the exploring."""
-    ours, kept = f"{os.sep}{os.path.join('bench', 'explore', '')}", list[str]()
+def _without_explorer(trace: str) -> str:
+    """Return a traceback without the lines of the explorer itself."""
+    ours, rows = f"{os.sep}{os.path.join('bench', 'explore', '')}", list[str]()
     inside = False
     for row in trace.splitlines():
         if row.startswith('  File "'):
@@ -97,8 +94,8 @@ def _of_users(trace: str) -> str:
         elif not row.startswith("    "):
             inside = False
         if not inside:
-            kept.append(row)
-    return "\n".join(kept)
+            rows.append(row)
+    return "\n".join(rows)
 
 
 def _list(value: Json) -> list[Json]:
@@ -108,24 +105,24 @@ def _list(value: Json) -> list[Json]:
 def story(
     witness: Mapping[str, Any], ending: Ending, *, width: int = 100, unicode: bool = True, root: str = ""
 ) -> list[Line]:
-    """Tell a schedule; empty where the witness has no steps.
+    """Draw the story of a schedule; empty where the witness has no steps.
 
     Args:
-        witness: as a record keeps it of an outcome.
-        ending: the outcome, and what is to be said of it.
+        witness: the witness of an outcome, as its record holds it.
+        ending: the end of the story.
         width: characters of a line; below 80, or with many processes, the columns give way to a list.
         unicode: whether rules and arrows may be drawn by other than ASCII characters.
         root: the folder that places are shown relative to.
     """
-    steps = [Told(*_typed(step)) for step in witness.get("steps") or ()]
+    steps = [StoryStep(*_typed(step)) for step in witness.get("steps") or ()]
     if not steps:
         return []
     names = [str(name) for name in witness.get("lane_names") or ()]
     acting = sorted({step.lane for step in steps} | {int(one[0]) for one in witness.get("pending") or ()})
-    told = _Teller(steps, names, acting, witness, ending, _Drawing(width, unicode, root))
-    columns = told.columns()
-    body = told.in_columns(columns) if columns else told.in_a_list()
-    return [*body, *told.ending()]
+    drawn = _Story(steps, names, acting, witness, ending, _Page(width, unicode, root))
+    columns = drawn.columns()
+    body = drawn.column_lines(columns) if columns else drawn.list_lines()
+    return [*body, *drawn.ending_lines()]
 
 
 def _typed(step: Sequence[Any]) -> tuple[int, str, str, int, str, str]:
@@ -133,11 +130,11 @@ def _typed(step: Sequence[Any]) -> tuple[int, str, str, int, str, str]:
     return int(lane), str(kind), str(label), int(part), str(place), str(saw)
 
 
-def difference(steps: Sequence[Told], preempted: Sequence[int]) -> dict[int, str]:
-    """Give the steps, from 0, that made the difference, each with what it did.
+def difference(steps: Sequence[StoryStep], preempted: Sequence[int]) -> dict[int, str]:
+    """Return the steps, counted from 0, that made the difference, each with a note.
 
-    Those are the writes over a value that changed since their lane read it: updates that are lost. Where there is
-    none, it is where a lane is killed, or else the last switch away from a lane that could have gone on.
+    Those are the writes over a value that has changed since their lane read it: lost updates. Where there is none, it
+    is the last kill, or else the last preemption.
     """
     read: dict[tuple[int, str, int], int] = {}
     written: dict[tuple[str, int], int] = {}
@@ -156,10 +153,10 @@ def difference(steps: Sequence[Told], preempted: Sequence[int]) -> dict[int, str
     return lost or ({matters[-1]: MATTERS} if matters else {})
 
 
-def holders(steps: Sequence[Told]) -> dict[str, list[int]]:
-    """Say who holds what at the end: the lanes that acquired each thing and have not released it.
+def holders(steps: Sequence[StoryStep]) -> dict[str, list[int]]:
+    """Return the lanes that hold each object at the end: they acquired it and have not released it.
 
-    What a lane releases that it had not acquired is a signal, and nobody holds it.
+    An object that some lane releases without having acquired it is used as a signal; no lane holds it.
     """
     held: dict[str, list[int]] = {}
     signals: set[str] = set()
@@ -175,8 +172,8 @@ def holders(steps: Sequence[Told]) -> dict[str, list[int]]:
 
 
 @dataclass(frozen=True)
-class _Drawing:
-    """How lines are drawn."""
+class _Page:
+    """The page that a story is drawn on; places are shown relative to `root`."""
 
     width: int
     unicode: bool
@@ -203,14 +200,14 @@ class _Drawing:
         return "…" if self.unicode else "..."
 
     def fit(self, text: str, room: int) -> str:
-        """Make a text fit: nothing that moves the cursor, at most `room` characters."""
+        """Return a text that fits: nothing in it moves the cursor, and it has at most `room` characters."""
         shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
         if not self.unicode:
             shown = shown.encode("ascii", "backslashreplace").decode("ascii")
         return shown if len(shown) <= room else shown[: max(room - len(self.more), 0)] + self.more
 
     def place(self, place: str, *, short: bool = False) -> str:
-        """Show a place: file and line, relative to the project, else with the file's own folder alone."""
+        """Return a place as it is shown: file and line, relative to the root, else with the file's own folder alone."""
         place = place.partition(" in ")[0]
         if short:
             return self.fit(place.rpartition("/")[2], 40)
@@ -222,53 +219,53 @@ class _Drawing:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where things stand in a line: the number of a step, a column for each lane, and then the place."""
+    """The layout of a line: the number of a step, a column for each lane, and then the place; widths in characters."""
 
     number: int
     each: int
     short: bool
 
 
-class _Teller:
+class _Story:
     def __init__(
         self,
-        steps: Sequence[Told],
+        steps: Sequence[StoryStep],
         names: Sequence[str],
         acting: Sequence[int],
         witness: Mapping[str, Any],
         ending: Ending,
-        drawing: _Drawing,
+        page: _Page,
     ) -> None:
-        self.steps, self.acting, self.end, self.drawing = steps, acting, ending, drawing
+        self.steps, self.acting, self.end, self.page = steps, acting, ending, page
         known = {lane: names[lane] if lane < len(names) else f"lane {lane}" for lane in acting}
-        self.names = {lane: drawing.fit(name, 24) for lane, name in known.items()}
+        self.names = {lane: page.fit(name, 24) for lane, name in known.items()}
         self.preempted = [int(number) for number in witness.get("preempted") or ()]
         self.pending = {int(one[0]): one for one in witness.get("pending") or ()}
         self.preemptions = int(witness.get("preemptions") or 0)
         self.depth = int(witness.get("depth") or 0)
         self.differs = difference(steps, self.preempted)
-        self.held = holders(steps)
+        self.holding = holders(steps)
 
     def columns(self) -> _Columns | None:
         """Lay out the columns; `None` where there is no room for them."""
-        if self.drawing.width < NARROWEST:
+        if self.page.width < NARROWEST:
             return None
         number = len(str(len(self.steps))) + 2
         widest = max(
-            *(len(step.deed) for step in self.steps),
-            *(len(self.waits(lane)) for lane in self.acting),
+            *(len(step.text) for step in self.steps),
+            *(len(self.wait_of(lane)) for lane in self.acting),
             *map(len, self.names.values()),
             _LEAST - 1,
         )
         for short in (False, True):
-            places = max(len(self.drawing.place(step.place, short=short)) for step in self.steps)
-            each = (self.drawing.width - number - min(places, 40) - 4) // len(self.acting) - 2
+            places = max(len(self.page.place(step.place, short=short)) for step in self.steps)
+            each = (self.page.width - number - min(places, 40) - 4) // len(self.acting) - 2
             if each > widest or (short and each >= COLUMN):
                 return _Columns(number, min(each, widest + 1), short)
         return None
 
-    def shown(self) -> Iterator[int | None]:
-        """Give the steps to be shown; `None` for those in the middle that are left out together."""
+    def shown_steps(self) -> Iterator[int | None]:
+        """Yield the numbers of the steps that are shown; `None` stands for all that are left out in the middle."""
         count = len(self.steps)
         if count <= MOST:
             yield from range(count)
@@ -277,133 +274,132 @@ class _Teller:
         yield None
         yield from range(count - _ENDING, count)
 
-    def left_out(self) -> str:
-        return f"{self.drawing.more} {len(self.steps) - MOST:,} steps {self.drawing.more}"
+    def omission(self) -> str:
+        return f"{self.page.more} {len(self.steps) - MOST:,} steps {self.page.more}"
 
-    def waits(self, lane: int) -> str:
-        """Say what a lane that is not through waits for at the end; empty for one that is."""
+    def wait_of(self, lane: int) -> str:
+        """Return in words what a lane waits for at the end; empty for a lane that has ended."""
         if lane not in self.pending:
             return ""
         _, kind, label, part = self.pending[lane][:4]
         return wait_text(str(kind), str(label), int(part), " and ".join(self.holders(lane)))
 
     def holders(self, lane: int) -> list[str]:
-        """Name who holds what a lane waits for."""
+        """Return the names of the lanes that hold what a lane waits for."""
         if self.end.holders is not None:
             return [name] if (name := self.end.holders.get(self.names[lane], "")) else []
         label = str(self.pending[lane][2])
-        return list(dict.fromkeys(self.names.get(one, "?") for one in self.held.get(label, ())))
+        return list(dict.fromkeys(self.names.get(one, "?") for one in self.holding.get(label, ())))
 
-    def in_columns(self, at: _Columns) -> Iterator[Line]:
-        heads = "  ".join(f"{self.drawing.fit(self.names[lane], at.each):<{at.each}}" for lane in self.acting)
-        yield (("    " + " " * at.number, ""), (heads, "bold"))
-        for number in self.shown():
+    def column_lines(self, at: _Columns) -> Iterator[Line]:
+        heads = "  ".join(f"{self.page.fit(self.names[lane], at.each):<{at.each}}" for lane in self.acting)
+        yield line("    " + " " * at.number, Span(heads, "bold"))
+        for number in self.shown_steps():
             if number is None:
-                yield ((f"{'':{at.number + 4}}{self.left_out()}", "dim"),)
+                yield line(Span(f"{'':{at.number + 4}}{self.omission()}", "dim"))
                 continue
             if number in self.preempted:
-                yield self.arrow(number, at)
-            yield from self.row(number, at)
+                yield self.switch_line(number, at)
+            yield from self.step_lines(number, at)
             if number in self.differs and number not in self.preempted:
-                yield from self.marked(self.differs[number], self.start(self.steps[number].lane, at))
+                yield from self.note_lines(self.differs[number], self.column_of(self.steps[number].lane, at))
         for lane in self.pending:
-            yield from self.cell(lane, "", self.waits(lane), str(self.pending[lane][4]), "odd", at)
+            yield from self.cell_lines(lane, "", self.wait_of(lane), str(self.pending[lane][4]), "odd", at)
 
-    def start(self, lane: int, at: _Columns) -> int:
+    def column_of(self, lane: int, at: _Columns) -> int:
         return 4 + at.number + self.acting.index(lane) * (at.each + 2)
 
-    def row(self, number: int, at: _Columns) -> Iterator[Line]:
+    def step_lines(self, number: int, at: _Columns) -> Iterator[Line]:
         step = self.steps[number]
-        style = "bad" if number in self.differs or step.kind == KILLED else ""
-        return self.cell(step.lane, str(number + 1), step.deed, step.place, style, at)
+        style: Style = "bad" if number in self.differs or step.kind == KILLED else ""
+        return self.cell_lines(step.lane, str(number + 1), step.text, step.place, style, at)
 
-    def cell(self, lane: int, number: str, text: str, place: str, style: str, at: _Columns) -> Iterator[Line]:
-        """Draw what is in a column, over as many lines as it takes."""
-        end = self.start(self.acting[-1], at) + at.each + 2
-        where = _tail(self.drawing.place(place, short=at.short), self.drawing.width - end)
-        for shown in textwrap.wrap(self.drawing.fit(text, 4 * at.each), at.each) or [""]:
-            before = f"  {number:>{at.number}}  ".ljust(self.start(lane, at))
+    def cell_lines(self, lane: int, number: str, text: str, place: str, style: Style, at: _Columns) -> Iterator[Line]:
+        """Draw a text in the column of a lane, over as many lines as it takes."""
+        end = self.column_of(self.acting[-1], at) + at.each + 2
+        where = _tail(self.page.place(place, short=at.short), self.page.width - end)
+        for shown in textwrap.wrap(self.page.fit(text, 4 * at.each), at.each) or [""]:
+            before = f"  {number:>{at.number}}  ".ljust(self.column_of(lane, at))
             gap = " " * (end - len(before) - len(shown))
-            yield ((before, "dim"), (shown, style), (gap, ""), (where, "dim"))
+            yield line(Span(before, "dim"), Span(shown, style), gap, Span(where, "dim"))
             number = where = ""
 
-    def arrow(self, number: int, at: _Columns) -> Line:
-        """Draw the switch away from a lane that could have gone on."""
-        away, to = self.before(number), self.steps[number].lane
-        drawing, word = self.drawing, " interrupted "
-        left, right = sorted((self.start(away, at), self.start(to, at)))
+    def switch_line(self, number: int, at: _Columns) -> Line:
+        """Draw a preemption: an arrow from the lane that could have gone on to the one that ran."""
+        away, to = self.lane_before(number), self.steps[number].lane
+        page, word = self.page, " interrupted "
+        left, right = sorted((self.column_of(away, at), self.column_of(to, at)))
         length = max(right - left - 1, len(word) + 4)
-        rule = f"{drawing.rule * 2}{word}".ljust(length - 1, drawing.rule)
-        drawn = f"{rule}{drawing.right} " if away < to else f"{drawing.left}{rule}"
+        rule = f"{page.rule * 2}{word}".ljust(length - 1, page.rule)
+        drawn = f"{rule}{page.right} " if away < to else f"{page.left}{rule}"
         if number not in self.differs:
-            return ((" " * left, ""), (drawn, "odd"))
-        return ((" " * left, ""), (drawing.fit(f"{drawn}  {self.differs[number]}", drawing.width - left), "bad"))
+            return line(" " * left, Span(drawn, "odd"))
+        return line(" " * left, Span(page.fit(f"{drawn}  {self.differs[number]}", page.width - left), "bad"))
 
-    def before(self, number: int) -> int:
-        """Give the lane that ran before a step; that somebody was killed in between is no run."""
+    def lane_before(self, number: int) -> int:
+        """Return the lane that ran before a step; a lane that is killed in between does not run."""
         ran = (step.lane for step in reversed(self.steps[:number]) if step.kind != KILLED)
         return next(ran, self.steps[number].lane)
 
-    def marked(self, text: str, start: int) -> Iterator[Line]:
-        """Say under a step what it did, from its own column on as far as there is room."""
-        start = max(min(start, self.drawing.width - len(text) - 2), 4)
-        rows = textwrap.wrap(text, self.drawing.width - start - 2)
-        for sign, row in zip([self.drawing.mark, *" " * len(rows)], rows, strict=False):
-            yield ((" " * start, ""), (f"{sign} {row}", "bad"))
+    def note_lines(self, text: str, start: int) -> Iterator[Line]:
+        """Draw a note under a step, from its own column on as far as there is room."""
+        start = max(min(start, self.page.width - len(text) - 2), 4)
+        rows = textwrap.wrap(text, self.page.width - start - 2)
+        for sign, row in zip([self.page.mark, *" " * len(rows)], rows, strict=False):
+            yield line(" " * start, Span(f"{sign} {row}", "bad"))
 
-    def in_a_list(self) -> Iterator[Line]:
-        drawing, wide = self.drawing, max(map(len, self.names.values()))
-        for number in self.shown():
+    def list_lines(self) -> Iterator[Line]:
+        page, wide = self.page, max(map(len, self.names.values()))
+        for number in self.shown_steps():
             if number is None:
-                yield ((f"    {self.left_out()}", "dim"),)
+                yield line(Span(f"    {self.omission()}", "dim"))
                 continue
             step = self.steps[number]
             if number in self.preempted:
-                style = "bad" if number in self.differs else "odd"
+                how: Style = "bad" if number in self.differs else "odd"
                 matters = f": {self.differs[number]}" if number in self.differs else ""
-                text = f"    {drawing.rule * 2} {self.names[self.before(number)]} is interrupted{matters}"
-                yield ((drawing.fit(text, drawing.width), style),)
-            style = "bad" if number in self.differs or step.kind == KILLED else ""
-            yield self.entry(f"{number + 1:>4}", self.names[step.lane], wide, step.deed, step.place, style)
+                text = f"    {page.rule * 2} {self.names[self.lane_before(number)]} is interrupted{matters}"
+                yield line(Span(page.fit(text, page.width), how))
+            style: Style = "bad" if number in self.differs or step.kind == KILLED else ""
+            yield self.list_line(f"{number + 1:>4}", self.names[step.lane], wide, step.text, step.place, style)
             if number in self.differs and number not in self.preempted:
-                yield from self.marked(self.differs[number], 8 + wide)
+                yield from self.note_lines(self.differs[number], 8 + wide)
         for lane, one in self.pending.items():
-            yield self.entry(" " * 4, self.names[lane], wide, self.waits(lane), str(one[4]), "odd")
+            yield self.list_line(" " * 4, self.names[lane], wide, self.wait_of(lane), str(one[4]), "odd")
 
-    def entry(self, number: str, name: str, wide: int, text: str, place: str, style: str) -> Line:
+    def list_line(self, number: str, name: str, wide: int, text: str, place: str, style: Style) -> Line:
         head = f"{number}  {name:<{wide}}  "
-        room = self.drawing.width - len(head)
-        where = _tail(self.drawing.place(place), max(room - len(text) - 2, room // 2))
-        text = self.drawing.fit(text, max(room - len(where) - 2, 0))
-        return ((head, "dim"), (text, style), (f"  {where}", "dim"))
+        room = self.page.width - len(head)
+        where = _tail(self.page.place(place), max(room - len(text) - 2, room // 2))
+        text = self.page.fit(text, max(room - len(where) - 2, 0))
+        return line(Span(head, "dim"), Span(text, style), Span(f"  {where}", "dim"))
 
-    def ending(self) -> Iterator[Line]:
-        end, fit = self.end, self.drawing.fit
-        yield ()
-        style = {"acceptable": "good", "interesting": "odd", "forbidden": "bad"}.get(end.grade or "", "bold")
+    def ending_lines(self) -> Iterator[Line]:
+        end, fit = self.end, self.page.fit
+        yield line()
+        style = STYLES.get(end.grade) or "bold"
         graded = ": ".join(filter(None, (end.grade, end.why)))
-        yield (("    gives ", ""), (fit(end.outcome, self.drawing.width - 10), style))
+        yield line("    gives ", Span(fit(end.outcome, self.page.width - 10), style))
         if graded:
-            yield (("    ", ""), (fit(graded, self.drawing.width - 4), style))
-        yield (("    by ", ""), (self.measure(), ""))
+            yield line("    ", Span(fit(graded, self.page.width - 4), style))
+        yield line("    by ", self.measure())
         if circle := self.circle():
-            yield (("    a circle:", "bad"),)
-            yield from ((("        ", ""), (fit(part, self.drawing.width - 8), "bad")) for part in circle)
+            yield line(Span("    a circle:", "bad"))
+            yield from (line("        ", Span(fit(part, self.page.width - 8), "bad")) for part in circle)
         for process in end.processes:
-            yield from self.stack(process)
+            yield from self.stack_lines(process)
         if end.replay:
-            yield (("    again: ", ""), (end.replay, "bold"))
+            yield line("    again: ", Span(end.replay, "bold"))
 
     def measure(self) -> str:
-        """Say how hard it is to come by."""
-        plural = "" if self.preemptions == 1 else "s"
-        text = f"{self.preemptions or 'no'} preemption{plural}"
+        """Return what the outcome takes: preemptions, kills, steps, and orderings that must hold (the depth)."""
+        text = counted(self.preemptions, "preemption") if self.preemptions else "no preemptions"
         killed = sum(step.kind == KILLED for step in self.steps)
-        text += f" and {killed} kill{'' if killed == 1 else 's'}" if killed else ""
+        text += f" and {counted(killed, 'kill')}" if killed else ""
         return f"{text}, {len(self.steps)} steps (depth {self.depth})"
 
     def circle(self) -> list[str]:
-        """Say who waits for whom, from one lane round to itself; empty where there is no such circle."""
+        """Return the waits that form a circle, each as a sentence; empty where there is none."""
         lanes = {name: lane for lane, name in self.names.items()}
         waits = {
             lane: (str(one[2]), next((lanes[name] for name in self.holders(lane) if name in lanes), None))
@@ -422,13 +418,13 @@ class _Teller:
                 ]
         return []
 
-    def stack(self, process: Mapping[str, Any]) -> Iterator[Line]:
+    def stack_lines(self, process: Mapping[str, Any]) -> Iterator[Line]:
         name = process.get("name") or process.get("role") or "process"
-        yield ((f"    {name}:", ""),)
+        yield line(f"    {name}:")
         rows = str(process.get("stack") or "gave no stack").rstrip().splitlines()
-        yield from (((f"        {self.drawing.fit(row, self.drawing.width - 8)}".rstrip(), "dim"),) for row in rows)
+        yield from (line(Span(f"        {self.page.fit(row, self.page.width - 8)}".rstrip(), "dim")) for row in rows)
 
 
 def _tail(text: str, room: int) -> str:
-    """Cut a place from the left: its line is at the right."""
+    """Return the last `room` characters of a place: its line number is at the right."""
     return text if len(text) <= room else text[len(text) - room :] if room > 0 else ""

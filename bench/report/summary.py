@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.called import command_name
 from bench.report import findings as found
-from bench.report.explored import explored
+from bench.report.exploration import exploration_lines
 from bench.report.grid import STYLES, grid
 from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words
 from bench.report.places import HOST, where
@@ -46,7 +46,7 @@ def report(run: RunRecords, *, width: int = 100) -> list[Line]:
         *grid(run),
         line(),
         *rates(run, width),
-        *explored(run, width),
+        *exploration_lines(run, width),
         *findings_text(run, width),
         summary_line(run),
     ]
@@ -97,12 +97,10 @@ def _story(one: Finding, width: int) -> list[Line]:
     steps = one.first.tally.witness.get("steps")
     if one.first.mode != "explore" or not isinstance(steps, list) or len(steps) > STORY[one.grade]:
         return []
-    from bench.report.stories import story_of
-    from bench.report.story import ending_of
+    from bench.report.story import ending_of, story
 
-    ending = ending_of(one.first.tally.outcome)
-    told = story_of(one.first.tally.witness, ending, width=width - 4, unicode=False)
-    return [line(), *(line("    ", *row) for row in told), line()] if told else []
+    drawn = story(one.first.tally.witness, ending_of(one.first.tally.outcome), width=width - 4, unicode=False)
+    return [line(), *(line("    ", *row) for row in drawn), line()] if drawn else []
 
 
 def _spreads(one: Finding) -> Iterator[Line]:

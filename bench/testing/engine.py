@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench.matrix.engines.base import Ended, Job, Ready, Refused
 from bench.observation import SampleOutcome, tally
 from bench.outcomes import Grade, Outcome, value
-from bench.record import Facts, Graded, Judged, Line, dump
+from bench.record import Facts, Graded, Judged, RecordLine, dump
 
 if TYPE_CHECKING:
     from bench.cells import Python
@@ -41,7 +41,7 @@ class Script:
         raises: raised in place of an end, as by an engine that is broken.
     """
 
-    records: tuple[Line | bytes, ...] = ()
+    records: tuple[RecordLine | bytes, ...] = ()
     log: bytes = b"hello\n"
     ended: Ended = field(default_factory=lambda: Ended(0))
     takes_s: float = 1.0

@@ -18,7 +18,7 @@ from bench.matrix.images import Project
 from bench.matrix.plan import Settings, make_plan
 from bench.matrix.run import Event, run_matrix
 from bench.process import tree
-from bench.record import End, Line, read_lines
+from bench.record import End, RecordLine, read_lines
 
 PROJECT = Project(Path(__file__).parent.parent / "fixtures" / "misbehaving")
 IN_CONTAINERS = parse_python("3.14")
@@ -29,7 +29,7 @@ class Case:
     """How one cell ended, with what it left on disk."""
 
     end: End
-    lines: list[Line]
+    lines: list[RecordLine]
     log: str
 
 

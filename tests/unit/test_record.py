@@ -26,7 +26,7 @@ from bench.record import (
     FileSink,
     Graded,
     Judged,
-    Line,
+    RecordLine,
     Test,
     TestStatus,
     dump,
@@ -123,15 +123,15 @@ test_lines = st.builds(
     detail=st.none() | texts,
 )
 end_lines = st.builds(End, cell=texts, status=st.sampled_from(get_args(CellStatus)), why=texts, seconds=seconds)
-any_lines: st.SearchStrategy[Line] = st.one_of(facts_lines, judged_lines, test_lines, end_lines)
+any_lines: st.SearchStrategy[RecordLine] = st.one_of(facts_lines, judged_lines, test_lines, end_lines)
 
 
-def read_back(data: bytes) -> Line | None:
+def read_back(data: bytes) -> RecordLine | None:
     return from_json(json.loads(data))
 
 
 @given(any_lines)
-def test_every_line_comes_back_as_it_went(line: Line) -> None:
+def test_every_line_comes_back_as_it_went(line: RecordLine) -> None:
     data = dump(line)
     assert data.endswith(b"\n")
     assert data.count(b"\n") == 1
@@ -139,12 +139,12 @@ def test_every_line_comes_back_as_it_went(line: Line) -> None:
 
 
 @given(any_lines)
-def test_every_line_is_of_the_published_form(line: Line) -> None:
+def test_every_line_is_of_the_published_form(line: RecordLine) -> None:
     VALIDATOR.validate(json.loads(dump(line)))
 
 
 @given(any_lines, objects)
-def test_unknown_fields_change_nothing_that_is_known(line: Line, more: dict[str, Any]) -> None:
+def test_unknown_fields_change_nothing_that_is_known(line: RecordLine, more: dict[str, Any]) -> None:
     found = from_json({**{f"x-{name}": item for name, item in more.items()}, **to_json(line)})
     assert type(found) is type(line)
     match found, line:
@@ -198,7 +198,7 @@ def test_the_origin_of_an_explored_target_comes_back() -> None:
 
 @given(st.lists(any_lines, max_size=4), any_lines, st.data())
 def test_a_torn_last_line_is_read_over(
-    tmp_path_factory: pytest.TempPathFactory, whole: list[Line], torn: Line, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, whole: list[RecordLine], torn: RecordLine, data: st.DataObject
 ) -> None:
     last = dump(torn)
     cut = data.draw(st.integers(0, len(last) - 2))

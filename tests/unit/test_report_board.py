@@ -6,7 +6,7 @@ from bench.cells import Cell, parse_cell
 from bench.matrix.plan import make_plan
 from bench.matrix.run import CellEnded, CellLine, CellStarted, Event, Preparing
 from bench.record import Judged, Test
-from bench.report.board import BoardState, board, told
+from bench.report.board import BoardState, board, event_text
 from bench.report.lines import plain
 
 NAMES = ("py314-fork-cpu1", "py314-spawn-cpu1", "py314-fork-cpu2", "py314-spawn-cpu2")
@@ -62,16 +62,16 @@ def test_what_a_cell_did_last_is_shown_with_its_mode() -> None:
 
 
 def test_time_left_is_taken_from_the_most_similar_cells() -> None:
-    assert START.left_s(100.0) is None
+    assert START.remaining_s(100.0) is None
     state = after(CellStarted(WIDE, (0, 1), 100.0), CellEnded(WIDE, "pass", "", 10.0))
-    assert state.left_s(110.0) == 20.0  # 10 s on both CPUs for the wide one, and two of 10 s side by side
+    assert state.remaining_s(110.0) == 20.0  # 10 s on both CPUs for the wide one, and two of 10 s side by side
     state = state.apply(CellStarted(ONE, (0,), 110.0)).apply(CellEnded(ONE, "pass", "", 4.0))
-    assert state.left_s(114.0) == 12.0  # 10 s wide, and 4 s on one of two CPUs
-    assert state.apply(CellStarted(WIDER, (0, 1), 114.0)).left_s(200.0) == 4.0  # late already: nothing more of it
+    assert state.remaining_s(114.0) == 12.0  # 10 s wide, and 4 s on one of two CPUs
+    assert state.apply(CellStarted(WIDER, (0, 1), 114.0)).remaining_s(200.0) == 4.0  # late already: nothing more of it
 
 
 def test_cells_that_never_ran_say_nothing_of_the_time() -> None:
-    assert after(CellEnded(ONE, "unavailable", "", 0.0)).left_s(1.0) is None
+    assert after(CellEnded(ONE, "unavailable", "", 0.0)).remaining_s(1.0) is None
 
 
 def test_a_low_terminal_gets_the_heading_and_what_runs() -> None:
@@ -96,7 +96,7 @@ def test_each_event_is_one_plain_line() -> None:
         CellLine(ONE, Test(ONE.name, "t.py::b", "passed", 0.1)),
         ended,
     ]
-    assert [told(event, after(ended)) for event in events] == [
+    assert [event_text(event, after(ended)) for event in events] == [
         "building\\x1b[2J",
         "py314-fork-cpu1 starts on CPU 0",
         "py314-fork-quota0.5 starts",

@@ -9,7 +9,7 @@ from bench.observation import Observation, SampleOutcome, tally_counts
 from bench.outcomes import Conditions, Outcome, deterministic, racy, value
 from bench.record import Judged
 from bench.report.lines import plain
-from bench.report.rates import rates, stressed
+from bench.report.rates import rates, stressed_targets
 from bench.report.summary import findings_text
 from bench.verdict import to_judged
 from tests.unit.test_report_text import cell, run_of
@@ -70,7 +70,7 @@ def test_rates_move_with_cpus_method_and_python() -> None:
         plain(rates(race(), 120))
         == """\
 Stress: % of samples, median of the groups (least-greatest)
-    0 (<x): it never came, so that its rate is below x if samples are independent, which is optimistic
+    0 (<x): not seen: rate below x at 95 % (rule of three; assumes independent samples)
   m:Account  104,200 samples
       the actors overlapped in <0.1 % on cpu1 and 50.0 % on cpu2 of the samples that were looked at
                          cpu1                       cpu2
@@ -115,7 +115,7 @@ def test_long_outcomes_are_given_letters_and_forbidden_ones_come_first() -> None
     many: dict[int | str, int] = {n: 100 - n for n in range(8)}
     lines = {"py314-fork-cpu2": [observed("py314-fork-cpu2", "m:T", [{**many, "raised": 1}], racy(0))]}
     run = run_of(*cells(lines))
-    (target,) = stressed(run)
+    (target,) = stressed_targets(run)
     assert [one.grade for one in target.columns()][:2] == ["forbidden", "acceptable"]
     text = plain(rates(run))
     assert "      a  raised ValueError: no (in first)\n" in text

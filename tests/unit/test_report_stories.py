@@ -62,7 +62,7 @@ def keep(one: Judged, run: Path | None, pythonpath: tuple[str, ...] = ()) -> Jud
 
 
 def told(one: Judged, seen: set[str] | None = None) -> str:
-    return plain(stories(one, told=seen))
+    return plain(stories(one, shown=seen))
 
 
 def test_the_histogram_counts_schedules_and_states_the_claim() -> None:

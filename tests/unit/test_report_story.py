@@ -12,7 +12,7 @@ from bench.explore.findings.schedule import witness
 from bench.explore.findings.words import step_text, wait_text
 from bench.explore.model import KINDS, Plan, killing
 from bench.outcomes import Outcome
-from bench.report.story import Ending, Told, difference, ending_of, holders, story
+from bench.report.story import Ending, StoryStep, difference, ending_of, holders, story
 from bench.testing import FakeMachine, Program
 from bench.values import Json
 from tests.fixtures.machines import account, adds, crossed
@@ -103,20 +103,24 @@ def test_a_kill_is_told_and_counted() -> None:
 
 
 def test_the_difference_is_the_write_over_what_changed() -> None:
-    steps = [Told(*one) for one in told(account(times=2), 0, 1, 1, 0, 0, 0, 1, 1)["steps"]]
+    steps = [StoryStep(*one) for one in told(account(times=2), 0, 1, 1, 0, 0, 0, 1, 1)["steps"]]
     assert difference(steps, [1]) == {3: "overwrites what step 3 wrote: it had read before, in step 1"}
 
 
 def test_a_write_without_a_read_before_it_or_of_ones_own_is_no_difference() -> None:
-    ordered = [Told(*one) for one in told(account(times=2), 0, 0, 0, 0, 1, 1, 1, 1)["steps"]]
+    ordered = [StoryStep(*one) for one in told(account(times=2), 0, 0, 0, 0, 1, 1, 1, 1)["steps"]]
     assert difference(ordered, []) == {}
-    blind = [Told(0, "write", "x", -1, "a:1", "1"), Told(1, "write", "x", -1, "a:2", "2")]
+    blind = [StoryStep(0, "write", "x", -1, "a:1", "1"), StoryStep(1, "write", "x", -1, "a:2", "2")]
     assert difference(blind, [1]) == {1: "this makes the difference"}
     assert difference(blind, []) == {}
 
 
 def test_parts_are_told_apart() -> None:
-    steps = [Told(0, "read", "a", 0, "", ""), Told(1, "write", "a", 1, "", ""), Told(0, "write", "a", 0, "", "")]
+    steps = [
+        StoryStep(0, "read", "a", 0, "", ""),
+        StoryStep(1, "write", "a", 1, "", ""),
+        StoryStep(0, "write", "a", 0, "", ""),
+    ]
     assert difference(steps, []) == {}
     assert step_text("read", "counts", 2, "7") == "reads counts[2]: 7"
 
@@ -132,7 +136,7 @@ def test_what_has_no_room_in_its_column_goes_on_below() -> None:
 
 def test_who_waits_for_a_signal_waits_for_nobody() -> None:
     rows = [("acquire", 0), ("release", 1), ("acquire", 0)]
-    steps = [Told(lane, kind, "turnstile", -1, "", "") for kind, lane in rows]
+    steps = [StoryStep(lane, kind, "turnstile", -1, "", "") for kind, lane in rows]
     assert holders(steps) == {}
     assert holders(steps[:1]) == {"turnstile": [0]}
 

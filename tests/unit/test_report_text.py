@@ -10,7 +10,7 @@ import pytest
 
 from bench.observation import SampleOutcome, tally
 from bench.outcomes import Outcome, value
-from bench.record import CellStatus, End, Facts, FileSink, Graded, Judged, Line, Test, TestStatus, write_run
+from bench.record import CellStatus, End, Facts, FileSink, Graded, Judged, RecordLine, Test, TestStatus, write_run
 from bench.report import findings as found
 from bench.report.grid import STYLES, grid
 from bench.report.histogram import histogram
@@ -51,7 +51,7 @@ def facts(cell: str, seed: int = 7) -> Facts:
     return Facts(cell, "3.14.1", "cpython", "spawn", "spawn", 2, (0, 1), 2, 2, 2, "docker", seed)
 
 
-def cell(name: str, status: CellStatus, *lines: Line, why: str = "") -> CellRecords:
+def cell(name: str, status: CellStatus, *lines: RecordLine, why: str = "") -> CellRecords:
     return gather(name, [facts(name), *lines, End(name, status, why, 2.0)])
 
 

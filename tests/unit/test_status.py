@@ -5,7 +5,7 @@ import pytest
 from bench.cells import parse_cell
 from bench.matrix.engines.base import Ended
 from bench.matrix.engines.status import status_of
-from bench.record import CellStatus, Facts, Judged, Line, Test, TestStatus
+from bench.record import CellStatus, Facts, Judged, RecordLine, Test, TestStatus
 from bench.sampling import Mode
 from bench.verdict import Status
 
@@ -73,7 +73,7 @@ test_of.__test__ = False  # type: ignore[attr-defined]  # so that pytest does no
     ],
 )
 def test_each_end_has_its_own_status(
-    ended: Ended, lines: list[Line], command: tuple[str, ...], status: CellStatus, why: str
+    ended: Ended, lines: list[RecordLine], command: tuple[str, ...], status: CellStatus, why: str
 ) -> None:
     found, said = status_of(ended, lines, cell=CELL, cpus=(0,), command=command)
     assert found == status

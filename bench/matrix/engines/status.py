@@ -10,7 +10,7 @@ from bench.matrix.engines.base import Ended
 from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.process.ended import signal_name
-from bench.record import CellStatus, Facts, Judged, Line, Test, nothing_but_skipped
+from bench.record import CellStatus, Facts, Judged, RecordLine, Test, nothing_but_skipped
 
 _BAD_TESTS = {"failed", "error", "crashed", "hung"}
 _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
@@ -18,7 +18,7 @@ _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its argu
 
 def status_of(
     ended: Ended,
-    lines: Sequence[Line],
+    lines: Sequence[RecordLine],
     *,
     cell: Cell | None = None,
     cpus: Sequence[int] = (),
@@ -99,14 +99,14 @@ def runs_pytest(command: Sequence[str]) -> bool:
     return not command or any(PurePath(word).name.startswith(("pytest", "py.test")) for word in command)
 
 
-def _failure(lines: Sequence[Line]) -> str | None:
+def _failure(lines: Sequence[RecordLine]) -> str | None:
     bad = [line.target for line in lines if isinstance(line, Judged) and line.verdict == "fail"]
     bad += [line.id for line in lines if isinstance(line, Test) and line.status in _BAD_TESTS]
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
     return f"{bad[0]}{more}" if bad else None
 
 
-def _means_unknown(status: int, lines: Sequence[Line], command: Sequence[str]) -> bool:
+def _means_unknown(status: int, lines: Sequence[RecordLine], command: Sequence[str]) -> bool:
     """Return whether an exit status only means that some verdict is unknown, which pytest counts as an error."""
     unknown = any(isinstance(line, Judged) and line.verdict == "unknown" for line in lines)
     return status == 1 and unknown and runs_pytest(command)
@@ -122,7 +122,7 @@ def _status_of_exit(status: int, command: Sequence[str]) -> tuple[CellStatus, st
     return "fail", "the tests could not be collected" if status == 2 else f"exit status {status}"
 
 
-def _status_of_records(lines: Sequence[Line], command: Sequence[str]) -> tuple[CellStatus, str]:
+def _status_of_records(lines: Sequence[RecordLine], command: Sequence[str]) -> tuple[CellStatus, str]:
     judged = [line for line in lines if isinstance(line, Judged)]
     tests = [line for line in lines if isinstance(line, Test)]
     if not judged and not tests:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bench.cells import Cell
-from bench.record import CellStatus, End, Line
+from bench.record import CellStatus, End, RecordLine
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CellLine:
     """A cell recorded a line."""
 
     cell: Cell
-    line: Line
+    line: RecordLine
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 import bench
 from bench import record
 from bench.errors import BenchError
-from bench.record import Line
+from bench.record import RecordLine
 
 if TYPE_CHECKING:
     from bench.values import Json
@@ -20,7 +20,7 @@ LOG_BYTES = 32 << 20
 """How many bytes of a cell's log are kept."""
 
 
-def read_line(data: bytes) -> Line | None:
+def read_line(data: bytes) -> RecordLine | None:
     """Read a line that a cell wrote; `None` if it is no record."""
     try:
         found = json.loads(data)

@@ -23,7 +23,7 @@ from bench.matrix.engines.status import status_of
 from bench.matrix.placement import Waiting, choose, lower_bound_s, waiting
 from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
 from bench.matrix.run.files import Log, host_facts, read_line
-from bench.record import CellStatus, End, FileSink, Judged, Line
+from bench.record import CellStatus, End, FileSink, Judged, RecordLine
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project
@@ -41,7 +41,7 @@ class _Live:
     job: Job
     lease: Lease
     thread: threading.Thread
-    lines: list[Line] = field(default_factory=list)
+    lines: list[RecordLine] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What exploration found and what it shows, for each target over all cells."""
+"""Exploration: the outcomes of each target over all cells, and the interleavings for which they are all."""
 
 from __future__ import annotations
 
@@ -15,51 +15,47 @@ if TYPE_CHECKING:
 
     from bench.outcomes import Grade
     from bench.record import Judged
-    from bench.report.loaded import RunRecords
+    from bench.report.loaded import Located, RunRecords
     from bench.report.places import Place
-
-    Seen = Sequence[tuple[Place, Judged]]
 
 FEW = 4
 """Outcomes of a target that get a line where they differ by cell; the others are counted."""
 
 CLAIMS = 3
-"""Different claims that are said, those that differ in numbers alone as one; the others are counted."""
+"""Different claims that get a line, those that differ in numbers alone as one; the others are counted."""
 
 
-def explored(run: RunRecords, width: int = 100) -> list[Line]:
-    """Say of each target which outcomes were found where, in how many cells it raced, and what is shown of it."""
-    seen: dict[str, list[tuple[Place, Judged]]] = {}
-    for cell in run.cells:
-        for judged in cell.judged:
-            if judged.mode == "explore":
-                seen.setdefault(judged.target, []).append((cell.place(judged.method), judged))
-    if not seen:
+def exploration_lines(run: RunRecords, width: int = 100) -> list[Line]:
+    """Return, for each target, in how many cells it raced, its outcomes with their places, and what is shown of it."""
+    by_target: dict[str, list[Located]] = {}
+    for one in run.observations("explore"):
+        by_target.setdefault(one.judged.target, []).append(one)
+    if not by_target:
         return []
     lines = [line(Span("Explore", "bold"), ": which outcomes there are, and of how many interleavings that is known")]
-    for target, all_seen in seen.items():
-        lines += _target(target, all_seen, width)
+    for target, observed in by_target.items():
+        lines += _target_lines(target, observed, width)
     return [*lines, line()]
 
 
-def _target(target: str, seen: Seen, width: int) -> Iterator[Line]:
-    places = {place for place, _ in seen}
-    racing = {place for place, judged in seen if len(judged.outcomes) > 1}
+def _target_lines(target: str, observed: Sequence[Located], width: int) -> Iterator[Line]:
+    places = {one.place for one in observed}
+    racing = {one.place for one in observed if len(one.judged.outcomes) > 1}
     what = "racing" if racing else "one outcome alone"
     yield line("  ", Span(target, "bold"), f"  {what} in {len(racing or places)} of {counted(len(places), 'cell')}")
-    yield from _outcomes(seen, places, width)
-    yield from _claims(seen, places, width)
+    yield from _outcome_lines(observed, places, width)
+    yield from _claim_lines(observed, places, width)
 
 
-def _outcomes(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
-    """Give the outcomes that were found in the same places together."""
+def _outcome_lines(observed: Sequence[Located], places: set[Place], width: int) -> Iterator[Line]:
+    """Yield a line for each set of outcomes that were found in the same places."""
     texts: dict[str, tuple[str, Grade | None]] = {}
     found: dict[str, set[Place]] = {}
     numbers: dict[str, float] = {}
-    for place, judged in seen:
-        for one in judged.outcomes:
+    for located in observed:
+        for one in located.judged.outcomes:
             texts.setdefault(one.outcome.key, (one.outcome.text(), one.grade))
-            found.setdefault(one.outcome.key, set()).add(place)
+            found.setdefault(one.outcome.key, set()).add(located.place)
             if type(number := one.outcome.value) in (int, float):
                 numbers[one.outcome.key] = number  # type: ignore[assignment]  # of the types just looked for
     together: dict[frozenset[Place], list[str]] = {}
@@ -78,15 +74,15 @@ def _outcomes(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
         yield line(f"      {counted(more, 'more outcome')} in some cells")
 
 
-def _claims(seen: Seen, places: set[Place], width: int) -> Iterator[Line]:
+def _claim_lines(observed: Sequence[Located], places: set[Place], width: int) -> Iterator[Line]:
     claims: dict[str, dict[Place, str]] = {}
-    for place, judged in seen:
-        claims.setdefault(without_numbers(_claim(judged)), {})[place] = _claim(judged)
+    for one in observed:
+        claims.setdefault(without_numbers(_claim(one.judged)), {})[one.place] = _claim(one.judged)
     ranked = sorted(claims.items(), key=lambda one: -len(one[1]))
     for shape, held in ranked[:CLAIMS]:
         at = "" if len(ranked) == 1 else f"  {where(held.keys(), places)}"
-        said = set(held.values())
-        yield line("      ", one_line(said.pop() if len(said) == 1 else shape, width), at)
+        texts = set(held.values())
+        yield line("      ", one_line(texts.pop() if len(texts) == 1 else shape, width), at)
     if len(ranked) > CLAIMS:
         yield line(f"      {counted(len(ranked) - CLAIMS, 'more claim')} in other cells")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.figures import ExploreFigures
 from bench.outcomes import deterministic, racy
-from bench.report.explored import explored
+from bench.report.exploration import exploration_lines
 from bench.report.lines import plain
 from bench.report.summary import findings_text, report
 from tests.unit.test_report_rates import cells, observed
@@ -38,7 +38,7 @@ def test_outcomes_are_said_once_with_the_cells_and_what_is_claimed() -> None:
         for name in PLACES
     }
     assert (
-        plain(explored(run_of(*cells(lines))))
+        plain(exploration_lines(run_of(*cells(lines))))
         == """\
 Explore: which outcomes there are, and of how many interleavings that is known
   m:Account  racing in 3 of 3 cells
@@ -57,7 +57,7 @@ def test_what_differs_by_cell_is_said_with_the_cells() -> None:
         PLACES[0]: [explored_as(PLACES[0], {200: 9}, "300 random schedules")],
         **{name: [explored_as(name, {199: 1, 200: 3}, "all 4 interleavings")] for name in PLACES[1:]},
     }
-    text = plain(explored(run_of(*cells(lines))))
+    text = plain(exploration_lines(run_of(*cells(lines))))
     assert "  m:Account  racing in 2 of 3 cells\n      200  in all 3 cells\n      199  " in text
     assert f"300 random schedules  only in {PLACES[0]} (of 3 cells)\n" in text
     unknown = plain(findings_text(run_of(*cells(lines))))
@@ -67,14 +67,14 @@ def test_what_differs_by_cell_is_said_with_the_cells() -> None:
 def test_many_outcomes_and_claims_are_counted() -> None:
     names = [f"py314-fork-cpu{n}" for n in range(1, 8)]
     lines = {name: [explored_as(name, {200: 1, n: 1}, f"{'abcdefg'[n]} schedules")] for n, name in enumerate(names)}
-    text = plain(explored(run_of(*cells(lines))))
+    text = plain(exploration_lines(run_of(*cells(lines))))
     assert "      4 more outcomes in some cells\n" in text
     assert "      4 more claims in other cells\n" in text
 
 
 def test_claims_that_differ_in_numbers_alone_are_one() -> None:
     lines = {name: [explored_as(name, {200: 1, 1: 1}, f"all {n + 4} schedules")] for n, name in enumerate(PLACES)}
-    assert "      shown for all … schedules\n" in plain(explored(run_of(*cells(lines))))
+    assert "      shown for all … schedules\n" in plain(exploration_lines(run_of(*cells(lines))))
 
 
 def test_the_line_that_replays_stands_with_what_was_found() -> None:
@@ -89,7 +89,7 @@ def test_the_line_that_replays_stands_with_what_was_found() -> None:
 
 
 def test_without_exploration_nothing_is_said() -> None:
-    assert explored(run_of(*cells({PLACES[0]: [observed(PLACES[0], "m:f", [{200: 1}])]}))) == []
+    assert exploration_lines(run_of(*cells({PLACES[0]: [observed(PLACES[0], "m:f", [{200: 1}])]}))) == []
 
 
 WITNESS: dict[str, Json] = {
