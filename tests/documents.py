@@ -34,6 +34,10 @@ _VOLATILE: Sequence[tuple[str, str]] = (
 """What differs from run to run, with what stands for it: rates, shares, times, sizes, names made of a hash, bars."""
 
 
+_NOT_A_READERS = ("PYTEST_", "BENCH_", "XDG_", "CI", "BUILD_NUMBER", "GITHUB_", "FORCE_COLOR", "PY_COLORS", "NO_COLOR")
+"""Beginnings of variables by which commands print otherwise than at a reader's terminal: pytest shortens no line in CI."""
+
+
 @dataclass(frozen=True)
 class Block:
     """A fenced block: its language, its text, its line in the page, and the mark in the comment above it."""
@@ -178,7 +182,7 @@ class Examples:
 
     def _environment(self, programs: Path) -> dict[str, str]:
         """Return the environment of commands: as the tests have it, but with a home folder and commands of its own."""
-        kept = {name: text for name, text in os.environ.items() if not name.startswith(("PYTEST_", "BENCH_", "XDG_"))}
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(_NOT_A_READERS)}
         path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {**kept, "PATH": path, "HOME": str(self.home), "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"}
 
