@@ -35,7 +35,7 @@ _VOLATILE: Sequence[tuple[str, str]] = (
 
 
 _NOT_A_READERS = ("PYTEST_", "BENCH_", "XDG_", "CI", "BUILD_NUMBER", "GITHUB_", "FORCE_COLOR", "PY_COLORS", "NO_COLOR")
-"""Beginnings of variables by which commands print otherwise than at a reader's terminal: pytest shortens no line in CI."""
+"""Beginnings of variables by which commands print otherwise than at a terminal: in CI pytest shortens no line."""
 
 
 @dataclass(frozen=True)
