@@ -200,7 +200,7 @@ def bad(replace: tuple[str, str] | None = None, cut: int | None = None) -> Calla
     [
         (bad(cut=-30), "torn"),
         (bad(('"v": 1', '"v": 9')), "a schedule of version 9; this forkbench reads up to 1: upgrade"),
-        (bad(('"file": "explored.py"', '"file": "gone.py"')), "say where it is with --target FILE::NAME"),
+        (bad(('"file": "explored.py"', '"file": "gone.py"')), "give its place with --target FILE::NAME"),
         (bad(('"method": "fork"', '"method": "vfork"')), "unknown start method 'vfork'"),
         (bad(("explored:Wrong", "explored:Wrung")), "no program Wrung in"),
     ],
