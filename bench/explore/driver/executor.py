@@ -51,6 +51,10 @@ class Executor:
         """Steps taken so far, in all schedules."""
         self.differed = ""
         """Where a schedule that was repeated first went on differently; empty if none ever did."""
+        # Views of one cell of each actor's record: read after each schedule, in 0.2 us; by `board.lane`, in 2 us.
+        self.raised = self._cells(at.RAISED)
+        """What each actor has raised in the last schedule, as its record has it."""
+        self._spoiled = self._cells(at.SPOILED)
         self._semaphore = board.semaphore(at.COORDINATOR)
         self._known: dict[tuple[int, int], Step] = {}
         self._lanes: tuple[int, ...] = ()
@@ -67,6 +71,9 @@ class Executor:
         numbers[at.PRESENT] = (1 << self.actors) - 1
         numbers[at.SLOW] = at.STARTING
         return b"".join(number.to_bytes(8, "little", signed=True) for number in numbers)
+
+    def _cells(self, cell: int) -> memoryview:
+        return self.numbers[at.LANES + cell : at.LANES + self.actors * at.LANE : at.LANE]
 
     @property
     def distinct(self) -> int:
@@ -85,7 +92,7 @@ class Executor:
         """
         self._write(plan)
         numbers = self.numbers
-        self.board.lane(0).command = at.BEGIN
+        numbers[at.LANES + at.COMMAND] = at.BEGIN  # of lane 0; by `board.lane`, 0.5 us more in each schedule
         self.board.semaphore(0).release()
         wait = self._semaphore.acquire
         while not wait(True, _LOOK_S):
@@ -258,7 +265,7 @@ class Executor:
 
     def spoiled(self) -> bool:
         """Return whether an actor has closed something, in the last schedule, that the state has open."""
-        return any(self.board.lane(lane).spoiled for lane in range(self.actors))
+        return any(self._spoiled)
 
     def holder(self, number: int) -> int:
         """Return the lane that holds an object, or -1."""

@@ -91,9 +91,8 @@ class ScenarioSubject:
         return self.kills and bool(self.executor.killed())
 
     def _finished(self) -> Outcome:
-        raised = [self.executor.board.lane(lane).raised for lane in range(len(self.names))]
-        if any(raised):
-            return self._raised(raised)
+        if any(self.executor.raised):
+            return self._raised(self.executor.raised.tolist())
         try:
             value = self.actors.read_result()
         except BaseException as error:  # noqa: BLE001  # the user's
