@@ -5,7 +5,6 @@ Pure: the strategies, the shrinking and the stories are built on these alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -102,8 +101,13 @@ follow was run before. `diverged`: the plan could not be followed. `died`: a pro
 """
 
 
-@dataclass(frozen=True)
-class Trace:
+# Named tuples, not dataclasses: every controlled process imports this module, and to import `dataclasses` and make two
+# classes with it takes 12 ms there.
+
+_NO_OPS: Mapping[int, Op] = {}
+
+
+class Trace(NamedTuple):
     """The schedule that a plan has led to.
 
     `pending` has the next operation of each lane that is not through, `gone` that of each lane that a step killed;
@@ -112,9 +116,9 @@ class Trace:
 
     steps: tuple[Step, ...]
     end: End
-    pending: Mapping[int, Op] = field(default_factory=dict)
+    pending: Mapping[int, Op] = _NO_OPS
     outcome: str = ""
-    gone: Mapping[int, Op] = field(default_factory=dict)
+    gone: Mapping[int, Op] = _NO_OPS
 
     @property
     def lanes(self) -> tuple[int, ...]:
@@ -122,8 +126,7 @@ class Trace:
         return tuple(step.lane for step in self.steps)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """The next schedule: the choices of its first steps, and the policy that goes on from there.
 
     Args:
