@@ -1,4 +1,4 @@
-"""Causes of exceptions: one cause has other classes and other words on other versions of Python.
+"""Causes of exceptions: one cause raises other classes, with other messages, on other versions of Python.
 
 The families are those observed on CPython 3.10 to 3.15 and PyPy 3.11.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class _Sign:
-    """One look of a cause: an exception class and a pattern found in its message."""
+    """One form of a cause: an exception class, and a pattern found in its message."""
 
     type: str
     pattern: str
@@ -48,14 +48,14 @@ _NOISE = (
 
 
 def normalise(message: str) -> str:
-    """Take out of a message what differs from run to run: addresses, pids, made-up names, temporary paths."""
+    """Return a message without what differs from run to run: addresses, pids, generated names, temporary paths."""
     for pattern, instead in _NOISE:
         message = pattern.sub(instead, message)
     return message
 
 
 def family_of(type_name: str, message: str) -> str | None:
-    """Name the family that an exception belongs to, or `None`."""
+    """Return the name of the family that an exception belongs to, or `None`."""
     for family, signs in _FAMILIES.items():
         if any(sign.type == type_name and re.search(sign.pattern, message) for sign in signs):
             return family
@@ -63,11 +63,11 @@ def family_of(type_name: str, message: str) -> str | None:
 
 
 def cause_of(type_name: str, message: str) -> str:
-    """Name the cause of an exception: its family, or else its class and normalised message."""
+    """Return the cause of an exception: its family, or else its class and normalised message."""
     return family_of(type_name, message) or f"{type_name}: {normalise(message)}"
 
 
 def family_has(type_name: str, message: str, wanted: str) -> bool:
-    """Tell whether the observed exception belongs to a family that shows as class `wanted` on some version."""
+    """Return whether an exception belongs to a family that raises class `wanted` on some version of Python."""
     family = family_of(type_name, message)
     return family is not None and any(sign.type == wanted for sign in _FAMILIES[family])

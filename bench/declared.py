@@ -1,4 +1,4 @@
-"""What a user writes: programs, and scenarios with actors; both are targets, and have most fields in common."""
+"""Declarations of targets: programs, and scenarios with actors."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ F = TypeVar("F", bound=Callable[..., object])
 C = TypeVar("C", bound=type)
 
 ATTRIBUTE = "__bench__"
-"""The attribute by which a decorated function is known."""
+"""The attribute of a decorated function or class that holds its target."""
 
 _DEFINED = "__bench_defined__"
-
+"""The attribute of a module that lists the targets declared in it."""
 
 ACTOR = "__bench_actor__"
-"""The attribute by which an actor is known."""
+"""The attribute that marks a method as an actor."""
 
 LEAST_ACTORS = 2
 
 
 @dataclass(frozen=True)
 class Target:
-    """What programs and scenarios have in common.
+    """A declared program or scenario.
 
-    `deadline_s` bounds one sample; `samples` is how many a run in repeat mode takes unless told otherwise; `None`
-    leaves either to the mode's default.
+    `deadline_s` bounds one sample; `samples` is the number that a run in mode repeat takes by default. `None` leaves
+    either to the default of the mode.
     """
 
     module: str
@@ -45,12 +45,12 @@ class Target:
 
     @property
     def target(self) -> str:
-        """The name by which commands and records call it."""
+        """The name of the target in commands and records: `module:name`."""
         return f"{self.module}:{self.name}"
 
     @property
     def races(self) -> bool:
-        """Whether its author declared it racy."""
+        """Whether the author declared the target racy."""
         return any(expectation.races for expectation in self.expectations)
 
 
@@ -70,7 +70,7 @@ class Scenario(Target):
 
 
 def actors_of(target: Target) -> tuple[str, ...]:
-    """Name the actors of a target, of which a program has none."""
+    """Return the names of a target's actors; a program has none."""
     return target.actors if isinstance(target, Scenario) else ()
 
 
@@ -79,10 +79,10 @@ def program(
     samples: int | None = None,
     deadline_s: float | None = None,
 ) -> Callable[[F], F]:
-    """Declare a function `f(mp)` to be a program, with what is expected of it; the function itself stays as it is.
+    """Declare a function `f(mp)` to be a program, with its expectations; the function itself is not changed.
 
     Args:
-        expectations: the first that means an outcome grades it; what none means is forbidden.
+        expectations: the first that matches an outcome grades it; an outcome that none matches is forbidden.
         samples: how many samples a run takes by default.
         deadline_s: how long one sample may take before it counts as a hang.
 
@@ -104,13 +104,13 @@ def scenario(
     samples: int | None = None,
     deadline_s: float | None = None,
 ) -> Callable[[C], C]:
-    """Declare a class to be a scenario, with what is expected of it; the class itself stays as it is.
+    """Declare a class to be a scenario, with its expectations; the class itself is not changed.
 
     Args:
-        expectations: the first that means an outcome grades it; what none means is forbidden.
+        expectations: the first that matches an outcome grades it; an outcome that none matches is forbidden.
         samples: how many samples a run in repeat mode takes by default.
-        deadline_s: how long one sample may take before it counts as a hang; under stress, how long the actors may
-            take without getting anywhere, 1 s unless told otherwise: a single call that takes longer is a hang there.
+        deadline_s: how long one sample may take before it counts as a hang; under stress, how long the actors may go
+            without progress, 1 s by default: a single call that takes longer is a hang there.
 
     Raises:
         UsageError: if the class lacks actors or a `result`, is nested in a function, or an argument is out of range.
@@ -128,10 +128,10 @@ def scenario(
 def actor(method: F) -> F:
     """Declare a method of a scenario to be an actor: each runs in a process of its own, all at once.
 
-    It takes nothing but `self`, and returns nothing: what it observes belongs into the state.
+    It takes `self` alone and returns nothing: it writes what it observes into the state.
 
     Raises:
-        UsageError: if it is no such method.
+        UsageError: if it is no plain method that takes `self` alone.
     """
     if not inspect.isfunction(method):
         raise UsageError(f"@actor decorates a method that takes self alone, not {method!r}; write it without brackets")
@@ -152,11 +152,12 @@ def _check_bounds(word: str, samples: int | None, deadline_s: float | None) -> N
         raise UsageError(f"{word}(deadline_s={deadline_s}): give a time in seconds, more than 0")
 
 
-def _define(declared: object, made: Target) -> None:
-    setattr(declared, ATTRIBUTE, made)
-    module = sys.modules.get(made.module)
+def _define(declared: object, target: Target) -> None:
+    setattr(declared, ATTRIBUTE, target)
+    module = sys.modules.get(target.module)
     defined = vars(module).setdefault(_DEFINED, []) if module is not None else []
-    defined[:] = [one for one in defined if one.line != made.line] + [made]
+    # A module that is run again, as by importlib.reload, declares the same line again.
+    defined[:] = [one for one in defined if one.line != target.line] + [target]
 
 
 def _flatten(expectations: Iterable[Expectation | Iterable[Expectation]], word: str) -> Iterable[Expectation]:
@@ -220,7 +221,7 @@ def _scenario_of(
 
 
 def _actors_of(kind: type) -> tuple[str, ...]:
-    """Name the actors, those of base classes first; a method that overrides an actor is one."""
+    """Return the names of the actors, those of base classes first; a method that overrides an actor is one."""
     found = [name for each in reversed(kind.__mro__) for name, item in vars(each).items() if hasattr(item, ACTOR)]
     return tuple(dict.fromkeys(found))
 
@@ -248,7 +249,7 @@ def _check_methods(kind: type, place: str) -> None:
 
 
 def defined_in(module: object) -> tuple[Target, ...]:
-    """Give the programs and scenarios that a module itself defines, in their order.
+    """Return the targets that a module itself declares, in their order.
 
     Raises:
         UsageError: if two of them have one name, so that the later hides the earlier.

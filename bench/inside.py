@@ -1,4 +1,4 @@
-"""The main process of a cell: pins itself, says what it was granted, then runs pytest or the user's command.
+"""The main process of a cell: it pins itself, records what it was granted, and runs pytest or the user's command.
 
 Standard output of a cell is its records, one JSON line each, and nothing else; standard error is the log for a person.
 The host writes the `end` line, from the exit status and the records.
@@ -42,19 +42,19 @@ class Orders:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a cell; give its exit status, which is pytest's unless it was not granted what it asks for."""
+    """Run a cell and return its exit status: that of pytest, unless the cell was not granted what it asks for."""
     try:
         orders = parse(sys.argv[1:] if argv is None else argv)
         records = take_standard_output()
         if orders.pin:
             os.sched_setaffinity(0, orders.pin)
-        _keep_no_cores()
+        _forbid_core_files()
     except (UsageError, OSError, AttributeError) as error:
         sys.stderr.write(f"bench: {error}\n")
         return NOT_STARTED
     if hasattr(faulthandler, "register") and STACKS not in os.environ:
         faulthandler.register(signal.SIGUSR1, all_threads=True)
-    if not _state_facts(orders, records):
+    if not _record_facts(orders, records):
         return MISMATCH
     if orders.command:
         execute(orders, records)
@@ -100,22 +100,22 @@ def _ids(text: str) -> tuple[int, ...]:
 
 
 def take_standard_output() -> int:
-    """Keep standard output for the records alone: what anything prints goes to standard error from here on."""
+    """Return a descriptor of standard output for the records alone; prints go to standard error from here on."""
     sys.stdout.flush()
     records = os.dup(1)
     os.dup2(2, 1)
     return records
 
 
-def _keep_no_cores() -> None:
-    """A program that crashes on purpose leaves no core file."""
+def _forbid_core_files() -> None:
+    """Set the limit of core files to 0: a program that crashes on purpose leaves none."""
     with contextlib.suppress(ImportError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def _state_facts(orders: Orders, records: int) -> bool:
+def _record_facts(orders: Orders, records: int) -> bool:
     cell = orders.cell
     facts = gather(
         cell.name,
@@ -131,7 +131,7 @@ def _state_facts(orders: Orders, records: int) -> bool:
 
 
 def plugin_options(orders: Orders, records: int) -> list[str]:
-    """Give the options that have pytest write its records to an open descriptor."""
+    """Return the options by which pytest writes its records to an open descriptor."""
     return [
         "-p",
         _plugin_name(),
@@ -157,7 +157,7 @@ def _plugin_name() -> str:
 
 
 def execute(orders: Orders, records: int) -> NoReturn:
-    """Become the user's command; a pytest in it, or below it, finds the records' descriptor in its options."""
+    """Become the user's command; a pytest that it is, or starts, finds the records' descriptor in its options."""
     os.set_inheritable(records, True)
     os.environ[METHOD] = orders.cell.method
     before = os.environ.get("PYTEST_ADDOPTS", "")
@@ -174,18 +174,18 @@ def run_pytest(orders: Orders, records: int) -> int:
     import pytest
 
     targets = [pytest_target(one) for one in orders.targets or (DEMOS,)]
-    return int(pytest.main([*plugin_options(orders, records), *_settings(orders), "--pyargs", *targets]))
+    return int(pytest.main([*plugin_options(orders, records), *_configuration(orders), "--pyargs", *targets]))
 
 
-def _settings(orders: Orders) -> list[str]:
-    """Keep the settings of the user's project away from the demos, which are not part of it."""
+def _configuration(orders: Orders) -> list[str]:
+    """Return the options that keep the configuration of the user's project away from the demos."""
     if all(one.split(":")[0].split(".")[:2] == DEMOS.split(".") for one in orders.targets or (DEMOS,)):
         return ["-c", os.devnull, "--rootdir", os.getcwd()]
     return []
 
 
 def pytest_target(target: str) -> str:
-    """Give the argument with which pytest collects a target: `package.module:Name` becomes `package.module::Name`."""
+    """Return the argument by which pytest collects a target: `package.module:Name` becomes `package.module::Name`."""
     module, colon, name = target.partition(":")
     if "::" in target or "/" in target or not colon or module.endswith(".py"):
         return target

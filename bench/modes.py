@@ -1,4 +1,4 @@
-"""Modes: which of them a target is observed in, and who observes."""
+"""Modes: those that a target is observed in, and the observer of each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from bench.targets import Found
 
 CELL_MODES: tuple[Mode, ...] = MODES
-"""What a cell does with programs and scenarios unless told otherwise."""
+"""The modes of a cell by default."""
 
 CELL_SECONDS: Mapping[Mode, float] = MappingProxyType({"stress": 0.7, "explore": 5.0})
-"""How long a timed mode goes on with each target in a cell, unless told otherwise.
+"""How long a timed mode goes on with each target in a cell, by default.
 
 The default matrix has to end within 8 minutes on two CPUs. A second for one target in each of its 36 cells is 27 s of
 that: 18 cells hold both CPUs, and 18 hold one each. The programs and the cells themselves take 265 s. Stress takes all
@@ -29,11 +29,11 @@ get through with, and far from those that it does, since half an exploration of 
 """
 
 _OF_PROGRAMS: tuple[Mode, ...] = ("repeat", "explore")
-"""The modes that programs can be observed in, the one that is taken where several are asked for first."""
+"""The modes that programs can be observed in; the first that is asked for is taken."""
 
 
 def modes_of(target: Target, asked: Sequence[Mode]) -> tuple[Mode, ...]:
-    """Give the modes that a target is observed in, of those asked for; none if it can be observed in none of them.
+    """Return the modes, of those asked for, that a target is observed in; none if it can be observed in none of them.
 
     A program has no actors to be stressed; it is repeated, and explored only where that is asked for and repeating is
     not: each of its schedules starts processes, so that few are decided in the time that a target has in a cell. A
@@ -45,16 +45,16 @@ def modes_of(target: Target, asked: Sequence[Mode]) -> tuple[Mode, ...]:
 
 
 def why_none(asked: Sequence[Mode]) -> str:
-    """Say why a target is observed in none of the modes asked for."""
+    """Return the reason why a target is observed in none of the modes asked for."""
     return f"a program has no actors, and {' and '.join(asked)} {'runs' if len(asked) == 1 else 'run'} scenarios"
 
 
 def undecided(judged: Iterable[Judged]) -> list[Judged]:
-    """Give the observations without a verdict that leave their cell without one.
+    """Return the observations without a verdict that leave their cell without one.
 
-    Stress that met nothing, as on one CPU, is no loss where explore has decided the same target: there each
-    interleaving is made, and none is waited for. The other way round it is: a target that explore cannot decide stays
-    open, whatever stress has seen.
+    A target that stress cannot decide, as on one CPU, where the actors never overlap, is decided if explore has decided
+    it: explore makes each interleaving and waits for none. A target that explore cannot decide stays open, whatever
+    stress has observed.
     """
     every = list(judged)
     explored = {_subject(one) for one in every if one.mode == "explore" and one.verdict == "pass"}
@@ -68,7 +68,7 @@ def _subject(judged: Judged) -> tuple[str, str | None]:
 
 
 def observer(mode: Mode) -> Callable[..., Observation]:
-    """Give the function that observes in a mode; what it needs is imported only now."""
+    """Return the function that observes in a mode; what it needs is imported only now."""
     if mode == "stress":
         from bench.stress.observe import observe as stressed
 

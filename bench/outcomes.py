@@ -1,6 +1,7 @@
-"""Outcomes: what one sample gave; and expectations: what its author says of each.
+"""Outcomes of samples, and expectations: the grades that an author gives to outcomes.
 
-The terms are those of jcstress: an outcome is acceptable, interesting or forbidden; what nobody listed is forbidden.
+The terms are those of jcstress: an outcome is acceptable, interesting or forbidden; one that nobody listed is
+forbidden.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ METHODS = ("fork", "spawn", "forkserver")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one sample gave.
+    """The outcome of one sample.
 
-    `value` holds the recorded form of the value, for the kind `value` alone. `detail` says the rest: for `raised` the
+    `value` holds the recorded form of the value, for the kind `value` alone. `detail` holds the rest: for `raised` the
     type, its bases, the message, the process and the place; for `hang` the phase and every process's stack; for
     `crash` the signal or exit status and the process; for `leak` what was left behind.
     """
@@ -37,16 +38,16 @@ class Outcome:
 
     @cached_property
     def key(self) -> str:
-        """The identity of the outcome in a histogram: equal for samples that gave the same for the same cause."""
+        """The identity of the outcome in a histogram: equal for equal values, and for one cause."""
         return _KEYS[self.kind](self)
 
     def text(self) -> str:
-        """One line for a person."""
+        """Return the outcome in one line, for a person."""
         return _TEXTS[self.kind](self)
 
 
 def value(observed: object) -> Outcome:
-    """Make the outcome of a sample that returned `observed`, all of whose processes ended well."""
+    """Return the outcome of a sample that returned `observed` and all of whose processes ended well."""
     return Outcome("value", encode(observed))
 
 
@@ -72,8 +73,8 @@ def _left_behind(outcome: Outcome) -> str:
 
 
 LEAKS = ("descriptors", "items", "locks", "processes", "segments", "semaphores", "threads")
-"""What a sample can leave behind; each is a key of a leak's detail. A scenario's actors can also leave locks held,
-and items in queues and pipes of its state."""
+"""The kinds of leaks; each is a key of a leak's detail. Locks are those that a scenario's actors still hold; items
+are left in queues and pipes of its state."""
 
 _KEYS: Mapping[Kind, Callable[[Outcome], str]] = {
     "value": lambda o: f"value {canonical(o.value)}",
@@ -102,13 +103,13 @@ _TEXTS: Mapping[Kind, Callable[[Outcome], str]] = {
 
 
 class Matcher(Protocol):
-    """Says whether an expectation is about an outcome."""
+    """Decides which outcomes an expectation is about."""
 
     def matches(self, outcome: Outcome) -> bool:
-        """Tell whether the outcome is meant; an exception out of here makes the verdict `unknown`."""
+        """Return whether the outcome matches; an exception raised here makes the verdict `unknown`."""
 
     def text(self) -> str:
-        """One phrase for a person."""
+        """Return the matcher in one phrase, for a person."""
 
 
 @dataclass(frozen=True)
@@ -190,13 +191,13 @@ class _Leaks:
 def raises(
     *types: type[BaseException] | str, match: str | None = None, process: Literal["main", "child"] | None = None
 ) -> Matcher:
-    """Mean samples in which a process ended by an exception.
+    """Match samples in which a process ended with an exception.
 
     Args:
-        types: classes, or their names where a class is not to be imported; one of them or of its subclasses. One
-            cause has other classes on other versions of Python: a class that the observed cause is known to raise
+        types: classes, or their names where a class is not to be imported; an instance of any of them matches. One
+            cause raises other classes on other versions of Python: a class that the observed cause is known to raise
             elsewhere matches too (see `bench.causes`).
-        match: a regular expression to be found in the message.
+        match: a regular expression to search for in the message.
         process: only in the main process, or only in a child; `None` means either.
     """
     if not types:
@@ -205,30 +206,30 @@ def raises(
 
 
 def hangs(phase: Literal["program", "exit"] | None = None) -> Matcher:
-    """Mean samples whose deadline passed: while the program ran, or (`exit`) after it returned."""
+    """Match samples whose deadline passed: while the program ran, or (`exit`) after it returned."""
     return _OfKind("hang", () if phase is None else (("phase", phase),))
 
 
 def deadlocks() -> Matcher:
-    """Mean interleavings after which no process can run."""
+    """Match interleavings after which no process can run."""
     return _OfKind("deadlock")
 
 
 def crashes(signal: str | None = None) -> Matcher:
-    """Mean samples in which a process ended by a signal, for example `"SIGSEGV"`, or by an exit status of its own."""
+    """Match samples in which a process was ended by a signal, for example `"SIGSEGV"`, or chose an exit status."""
     return _OfKind("crash", () if signal is None else (("signal", signal),))
 
 
 def leaks(
     what: Literal["processes", "threads", "segments", "semaphores", "descriptors", "locks", "items"] | None = None,
 ) -> Matcher:
-    """Mean samples that left something behind."""
+    """Match samples that left something behind; `None` matches every kind of leak."""
     return _Leaks(what)
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """The facts of a cell that expectations may be narrowed by."""
+    """The facts of a cell that can narrow expectations; `cpus` is `None` where the number is not known."""
 
     method: str
     python: str
@@ -237,7 +238,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Expectation:
-    """A grade for the outcomes that `matcher` means, in the cells that it is narrowed to."""
+    """A grade for the outcomes that `matcher` matches, in the cells that it is narrowed to."""
 
     grade: Grade
     matcher: Matcher
@@ -248,7 +249,7 @@ class Expectation:
     races: bool = False
 
     def applies(self, conditions: Conditions) -> bool:
-        """Tell whether the expectation speaks of a cell with these facts."""
+        """Return whether the expectation applies in a cell with these facts."""
         if self.under is not None and conditions.method not in self.under:
             return False
         if self.cpus is not None and conditions.cpus != self.cpus:
@@ -278,7 +279,7 @@ def _checked_python(specifier: str | None) -> str | None:
 
 def _expectation(
     grade: Grade,
-    meant: object,
+    x: object,
     why: str,
     under: str | Sequence[str] | None,
     python: str | None,
@@ -288,12 +289,12 @@ def _expectation(
     for method in methods or ():
         if method not in METHODS:
             raise UsageError(f"under={method!r} is no start method; there are {', '.join(METHODS)}")
-    matcher = meant if _is_matcher(meant) else _Satisfies(meant) if callable(meant) else _Exactly(meant)
-    return Expectation(grade, matcher, why, methods, _checked_python(python), cpus)  # type: ignore[arg-type]  # _is_matcher has told it apart
+    matcher = x if _is_matcher(x) else _Satisfies(x) if callable(x) else _Exactly(x)
+    return Expectation(grade, matcher, why, methods, _checked_python(python), cpus)  # type: ignore[arg-type]  # a matcher, by _is_matcher
 
 
-def _is_matcher(meant: object) -> bool:
-    return isinstance(meant, (_Exactly, _Satisfies, _AnyValue, _Raises, _OfKind, _Leaks))
+def _is_matcher(x: object) -> bool:
+    return isinstance(x, (_Exactly, _Satisfies, _AnyValue, _Raises, _OfKind, _Leaks))
 
 
 def acceptable(
@@ -307,7 +308,7 @@ def acceptable(
     """Expect `x`: a value, a predicate of the value, or `raises()`, `hangs()`, `deadlocks()`, `crashes()`, `leaks()`.
 
     Args:
-        x: what is meant.
+        x: the outcomes that it matches.
         why: the reason, for the report.
         under: the start methods it is narrowed to; `None` means all.
         python: the versions it is narrowed to, as a version specifier such as `>=3.14`; `None` means all.
@@ -339,7 +340,7 @@ def forbidden(
     python: str | None = None,
     cpus: int | None = None,
 ) -> Expectation:
-    """Forbid `x`, with a reason; the arguments are those of `acceptable`. What nobody listed is forbidden as well."""
+    """Forbid `x`, with a reason; the arguments are those of `acceptable`. An unlisted outcome is forbidden as well."""
     return _expectation("forbidden", x, why, under, python, cpus)
 
 
@@ -349,7 +350,7 @@ def deterministic(x: object, why: str = "nothing else may ever happen") -> tuple
 
 
 def racy(x: object, why: str = "the race went well") -> tuple[Expectation, ...]:
-    """Expect `x` when the race goes well and report every other value; what is no value stays forbidden."""
+    """Expect `x` when the race goes well and report every other value; outcomes of other kinds stay forbidden."""
     return (
         Expectation("acceptable", _expectation("acceptable", x, why, None, None, None).matcher, why, races=True),
         Expectation("interesting", _AnyValue(), "nothing protects it: the race went another way", races=True),

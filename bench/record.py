@@ -1,7 +1,7 @@
-"""Records: JSON lines appended as things happen, and `run.json`; the formats of version 1.
+"""Records: JSON lines, each appended when its event happens, and `run.json`; the formats of version 1.
 
-A crash loses at most the line being written: a torn last line is read over. Fields that a reader does not know are
-ignored; a newer major version is refused by name. `bench/schema/` holds the JSON Schemas.
+A crash loses at most the line being written: readers skip a torn last line, and ignore fields that they do not know. A
+newer major version is refused by name. `bench/schema/` holds the JSON Schemas.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class Facts:
 
     @property
     def conditions(self) -> Conditions:
-        """The facts that expectations may be narrowed by."""
+        """The facts that can narrow expectations."""
         return Conditions(self.method_granted or "", self.python, self.cpus_usable)
 
     def mismatch(self) -> str | None:
-        """Say what was asked for and not granted, or `None`."""
+        """Return in words what was asked for and not granted, or `None`."""
         if self.method_asked is not None and self.method_granted != self.method_asked:
             return f"start method {self.method_granted} where {self.method_asked} was asked for"
         if self.cpus_asked is not None and self.cpus_usable != self.cpus_asked:
@@ -100,7 +100,7 @@ class Test:
 
 
 def nothing_but_skipped(tests: Sequence[Test]) -> str:
-    """Say of tests all of which were skipped that nothing was exercised, and why."""
+    """Return the reason why a cell has no verdict where every test was skipped."""
     reasons = list(dict.fromkeys(test.detail for test in tests if test.detail))
     why = f": {reasons[0]}" if reasons else ""
     more = f" (and {len(reasons) - 1} more reasons)" if len(reasons) > 1 else ""
@@ -121,7 +121,7 @@ RecordLine: TypeAlias = "Facts | Judged | Test | End"
 
 
 def to_json(line: RecordLine) -> dict[str, Json]:
-    """Give a line's JSON object."""
+    """Return the JSON object of a line."""
     match line:
         case Facts():
             body = _facts_to_json(line)
@@ -149,7 +149,7 @@ def to_json(line: RecordLine) -> dict[str, Json]:
 
 
 def from_json(data: Mapping[str, Any]) -> RecordLine | None:
-    """Read a line back; `None` for a type that this version does not know.
+    """Return the line of a JSON object; `None` for a type that this version does not know.
 
     Raises:
         UsageError: if the line is of a newer version, or is not of its type's form.
@@ -257,7 +257,7 @@ _OBSERVATION_FIELDS = {
 
 
 _FIGURES: Mapping[str, Callable[[Mapping[str, Json]], Figures]] = {"stress": StressFigures, "explore": ExploreFigures}
-"""What the figures of a mode are read by; they stand under its name."""
+"""The reader of each mode's figures, which are the field of its name."""
 
 
 def _judged_from_json(data: Mapping[str, Any]) -> Judged:
@@ -310,19 +310,19 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], RecordLine]] = {
 
 
 def dump(line: RecordLine) -> bytes:
-    """Give the bytes of one line of a record file, its newline included."""
+    """Return the bytes of one line of a record file, its newline included."""
     return json.dumps(to_json(line), ensure_ascii=False, allow_nan=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 class Sink(Protocol):
-    """Where lines go as they happen."""
+    """A destination of lines."""
 
     def write(self, line: RecordLine) -> None:
-        """Append one line; it is handed to the operating system before this returns."""
+        """Append one line, and hand it to the operating system before this returns."""
 
 
 class FileSink:
-    """Appends to a file, which is made with its folder when the first line comes."""
+    """Appends to a file, which is created with its folder at the first line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -332,7 +332,7 @@ class FileSink:
         self.write_bytes(dump(line))
 
     def write_bytes(self, data: bytes) -> None:
-        """Append whole lines that are encoded already, as they come out of a cell."""
+        """Append whole lines that are encoded already, as a cell writes them."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -342,20 +342,20 @@ class FileSink:
 
 
 class DescriptorSink:
-    """Writes to an open descriptor: how lines leave a cell."""
+    """Writes to an open descriptor, as a cell does."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
     def write(self, line: RecordLine) -> None:
-        """Write one line, whole."""
+        """Write one whole line, in as many writes as that takes."""
         data = memoryview(dump(line))
         while data:
             data = data[os.write(self.descriptor, data) :]
 
 
 def read_objects(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the JSON objects of a record file; a torn last line is read over.
+    """Yield the JSON objects of a record file; a torn last line is skipped.
 
     Raises:
         UsageError: if the file cannot be read, or a line before the last is no JSON object.
@@ -379,7 +379,7 @@ def read_objects(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_lines(path: Path) -> Iterator[RecordLine]:
-    """Read a cell's file; lines of unknown type are passed over.
+    """Yield the lines of a cell's file; those of unknown type are skipped.
 
     Raises:
         UsageError: if the file cannot be read or holds what this version cannot understand.

@@ -27,7 +27,7 @@ _DECORATED = re.compile(r"^\s*@(\w+\.)*(program|scenario)\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Place:
-    """How a fresh interpreter imports a program's module: with `root` (if any) first on the path, by name."""
+    """Where a fresh interpreter finds a module: by its name, with `root` (unless `None`) first on the path."""
 
     root: str | None
     module: str
@@ -35,14 +35,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Found:
-    """A program or a scenario, and how to import it."""
+    """A program or a scenario, and the place of its module."""
 
     program: Target
     place: Place
 
 
 def place_of_file(path: Path) -> Place:
-    """Name the module that a file is: relative to the first folder upwards that is no package."""
+    """Return the place of a file's module, whose name begins below the first folder upwards that is no package."""
     path = path.resolve()
     parts = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
@@ -95,7 +95,7 @@ def _place_of(error: BaseException, ours: Path) -> str:
 
 
 def find(targets: Iterable[str]) -> tuple[Found, ...]:
-    """Find the programs that the targets name; with none given, the demos.
+    """Return the programs and scenarios that the targets name; with none given, the demos.
 
     Raises:
         UsageError: if a target does not exist, cannot be imported, or two programs have one name.
@@ -103,7 +103,7 @@ def find(targets: Iterable[str]) -> tuple[Found, ...]:
     """
     found: dict[str, Found] = {}
     for target in tuple(targets) or (DEMOS,):
-        for one in _find_one(target):
+        for one in _targets_of(target):
             other = found.setdefault(one.program.target, one)
             if other.program.file != one.program.file:
                 raise UsageError(
@@ -117,16 +117,16 @@ def find(targets: Iterable[str]) -> tuple[Found, ...]:
     return tuple(found.values())
 
 
-def _find_one(target: str) -> tuple[Found, ...]:
+def _targets_of(target: str) -> tuple[Found, ...]:
     if "::" in target or target.endswith(".py") or "/" in target:
         file, _, name = target.partition("::")
-        return _named(_in_path(Path(file)), name, target)
+        return _select(_targets_in_path(Path(file)), name, target)
     module, _, name = target.partition(":")
     if module == target and Path(target).is_dir() and not _is_module(target):
-        return _in_path(Path(target))
+        return _targets_in_path(Path(target))
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"{target!r} is no target; give file.py, file.py::Name, package.module or package.module:Name")
-    return _named(_in_module(Place(None, module)), name, target)
+    return _select(_targets_in_module(Place(None, module)), name, target)
 
 
 def _is_module(name: str) -> bool:
@@ -135,13 +135,13 @@ def _is_module(name: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def _in_path(path: Path) -> tuple[Found, ...]:
+def _targets_in_path(path: Path) -> tuple[Found, ...]:
     if path.is_dir():
         files = sorted(one for one in path.rglob("*.py") if declares_targets(one.read_text("utf-8", "replace")))
-        return tuple(found for file in files for found in _in_module(place_of_file(file)))
+        return tuple(found for file in files for found in _targets_in_module(place_of_file(file)))
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    return _in_module(place_of_file(path))
+    return _targets_in_module(place_of_file(path))
 
 
 def declares_targets(source: str) -> bool:
@@ -174,7 +174,7 @@ def _last_name(decorator: ast.expr) -> str | None:
     return None
 
 
-def _in_module(place: Place) -> tuple[Found, ...]:
+def _targets_in_module(place: Place) -> tuple[Found, ...]:
     module = load(place)
     places = [place]
     if hasattr(module, "__path__"):
@@ -183,7 +183,7 @@ def _in_module(place: Place) -> tuple[Found, ...]:
     return tuple(Found(program, one) for one in places for program in defined_in(load(one)))
 
 
-def _named(found: tuple[Found, ...], name: str, target: str) -> tuple[Found, ...]:
+def _select(found: tuple[Found, ...], name: str, target: str) -> tuple[Found, ...]:
     if not name:
         return found
     chosen = tuple(one for one in found if one.program.name == name)

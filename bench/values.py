@@ -1,4 +1,4 @@
-"""Values as records hold them: JSON where JSON can hold them, else their `repr`, marked so."""
+"""Values as records hold them: as JSON where JSON can hold them, else as their `repr`, marked so."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Opaque:
 
 
 def encode(value: object) -> Json:
-    """Give the recorded form of `value`; what JSON would change or refuse becomes `{"repr": ...}`."""
+    """Return the recorded form of `value`; a value that JSON would change or refuse becomes `{"repr": ...}`."""
     if isinstance(value, Opaque):
         return {MARK: value.text}
     if value is None or type(value) in (bool, int, str):
@@ -50,7 +50,7 @@ def encode(value: object) -> Json:
 
 
 def decode(recorded: Json) -> object:
-    """Give back what was encoded: equal to it, or an `Opaque` where its `repr` is no Python literal."""
+    """Return the value of a recorded form, or an `Opaque` where its `repr` is no Python literal."""
     if isinstance(recorded, list):
         return [decode(item) for item in recorded]
     if isinstance(recorded, dict):
@@ -72,7 +72,7 @@ def _from_repr(text: str) -> object:
 
 
 def same(recorded: Json, wanted: object) -> bool:
-    """Tell whether a recorded value is `wanted`, by equality where it can be restored and by `repr` where it cannot."""
+    """Return whether a recorded value is `wanted`: by equality if it can be decoded, else by `repr`."""
     value = decode(recorded)
     if isinstance(value, Opaque):
         return value.text == repr(wanted)
@@ -80,7 +80,7 @@ def same(recorded: Json, wanted: object) -> bool:
 
 
 def canonical(recorded: Json | Mapping[str, Json]) -> str:
-    """Give one text for equal recorded values: what histograms are keyed by."""
+    """Return a text that is the same for equal recorded values: the key of histograms."""
     import json
 
     return json.dumps(recorded, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
