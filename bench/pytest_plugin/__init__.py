@@ -1,13 +1,13 @@
 """The pytest plugin: programs are tests, one for each start method, in any file or module that pytest collects.
 
-- An item *observes* in its setup and is *judged* in its call: what is forbidden fails, what cannot be said (a verdict
-  `unknown`, or trouble of the bench itself) is an error, never a pass. What is interesting passes with a note.
-- `--pyargs package` takes the package's modules too, as far as they declare programs.
+- An item *observes* in its setup and is *judged* in its call: a forbidden outcome is a failure; a verdict `unknown`, or
+  trouble of the bench itself, is an error and never a pass. An interesting outcome passes with a note.
+- `--pyargs package` collects the package's modules too, as far as they declare targets.
 - Records go to `--bench-out` or `--bench-records`, written by one process alone: under pytest-xdist the controller.
 - Under pytest-xdist a worker that has programs holds CPUs of its own and is pinned to them, from the end of its
   collection to its own end. Suites without programs are left as they are, unless `--bench-lease` asks for it.
 
-Loaded by every pytest where forkbench is installed; therefore what a plain suite does not need is imported late.
+Every pytest loads this where forkbench is installed, so what a plain suite does not need is imported late.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give the CPUs back, and take away what was shared with workers."""
+    """Release the CPUs, and remove what was shared with workers."""
     if (leasing := config.stash.get(_LEASING, None)) is not None:
         leasing.release()
     if not settings.is_worker(config):
@@ -62,7 +62,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Give as many workers as leases fit, where the run is one of the bench's; elsewhere leave it to pytest-xdist."""
+    """Return the number of workers that can lease CPUs, if this run is one of the bench's, else `None`."""
     read = settings.read(config)
     if not read.given:
         from bench.pytest_plugin.packages import names_targets
@@ -78,7 +78,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 def pytest_collect_file(
     file_path: Path, parent: pytest.Collector
 ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Take modules of a package named by `--pyargs`, though they are not called `test_*.py`."""
+    """Collect the modules of a package named with `--pyargs`, though they are not called `test_*.py`."""
     collected = yield
     if collected or not parent.config.option.pyargs or file_path.suffix != ".py":
         return collected
@@ -90,7 +90,7 @@ def pytest_collect_file(
 def pytest_pycollect_makeitem(
     collector: pytest.Module | pytest.Class, name: str, obj: object
 ) -> list[pytest.Item] | None:
-    """Make the items of a program or a scenario."""
+    """Collect the items of a program or a scenario."""
     if not isinstance(obj, (FunctionType, type)) or _DECLARED not in obj.__dict__:
         return None
     from bench.pytest_plugin.items import items_of
@@ -102,7 +102,7 @@ def pytest_pycollect_makeitem(
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Say a mistake in the declaration of programs in one clear line."""
+    """Report a mistake in a declaration in one line, with its place."""
     report = yield
     excinfo = getattr(getattr(report, "call", None), "excinfo", None)
     if excinfo is not None and isinstance(excinfo.value, UsageError):
@@ -134,7 +134,11 @@ def _is_program(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let nothing run unpinned that was to be pinned."""
+    """Fail an item that was to be pinned where no CPU could be leased.
+
+    Raises:
+        Unknown: with the reason.
+    """
     leasing = item.config.stash.get(_LEASING, None)
     if leasing is not None and leasing.trouble and (_is_program(item) or leasing.settings.lease):
         from bench.pytest_plugin.items import Unknown
@@ -146,20 +150,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Hang on the report what the records need; so it reaches the controller from a worker."""
+    """Attach to a report what the records need, which takes it from a worker to the controller."""
     report = yield
     if _is_program(item):
-        from bench.pytest_plugin.items import hang_line_on
+        from bench.pytest_plugin.items import attach_line
 
-        hang_line_on(report, item)
+        attach_line(report, item)
     elif call.excinfo is not None and report.failed and settings.read(item.config).records_asked:
-        from bench.pytest_plugin.signatures import hang_cause_on
+        from bench.pytest_plugin.signatures import attach_cause
 
-        hang_cause_on(report, call.excinfo, item.config.rootpath)
+        attach_cause(report, call.excinfo, item.config.rootpath)
     return report
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
-    """Say the seed, where the run is one of the bench's by its options."""
+    """Return the seed and the cell, where the run is one of the bench's by its options."""
     read = settings.read(config)
     return f"forkbench: seed {read.sampling.seed}, cell {read.cell}" if read.given else None

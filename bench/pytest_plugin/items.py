@@ -1,6 +1,6 @@
 """Items: a program or scenario under one start method in one mode, observed in the item's setup, judged in its call.
 
-An item's name says its mode unless that is repeat, whatever else was asked for: `race[spawn]`, `Race[spawn-stress]`.
+The name of an item has its mode unless that is repeat, whatever was asked for: `race[spawn]`, `Race[spawn-stress]`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from bench.pytest_plugin import settings
 from bench.record import Judged, dump
 from bench.sampling import TIMED, Mode, Sampling, parse_modes
 from bench.targets import Found, place_of_file
+from bench.verdict import to_judged
 
 LINE = "bench_line"
-"""The attribute of a report that holds a record line, as text: pytest-xdist hands on what is of simple types."""
+"""The attribute of a report that holds a record line, as text: pytest-xdist passes on values of simple types alone."""
 
 
 class Forbidden(Failed):
-    """A forbidden outcome was seen: the test fails."""
+    """A forbidden outcome was observed: the test fails."""
 
     __module__ = "builtins"  # as pytest has it, so that its short summary names the class alone
 
@@ -44,7 +45,7 @@ class Forbidden(Failed):
 
 
 class Unknown(Failed):
-    """Nothing can be said: the test is an error, since no verdict is not a failed one."""
+    """There is no verdict: the test is an error, since that is not a failure."""
 
     __module__ = "builtins"
 
@@ -76,14 +77,14 @@ class ProgramItem(pytest.Item):
         """Observe the program or scenario.
 
         Raises:
-            Unknown: if nothing can be said of it.
+            Unknown: if there is no verdict.
         """
         super().setup()
         self.judged = None  # of an earlier try, where another plugin reruns it
         if not modes_of(self.found.program, [self.mode]):
             pytest.skip(why_none([self.mode]))
         try:
-            self.judged = _judged(self.found, self.method, self.mode, settings.read(self.config))
+            self.judged = _observe(self.found, self.method, self.mode, settings.read(self.config))
         except BenchError as error:
             raise Unknown(str(error)) from None
         if self.judged.verdict == "unknown" and self.explored_too:
@@ -95,7 +96,7 @@ class ProgramItem(pytest.Item):
         """Judge what was observed.
 
         Raises:
-            Forbidden: if an outcome was seen that is forbidden.
+            Forbidden: if a forbidden outcome was observed.
         """
         if self.judged is not None and self.judged.verdict == "fail":
             raise Forbidden(self._text(self.judged))
@@ -106,7 +107,7 @@ class ProgramItem(pytest.Item):
         return account(judged, self._again(judged))
 
     def _again(self, judged: Judged) -> str:
-        """Give the command that takes the first forbidden sample again, from where pytest was started."""
+        """Return the command that takes the first forbidden sample again, from the folder pytest was started in."""
         bad = [one for one in judged.outcomes if one.grade == "forbidden"]
         shown = bad or judged.outcomes
         witness = shown[0].witness if shown else {}
@@ -117,9 +118,9 @@ class ProgramItem(pytest.Item):
             once = Sampling((self.mode,), None, seconds, asked.deadline_s, seed)
         else:
             once = Sampling((), 1, None, asked.deadline_s, seed)
-        return shlex.join(["pytest", *self._named(), *once.to_arguments("--bench-")])
+        return shlex.join(["pytest", *self._arguments(), *once.to_arguments("--bench-")])
 
-    def _named(self) -> list[str]:
+    def _arguments(self) -> list[str]:
         if self.config.option.pyargs:
             return ["--pyargs", f"{self.found.place.module}::{self.name}"]
         mode = self.config.getoption("importmode")
@@ -129,14 +130,14 @@ class ProgramItem(pytest.Item):
         ]
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Give the place for pytest's reports."""
+        """Return the place for pytest's reports."""
         return self.path, self.found.program.line - 1, self.name
 
 
 def items_of(
     collector: pytest.Module | pytest.Class, name: str, function: FunctionType | type
 ) -> list[pytest.Item] | None:
-    """Make a program's items; none where the module only imported it, which is collected where it stands."""
+    """Return the items of a program or scenario; none where the module only imports it from the one it stands in."""
     program = vars(function)[ATTRIBUTE]
     if not isinstance(program, Target):
         return None
@@ -149,7 +150,7 @@ def items_of(
     found = Found(replace(program, module=place.module), place)  # pytest's import modes name modules otherwise
     read = settings.read(collector.config)
     marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
-    asked = _marked(name, marks) or read.sampling.modes
+    asked = _marked_modes(name, marks) or read.sampling.modes
     modes = modes_of(program, asked) or asked
     return [
         ProgramItem.from_parent(
@@ -170,14 +171,14 @@ def _name(name: str, method: str, mode: Mode) -> str:
     return f"{name}[{method}]" if mode == "repeat" else f"{name}[{method}-{mode}]"
 
 
-def _marked(name: str, marks: Iterable[pytest.Mark]) -> tuple[Mode, ...]:
-    """Give the modes that the first mark of them names; none where there is no such mark."""
+def _marked_modes(name: str, marks: Iterable[pytest.Mark]) -> tuple[Mode, ...]:
+    """Return the modes that the first mark `bench_mode` names; none where there is no such mark."""
     mark = next((mark for mark in marks if mark.name == "bench_mode"), None)
     return () if mark is None else parse_modes(map(str, mark.args or (None,)), f"{name}: the mark bench_mode")
 
 
 def mistake_in(module: ModuleType) -> str | None:
-    """Say what is wrong with a module's programs taken together, or `None`."""
+    """Return the mistake in the declarations of a module taken together, or `None`."""
     try:
         nested = [program for program in defined_in(module) if "." in program.name]
     except UsageError as error:
@@ -185,10 +186,8 @@ def mistake_in(module: ModuleType) -> str | None:
     return next((f"{p.file}:{p.line}: {p.name} is in a class; a program stands in its module" for p in nested), None)
 
 
-def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> Judged:
-    from bench.verdict import to_judged
-
-    with _path_handed_on():
+def _observe(found: Found, method: str, mode: Mode, asked: settings.Settings) -> Judged:
+    with _exported_path():
         observation = observer(mode)(
             found,
             method=method,
@@ -201,7 +200,7 @@ def _judged(found: Found, method: str, mode: Mode, asked: settings.Settings) -> 
 
 
 def _with_schedules(judged: Judged, found: Found, asked: settings.Settings) -> Judged:
-    """Name the schedules of findings, and write them; those of a cell are written by whoever has its records."""
+    """Return the observation with the schedules of its findings; the host writes the files of those of a cell."""
     from bench.explore.findings.files import name_schedules, save_schedules
 
     judged = name_schedules(judged, found, python=platform.python_version(), pythonpath=_added_to_path())
@@ -209,8 +208,8 @@ def _with_schedules(judged: Judged, found: Found, asked: settings.Settings) -> J
 
 
 @contextlib.contextmanager
-def _path_handed_on() -> Iterator[None]:
-    """Let samples import what the tests of this session can: `pythonpath`, folders of conftests, the current one."""
+def _exported_path() -> Iterator[None]:
+    """Export the session's import path: samples then import from `pythonpath`, and from the folders of conftests."""
     before = os.environ.get("PYTHONPATH")
     added = _added_to_path()
     if added:
@@ -225,9 +224,9 @@ def _path_handed_on() -> Iterator[None]:
 
 
 def _added_to_path() -> list[str]:
-    """Give what is on the path besides what every interpreter has.
+    """Return the folders on the import path besides those that every interpreter has.
 
-    That is told by where it is, since a worker of pytest-xdist starts with the path that its controller ended up with.
+    Those are known by where they are: a worker of pytest-xdist starts with the path that its controller ended up with.
     """
     import site
     import sysconfig
@@ -239,17 +238,17 @@ def _added_to_path() -> list[str]:
     return [
         str(one)
         for one in dict.fromkeys(added)
-        if one.name != "lib-dynload" and one not in libraries and one.is_dir() and not _hides_us(one)
+        if one.name != "lib-dynload" and one not in libraries and one.is_dir() and not _shadows_bench(one)
     ]
 
 
-def _hides_us(folder: Path) -> bool:
-    """Tell whether a sample would take a folder's `bench` for ours."""
+def _shadows_bench(folder: Path) -> bool:
+    """Return whether a folder has another `bench`, which a sample would import in place of this one."""
     found = [folder / "bench" / "__init__.py", folder / "bench.py"]
     return any(one.exists() and one.resolve() != Path(bench.__file__).resolve() for one in found)
 
 
-def hang_line_on(report: pytest.TestReport, item: pytest.Item) -> None:
-    """Hang the record line on the first report that comes after the observation."""
+def attach_line(report: pytest.TestReport, item: pytest.Item) -> None:
+    """Attach the record line to the first report that comes after the observation."""
     if isinstance(item, ProgramItem) and report.when == "setup" and item.judged is not None:
         setattr(report, LINE, dump(item.judged).decode("utf-8"))

@@ -14,7 +14,7 @@ from bench.pytest_plugin.settings import Settings
 
 
 def workers_that_fit(settings: Settings) -> int | None:
-    """Give how many workers the CPUs that nobody holds are enough for, at least one; `None` if none can be leased."""
+    """Return the number of workers for which the free CPUs suffice, at least one; `None` if none can be leased."""
     usable = frozenset(usable_cpus())
     if not usable:
         return None
@@ -25,7 +25,7 @@ def workers_that_fit(settings: Settings) -> int | None:
 
 
 class Leasing:
-    """The lease of one process; `trouble` says why it could not be had, which every test is then told."""
+    """The lease of one process; `trouble` is the reason why it has none, and with it every test is an error."""
 
     def __init__(self, settings: Settings, worker: Mapping[str, Any]) -> None:
         self.settings = settings
@@ -35,7 +35,7 @@ class Leasing:
         self._stack = ExitStack()
 
     def hold(self) -> None:
-        """Lease and pin, if this platform can; wait for CPUs that others hold."""
+        """Lease CPUs and pin this process to them, if this platform can; wait for CPUs that others hold."""
         usable = frozenset(usable_cpus())
         if not usable:
             return
@@ -62,5 +62,5 @@ class Leasing:
             raise Unavailable(f"{self._workers} workers need {needed} CPUs, and there are {usable}; use -n auto")
 
     def release(self) -> None:
-        """Give the CPUs back."""
+        """Release the CPUs."""
         self._stack.close()

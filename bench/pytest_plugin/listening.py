@@ -1,4 +1,4 @@
-"""What the process that reports hears: under pytest-xdist the controller, else the only one."""
+"""The hooks of the process that reports: under pytest-xdist the controller, else the only one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Hands reports to the recorder, which is made when the first of them concerns it."""
+    """Passes reports on to the recorder, which is made at the first report that it needs."""
 
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self._config = config
@@ -27,9 +27,9 @@ class Listener:
             pytest.UsageError: if they cannot be written.
         """
         if self._settings.records_asked:
-            self._made().open()
+            self._ensure_recorder().open()
 
-    def _made(self) -> Recorder:
+    def _ensure_recorder(self) -> Recorder:
         if self._recorder is None:
             from bench.pytest_plugin.recording import Recorder
 
@@ -39,23 +39,23 @@ class Listener:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Record a test's report."""
         if self._recorder is not None or hasattr(report, "bench_line"):
-            self._made().hear(report)
+            self._ensure_recorder().record(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Record what could not be collected."""
         if self._recorder is not None and report.failed:
-            self._recorder.hear_collect(report)
+            self._recorder.record_collection_error(report)
 
     def pytest_report_teststatus(
         self, report: pytest.TestReport
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Note, where every test has a line, that a program gave something interesting."""
+        """Return a status that shows, with `-v`, that an outcome was interesting."""
         if report.when == "call" and report.passed and self._recorder and self._recorder.interesting(report.nodeid):
             return "passed", ".", ("PASSED (interesting)", {"green": True})
         return None
 
     def pytest_report_collectionfinish(self, items: Sequence[pytest.Item]) -> list[str]:
-        """Say what the programs are run under."""
+        """Return the modes and start methods of the programs."""
         programs = [item for item in items if getattr(item, "is_bench_program", False)]
         if not programs:
             return []

@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from bench.pytest_plugin.settings import Settings
 
 _DETAIL = 4_000
-"""Characters of a failed test's text that are kept, from its end."""
+"""Characters of a failed test's text that are recorded, from its end."""
 
 
 class Recorder:
-    """Writes the lines of a session; the one place that does."""
+    """Writes the lines of a session; nothing else does."""
 
     def __init__(self, settings: Settings, arguments: Iterable[str]) -> None:
         self.judged: list[Judged] = []
@@ -78,8 +78,8 @@ class Recorder:
         for sink in self._sinks:
             sink.write(line)
 
-    def hear(self, report: pytest.TestReport) -> None:
-        """Take in a report: an observation is written at once, a plain test when its last phase is over."""
+    def record(self, report: pytest.TestReport) -> None:
+        """Record a report: an observation is written at once, a plain test once its last phase is over."""
         text = getattr(report, LINE, None)
         if text is not None and isinstance(line := from_json(json.loads(text)), Judged):
             self._observed[report.nodeid] = line
@@ -93,8 +93,8 @@ class Recorder:
         if report.nodeid not in self._observed:
             self._test(line_of(reports, self._settings.cell))
 
-    def hear_collect(self, report: pytest.CollectReport) -> None:
-        """Write what could not be collected as a test that is an error."""
+    def record_collection_error(self, report: pytest.CollectReport) -> None:
+        """Record a file that could not be collected as a test that is an error."""
         detail = report.longreprtext
         self._test(Test(self._settings.cell, report.nodeid, "error", 0.0, _last_line(detail), detail[-_DETAIL:]))
 
@@ -103,12 +103,12 @@ class Recorder:
         self._write(line)
 
     def interesting(self, nodeid: str) -> bool:
-        """Tell whether something interesting was observed by an item."""
+        """Return whether an item observed an interesting outcome."""
         observed = self._observed.get(nodeid)
         return observed is not None and any(one.grade == "interesting" for one in observed.outcomes)
 
     def close(self, exit_status: int) -> None:
-        """Write the last line, and `run.json` once more; in a cell that is for the host to do."""
+        """Write the last line, and `run.json` once more; in a cell the host does that."""
         if (folder := self._settings.out) is None:
             return
         status, why = ended(exit_status, self.judged, self._tests)
@@ -133,7 +133,7 @@ def _run(settings: Settings, arguments: Sequence[str]) -> dict[str, Json]:
 
 
 def line_of(reports: Sequence[pytest.TestReport], cell: str) -> Test:
-    """Make one line of the reports of a test's phases."""
+    """Return the line of a test, from the reports of its phases."""
     bad = next((report for report in reports if report.failed), None)
     seconds = round(sum(getattr(report, "duration", 0.0) for report in reports), 6)
     if bad is None:
@@ -146,13 +146,13 @@ def line_of(reports: Sequence[pytest.TestReport], cell: str) -> Test:
 
 
 def _why_skipped(reports: Sequence[pytest.TestReport]) -> str | None:
-    """Give the reason of a skip, which pytest hands on as a tuple of file, line and text."""
+    """Return the reason of a skip, which pytest has as a tuple of file, line and text."""
     skip = next((one.longrepr for one in reports if one.skipped and not hasattr(one, "wasxfail")), None)
     return str(skip[2]).removeprefix("Skipped: ") if isinstance(skip, tuple) else None
 
 
 def _last_line(text: str) -> str:
-    """Give the line of a report that names the cause, as well as its text tells."""
+    """Return the line of a report that most likely names the cause: the last."""
     rows = text.strip().splitlines()
     return normalise(rows[-1].removeprefix("E  ").strip()) if rows else ""
 
@@ -173,7 +173,7 @@ def _status_without_failure(reports: Sequence[pytest.TestReport]) -> TestStatus:
 
 
 def ended(exit_status: int, judged: Sequence[Judged], tests: Sequence[Test]) -> tuple[CellStatus, str]:
-    """Say how a session ended, by pytest's exit status and what was recorded."""
+    """Return the status of a session and the reason for it, from pytest's exit status and the records."""
     failed = [f"{one.target} under {one.method}: {one.why}" for one in judged if one.verdict == "fail"]
     failed += [f"{one.id}: {one.signature}" for one in tests if one.status in ("failed", "crashed", "hung")]
     errors = [f"{one.id}: {one.signature}" for one in tests if one.status == "error"]

@@ -1,4 +1,4 @@
-"""The plugin's options: what they are, and what they mean once they are checked."""
+"""The plugin's options: their declaration, and the settings that are read from them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-samples", "N", "samples of each program (default: its own number, or 2)"),
     ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
     ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
-    ("--bench-seed", "N", "where everything random comes from (default: random, and told)"),
+    ("--bench-seed", "N", "seed of everything random (default: a random one, which is printed)"),
     ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
     ("--bench-lease-timeout", "S", f"how long to wait for CPUs that others hold (default: {LEASE_TIMEOUT_S:g})"),
 )
@@ -49,7 +49,7 @@ T = TypeVar("T", int, float)
 
 
 def add_options(parser: pytest.Parser) -> None:
-    """Add the options; they are read as text, and checked when pytest is configured."""
+    """Add the options, as text that is checked when pytest is configured."""
     group = parser.getgroup("forkbench", "multi-process programs (forkbench)")
     group.addoption(
         "--start-method",
@@ -117,7 +117,7 @@ class Settings:
 
     @property
     def records_asked(self) -> bool:
-        """Whether lines are to be written anywhere."""
+        """Whether records are to be written."""
         return not self.collect_only and (self.out is not None or self.records is not None)
 
 
@@ -125,12 +125,12 @@ _KEY = pytest.StashKey[Settings]()
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Tell whether this process is a worker of pytest-xdist."""
+    """Return whether this process is a worker of pytest-xdist."""
     return hasattr(config, "workerinput")
 
 
 def read(config: pytest.Config) -> Settings:
-    """Read the options, once.
+    """Return the settings of a session, which are read from its options once.
 
     Raises:
         pytest.UsageError: if one of them is wrong.
@@ -209,7 +209,7 @@ def _methods(asked: list[str] | None) -> tuple[str, ...] | None:
 
 
 def platform_methods() -> tuple[str, ...]:
-    """Give the start methods that this platform has, in the order in which reports name them."""
+    """Return the start methods of this platform, in the order in which reports name them."""
     import multiprocessing
 
     from bench.outcomes import METHODS
@@ -243,7 +243,7 @@ def _records(config: pytest.Config) -> int | None:
         os.fstat(descriptor)
     except OSError:
         if not any(argument.startswith("--bench-records") for argument in config.invocation_params.args):
-            return None  # said in PYTEST_ADDOPTS, to a pytest further out: this one was started without the descriptor
+            return None  # PYTEST_ADDOPTS is for a pytest further out: this one was started without the descriptor
         raise UsageError(f"--bench-records {descriptor}: no descriptor of this number is open") from None
     return descriptor
 
@@ -252,7 +252,7 @@ _ADDOPTS_BEFORE = pytest.StashKey[str]()
 
 
 def share(config: pytest.Config, settings: Settings) -> None:
-    """Let workers have the same seed, and keep a pytest that a test starts from writing into this one's records.
+    """Share the seed with workers, and keep a pytest that a test starts from writing into this one's records.
 
     Raises:
         pytest.UsageError: if more workers are asked for than this host has CPUs to lease.
@@ -283,14 +283,14 @@ def _check_room(workers: int, each: int) -> None:
 
 
 def _without(names: tuple[str, ...], words: list[str]) -> list[str]:
-    kept: list[str] = []
+    others: list[str] = []
     rest = iter(words)
     for word in rest:
         if word in names:
             next(rest, None)
         elif word.partition("=")[0] not in names:
-            kept.append(word)
-    return kept
+            others.append(word)
+    return others
 
 
 def unshare(config: pytest.Config) -> None:

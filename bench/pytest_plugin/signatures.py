@@ -12,7 +12,7 @@ from bench.causes import cause_of
 
 SIGNATURE = "bench_signature"
 HUNG = "bench_hung"
-"""The attributes of a report that carry this to the process that writes the records."""
+"""The attributes of a report that take both to the process that writes the records."""
 
 _LONGEST = 300
 _STDLIB = Path(os.__file__).parent
@@ -20,8 +20,8 @@ _RUNNERS = re.compile(r"[/\\](_pytest|pytest|pluggy|xdist)[/\\]")
 _TIMEOUT = re.compile(r"Timeout .*from pytest-timeout")
 
 
-def hang_cause_on(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException], root: Path) -> None:
-    """Hang the signature of a failure on its report."""
+def attach_cause(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException], root: Path) -> None:
+    """Attach the signature of a failure to its report."""
     message = str(excinfo.value)
     first = message.strip().partition("\n")[0][:_LONGEST]
     setattr(report, SIGNATURE, f"{cause_of(excinfo.type.__name__, first)} in {_place(excinfo, root)}")
@@ -29,7 +29,7 @@ def hang_cause_on(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseE
 
 
 def _place(excinfo: pytest.ExceptionInfo[BaseException], root: Path) -> str:
-    """Name the innermost function that is neither of the standard library nor of pytest; lines move, names stay."""
+    """Return the innermost function outside of the standard library and pytest, without its line, which moves."""
     own = [entry for entry in excinfo.traceback if _is_users(Path(entry.path))]
     if not own:
         return "pytest"

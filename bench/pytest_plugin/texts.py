@@ -1,4 +1,4 @@
-"""What a person reads of programs: the account of a failure, and the terminal summary."""
+"""Texts for a person: the account of a failed observation, and the terminal summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WIDTH = 110
 
 
 def account(judged: Judged, again: str) -> str:
-    """Tell of an observation that did not pass: why, the histogram, what led to the outcomes, how to see it again."""
+    """Return the account of an observation that did not pass: why, histogram, evidence, the command to repeat it."""
     explored = judged.mode == "explore"  # there the story of an outcome is its evidence
     forbidden = [one for one in judged.outcomes if one.grade == "forbidden"]
     unexplained = [one for one in forbidden if not (explored and one.witness.get("steps"))]
@@ -75,7 +75,7 @@ def _indented(text: str) -> Iterator[str]:
 
 
 def announcement(modes: Sequence[str], methods: Sequence[str], settings: Settings) -> list[str]:
-    """Say how many items run in which modes and under which start methods, and which of these the platform lacks.
+    """Return how many items run in which modes, under which start methods, and which of these the platform lacks.
 
     Args:
         modes: the mode of each item.
@@ -93,7 +93,7 @@ def announcement(modes: Sequence[str], methods: Sequence[str], settings: Setting
 
 
 def show(terminal: pytest.TerminalReporter, judged: Sequence[Judged], settings: Settings) -> None:
-    """Write the summary; quieter with `-q`, where what simply passed goes unsaid, and nothing with `-qq`."""
+    """Write the summary; with `-q` without targets that plainly passed, and nothing with `-qq`."""
     width = max(shutil.get_terminal_size((_WIDTH, 24)).columns, 80)
     lines = summary(judged, seed=settings.sampling.seed, quiet=terminal.verbosity < 0, width=width)
     if terminal.verbosity < -1 or not lines:
@@ -117,11 +117,11 @@ _MARKUP: Mapping[Style, dict[str, bool]] = {
 
 
 def summary(judged: Sequence[Judged], *, seed: int, quiet: bool = False, width: int = _WIDTH) -> list[Line]:
-    """Draw what was observed: a line for what gave one acceptable outcome, a histogram for everything else."""
+    """Return the summary: a line for targets with one acceptable outcome alone, a histogram for every other."""
     lines: list[Line] = []
-    for same in _alike(judged):
+    for same in _grouped(judged):
         if not _is_plain(same[0]):
-            lines += [one for each in same for one in histogram(_quietly(each), width=width, top=TOP)]
+            lines += [one for each in same for one in histogram(_without_repeats(each), width=width, top=TOP)]
         elif not quiet:
             lines.append(_plain_line(same, width))
     warned = dict.fromkeys(text for one in judged for text in one.warnings)
@@ -130,8 +130,8 @@ def summary(judged: Sequence[Judged], *, seed: int, quiet: bool = False, width: 
     return [*lines, line(f"seed {seed}")] if lines else []
 
 
-def _quietly(judged: Judged) -> Judged:
-    """Leave out what is said elsewhere: warnings once for all, and why it failed beside the forbidden outcomes."""
+def _without_repeats(judged: Judged) -> Judged:
+    """Return an observation without what stands elsewhere: its warnings, and why it failed."""
     why = "" if judged.verdict == "fail" else judged.why
     return replace(judged, why=why, warnings=())
 
@@ -140,8 +140,8 @@ def _is_plain(judged: Judged) -> bool:
     return judged.verdict == "pass" and [one.grade for one in judged.outcomes] == ["acceptable"]
 
 
-def _alike(judged: Sequence[Judged]) -> list[list[Judged]]:
-    """Put together what gave one target the same one acceptable outcome in one mode; the rest stays alone."""
+def _grouped(judged: Sequence[Judged]) -> list[list[Judged]]:
+    """Return observations in groups: those with the same one acceptable outcome of a target in a mode, others alone."""
     groups: dict[tuple[object, ...], list[Judged]] = {}
     for index, one in enumerate(judged):
         same = (one.outcomes[0].outcome.key, one.outcomes[0].why) if _is_plain(one) else (index,)

@@ -1,4 +1,4 @@
-"""Lines of a report: pieces of text with a style each, so that layout is settled before any colour is."""
+"""Lines of a report: pieces of text with a style each, so that layout does not depend on colours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Style = Literal["", "bold", "dim", "good", "bad", "odd", "trouble"]
-"""What a piece of text is, not how it looks; a terminal gives each a colour, a file none."""
+"""The meaning of a piece of text, not its look; a terminal gives each a colour, a file none."""
 
 
 class Span(NamedTuple):
@@ -22,17 +22,17 @@ Line: TypeAlias = "tuple[Span, ...]"
 
 
 def line(*parts: str | Span) -> Line:
-    """Make a line of plain strings and spans."""
+    """Return a line of plain strings and spans."""
     return tuple(part if isinstance(part, Span) else Span(part) for part in parts)
 
 
 def plain(lines: Iterable[Line]) -> str:
-    """Give the text of lines without styles, each ended by a newline."""
+    """Return the text of lines without styles, each with a newline at its end."""
     return "".join("".join(span.text for span in one).rstrip() + "\n" for one in lines)
 
 
 def one_line(text: str, width: int | None = None) -> str:
-    """Make text of a test fit for one line of a terminal: nothing that moves the cursor, at most `width` characters."""
+    """Return text that fits into one line of a terminal: nothing in it moves the cursor, at most `width` characters."""
     spaced = " ".join(text.split())
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in spaced)
     return shown if width is None or len(shown) <= width else shown[: max(width - 1, 0)] + "…"
@@ -44,12 +44,12 @@ def words(items: Sequence[str], last: str = "and") -> str:
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Give a number with its noun: `1 cell`, `3 cells`."""
+    """Return a number with its noun: `1 cell`, `3 cells`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def percent(share: float) -> str:
-    """Give a share as a percentage that never rounds something to nothing, nor most to all."""
+    """Return a share as a percentage that is never rounded to none or to all."""
     if 0 < share < 0.001:
         return "<0.1 %"
     if 0.999 < share < 1:
@@ -58,7 +58,7 @@ def percent(share: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Give a duration as a person says it: `4.2 s`, `3 min 05 s`."""
+    """Return a duration in seconds, or from 100 s on in minutes and seconds: `4.2 s`, `3 min 05 s`."""
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from bench.record import Facts
 
 HOST = "this host"
-"""The size of a cell that was not cut to size: the host itself."""
+"""The size of a cell without limits: the host itself."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something was observed; `cell` is the name by which it can be run again, and tells no places apart."""
+    """The place of an observation; `cell`, the name by which it can be run again, does not distinguish places."""
 
     python: str
     method: str
@@ -40,7 +40,7 @@ class Place:
 
 
 def place_of(cell: str, facts: Facts | None = None, method: str | None = None) -> Place:
-    """Give the place that a cell is, by its name if it has the form of one, else by what it says of itself."""
+    """Return the place of a cell, by its name if that has the form of one, else by its facts."""
     try:
         found = parse_cell(cell)
     except UsageError:
@@ -78,7 +78,7 @@ class Box:
     sizes: frozenset[str] | None = None
 
     def holds(self, place: Place) -> bool:
-        """Tell whether the place is in the box."""
+        """Return whether the place is in the box."""
         return (
             (self.pythons is None or place.python in self.pythons)
             and (self.methods is None or place.method in self.methods)
@@ -86,34 +86,34 @@ class Box:
         )
 
     def among(self, places: Iterable[Place]) -> frozenset[Place]:
-        """Give those of the places that are in the box."""
+        """Return those of the places that are in the box."""
         return frozenset(place for place in places if self.holds(place))
 
     @property
     def cost(self) -> int:
-        """How much there is to read: the axes it names, and their values."""
+        """The length of its text: the axes that it names, and their values."""
         return sum(1 + len(axis) for axis in (self.pythons, self.methods, self.sizes) if axis is not None)
 
 
 @dataclass(frozen=True)
 class Statement:
-    """Which of the places: those in any of the boxes, or with `but` those in none."""
+    """A set of places: those in any of the boxes, or with `but` those in none of them."""
 
     boxes: tuple[Box, ...]
     but: bool = False
 
     def covers(self, universe: Iterable[Place]) -> frozenset[Place]:
-        """Give the places that the statement speaks of."""
+        """Return the places that the statement covers."""
         return frozenset(place for place in universe if any(box.holds(place) for box in self.boxes) != self.but)
 
     @property
     def cost(self) -> int:
-        """How much there is to read: boxes above all, then their values; the way round has to be worth its phrase."""
+        """The length of its text: boxes above all, then their values; `but` has to be worth its own phrase."""
         return sum(100 + box.cost for box in self.boxes) + 2 * self.but
 
 
 def state(some: Collection[Place], universe: Collection[Place]) -> Statement:
-    """Give the smallest statement found that covers exactly `some` of the places in `universe`."""
+    """Return the smallest statement found that covers exactly `some` of the places in `universe`."""
     inside, outside = frozenset(some), frozenset(universe).difference(some)
     if not outside:
         return Statement((Box(),))
@@ -136,13 +136,13 @@ def _cover(some: frozenset[Place], universe: Collection[Place]) -> tuple[Box, ..
 def _lean(
     chosen: list[Box], candidates: list[Box], some: frozenset[Place], universe: Collection[Place]
 ) -> tuple[Box, ...]:
-    """Make each box speak only of what the others leave to it, in the cheapest way: boxes may overlap after greed."""
+    """Shrink each box, as cheaply as possible, to the places that no other covers: greedy boxes may overlap."""
     lean = list(chosen)
     for box in chosen:
         lean.remove(box)
         needed = some.difference(*(other.among(universe) for other in lean))
         if len(needed) == 1:
-            lean.append(_around(needed, universe))  # a name is the shortest that can be said
+            lean.append(_around(needed, universe))  # a name is the shortest text
         elif needed:
             fitting = [one for one in [_around(needed, universe), *candidates] if needed <= one.among(universe) <= some]
             lean.append(min(fitting, key=lambda one: one.cost))
@@ -155,7 +155,7 @@ def _around(places: frozenset[Place], universe: Collection[Place]) -> Box:
 
 
 def _boxes_within(some: frozenset[Place], universe: Collection[Place]) -> Iterator[Box]:
-    """Give, for each choice of methods and sizes, the box with all the Pythons that it can have."""
+    """Yield, for each choice of methods and sizes, the box with all the Pythons that it can have."""
     methods, sizes = {p.method for p in universe}, {p.size for p in universe}
     for chosen in itertools.product(_choices(methods), _choices(sizes)):
         rows = [p for p in universe if p.method in chosen[0] and p.size in chosen[1]]
@@ -172,7 +172,7 @@ def _choices(values: Collection[str]) -> Iterator[frozenset[str]]:
 
 
 def _freed(box: Box, universe: Collection[Place]) -> Box:
-    """Leave out the axes without which the box holds the same places."""
+    """Return the box without the axes that it does not need to hold the same places."""
     held = box.among(universe)
     for axes in sorted(itertools.product((True, False), repeat=3), key=sum):
         tried = Box(box.pythons if axes[0] else None, box.methods if axes[1] else None, box.sizes if axes[2] else None)
@@ -182,7 +182,7 @@ def _freed(box: Box, universe: Collection[Place]) -> Box:
 
 
 def where(some: Collection[Place], universe: Collection[Place], noun: str = "cell") -> str:
-    """Say in words which of the places: `only under spawn and forkserver (24 of 36 cells)`."""
+    """Return some of the places in words: `only under spawn and forkserver (24 of 36 cells)`."""
     if len(universe) == 1:
         return f"in {name_of(next(iter(universe)))}"
     if len(frozenset(some)) == len(frozenset(universe)):
@@ -196,7 +196,7 @@ def where(some: Collection[Place], universe: Collection[Place], noun: str = "cel
 
 
 def name_of(place: Place) -> str:
-    """Name a place: a cell by its name, the host by method and Python."""
+    """Return the name of a place: the cell's, and on the host the start method besides."""
     return place.cell if place.size != HOST else f"{place.cell} under {place.method}"
 
 
@@ -207,7 +207,7 @@ def _everywhere(universe: Collection[Place], noun: str) -> str:
 
 
 def _boxes_text(boxes: tuple[Box, ...], universe: Collection[Place]) -> str:
-    """Say the boxes one after the other; those that hold one place by its name."""
+    """Return the boxes in words, one after the other; a box with a single place by the name of that place."""
     held = [(box, sorted(box.among(universe), key=lambda place: place.order)) for box in boxes]
     names = sorted((places[0] for _, places in held if len(places) == 1), key=lambda place: place.order)
     parts = [_box_text(box, universe) for box, places in held if len(places) > 1]

@@ -1,4 +1,4 @@
-"""The exit status of a run: a pure function of how its cells ended and of what was asked for."""
+"""The exit status of a run: a pure function of the statuses of its cells and of the axes that were asked for."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from bench.report.loaded import RunRecords
 
 BAD: frozenset[CellStatus] = frozenset({"fail", "timeout", "oom", "crash"})
-"""What a test did: a failure, however its cell went down."""
+"""The statuses that a test is to blame for: a failure, however the cell ended."""
 
 OPEN: frozenset[CellStatus] = frozenset({"unknown", "mismatch"})
-"""What says nothing of the test."""
+"""The statuses without a verdict on the test."""
 
 
 def exit_status(run: RunRecords) -> int:
-    """Give the exit status of a whole run.
+    """Return the exit status of a whole run.
 
-    A failure weighs more than trouble, and trouble more than what is open. An unavailable cell counts only where a
-    person asked for it: its CPUs with `--cpus`, its Python with `--python`, or the cell by name. A run in which
-    nothing passed is never a pass.
+    A failure goes before trouble, and trouble before a missing verdict. An unavailable cell counts only where a person
+    asked for it: its CPUs with `--cpus`, its Python with `--python`, or the cell by name. A run in which nothing passed
+    is never a pass.
     """
     statuses = {cell.status for cell in run.cells}
     if run.run.get("interrupted") or "interrupted" in statuses:
@@ -37,7 +37,7 @@ def exit_status(run: RunRecords) -> int:
 
 
 def _unavailable(run: RunRecords, *, planned: bool) -> bool:
-    """Tell whether a cell was unavailable already when it was planned (too few CPUs), or only then (no image)."""
+    """Return whether a cell was unavailable: at planning (too few CPUs), or with `planned` false later (no image)."""
     decisions = {str(one.get("cell")): one.get("decision") for one in run.run.get("cells") or ()}
     return any(c.status == "unavailable" and (decisions.get(c.cell) == "run") != planned for c in run.cells)
 

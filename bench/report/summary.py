@@ -1,4 +1,4 @@
-"""The end of a run in text: grid, rates under stress, what exploration shows, each finding once, and one line."""
+"""The report of a run: grid, rates under stress, exploration, each finding once, and a summary in one line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from bench.sampling import Mode
 
 TOP = 5
-"""Values of a distribution that are named; how many more there are is said."""
+"""Values of a distribution that are listed; the others are counted."""
 
 STORY: Mapping[Grade, int] = {"acceptable": 0, "interesting": 12, "forbidden": 60}
-"""Steps up to which the interleaving that leads to a finding is told."""
+"""Steps up to which the story of a finding is shown."""
 
 _NAMES: dict[CellStatus, str] = {
     "pass": "passed",
@@ -41,7 +41,7 @@ _NAMES: dict[CellStatus, str] = {
 
 
 def report(run: RunRecords, *, width: int = 100) -> list[Line]:
-    """Give the whole report of a run; lines are at most about `width` characters, names and commands stay whole."""
+    """Return the report of a run; lines have at most about `width` characters, but names and commands stay whole."""
     return [
         *grid(run),
         line(),
@@ -53,7 +53,7 @@ def report(run: RunRecords, *, width: int = 100) -> list[Line]:
 
 
 def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
-    """Give each finding once: forbidden, failed tests, interesting, warnings, then what could not be said and why."""
+    """Return each finding once: forbidden, failed tests, interesting, warnings, then what has no verdict and why."""
     every = found.findings(run)
     bad = [one for one in every if one.grade == "forbidden"]
     odd = [one for one in every if one.grade == "interesting"]
@@ -76,14 +76,14 @@ def _section(title: str, style: Style, entries: Sequence[Sequence[Line]]) -> Ite
 
 
 def _finding(one: Finding, run: RunRecords, width: int) -> list[Line]:
-    kept = one.first.tally.witness.get("replay")
-    again = str(kept or reproduce(one.first.place, one.target, run, one.first.seed, one.first.mode))
+    replay = one.first.tally.witness.get("replay")
+    again = str(replay or reproduce(one.first.place, one.target, run, one.first.seed, one.first.mode))
     return [
         line("  ", Span(one.target, "bold")),
-        *(_spread(one, one.distribution, width) if one.distribution else _outcome(one, width)),
-        *_spreads(one),
+        *(_distribution_lines(one, one.distribution, width) if one.distribution else _outcome_lines(one, width)),
+        *_spread_lines(one),
         *(story := _story(one, width)),
-        *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" or kept else []),
+        *([line("      again: ", Span(again, "bold"))] if one.grade == "forbidden" or replay else []),
         *(
             [line("      witness: ", text)]
             if one.grade == "forbidden" and (text := _witness(one, width)) and not story
@@ -93,7 +93,7 @@ def _finding(one: Finding, run: RunRecords, width: int) -> list[Line]:
 
 
 def _story(one: Finding, width: int) -> list[Line]:
-    """Tell the interleaving that leads to it, where it is known and a person would follow it."""
+    """Return the story of a finding, where it has a schedule that is short enough to follow."""
     steps = one.first.tally.witness.get("steps")
     if one.first.mode != "explore" or not isinstance(steps, list) or len(steps) > STORY[one.grade]:
         return []
@@ -103,8 +103,8 @@ def _story(one: Finding, width: int) -> list[Line]:
     return [line(), *(line("    ", *row) for row in drawn), line()] if drawn else []
 
 
-def _spreads(one: Finding) -> Iterator[Line]:
-    """Say where and how often, for each mode in which the target was observed."""
+def _spread_lines(one: Finding) -> Iterator[Line]:
+    """Yield, for each mode in which the target was observed, the places and the number of samples."""
     spreads = one.spreads()
     for spread in spreads:
         mode = f"{spread.mode}: " if len(spreads) > 1 or spread.mode != "repeat" else ""
@@ -122,7 +122,7 @@ def _how_often(one: Spread) -> str:
     return f"{one.count:,} of {counted(one.samples, 'sample')}"
 
 
-def _outcome(one: Finding, width: int) -> list[Line]:
+def _outcome_lines(one: Finding, width: int) -> list[Line]:
     others = f" (and {len(one.texts) - 1} of other wording)" if len(one.texts) > 1 else ""
     return [
         line("      ", one_line(one.texts[0], 2 * width - 6 - len(others)), others),
@@ -130,12 +130,12 @@ def _outcome(one: Finding, width: int) -> list[Line]:
     ]
 
 
-def _spread(one: Finding, spread: Distribution, width: int) -> list[Line]:
-    named = [f"{one_line(text, 30)} ({count:,})" for text, count in spread.top[:TOP]]
+def _distribution_lines(one: Finding, spread: Distribution, width: int) -> list[Line]:
+    listed = [f"{one_line(text, 30)} ({count:,})" for text, count in spread.top[:TOP]]
     more = [f"{spread.distinct - TOP:,} more"] if spread.distinct > TOP else []
     span = f" from {spread.span[0]} to {spread.span[1]}" if spread.span else ""
     return [
-        line(f"      {spread.distinct:,} different values{span}: ", one_line(words([*named, *more]), width)),
+        line(f"      {spread.distinct:,} different values{span}: ", one_line(words([*listed, *more]), width)),
         *([line("      why: ", one_line(one.why, 2 * width))] if one.why else []),
         *(_acceptable(*spread.acceptable) if spread.acceptable else ()),
     ]
@@ -178,21 +178,21 @@ def _trouble(note: Note, width: int) -> list[Line]:
 
 
 def reproduce(place: Place, target: str | None, run: RunRecords, seed: int | None, mode: Mode | None = None) -> str:
-    """Give the command that runs one target, or the user's own command, in one place again."""
+    """Return the command that runs one target, or the user's own command, in one place again."""
     command = [str(word) for word in run.run.get("command") or ()]
     targets = _arguments(target, [str(one) for one in run.run.get("targets") or ()])
     engine = ["--engine", str(run.run["engine"])] if run.run.get("engine") not in (None, "docker", "auto") else []
     seeded = [] if seed is None else ["--seed", str(seed)]
-    moded = ["--mode", mode] if mode in TIMED or (mode and run.run.get("modes") == [mode] and not command) else []
+    in_mode = ["--mode", mode] if mode in TIMED or (mode and run.run.get("modes") == [mode] and not command) else []
     if place.size == HOST:
-        return shlex.join([command_name(), "run", *targets, *moded, "--method", place.method, *seeded])
+        return shlex.join([command_name(), "run", *targets, *in_mode, "--method", place.method, *seeded])
     if command:
         return shlex.join([command_name(), "cell", place.cell, *engine, *seeded, "--", *command])
-    return shlex.join([command_name(), "cell", place.cell, *targets, *moded, *engine, *seeded])
+    return shlex.join([command_name(), "cell", place.cell, *targets, *in_mode, *engine, *seeded])
 
 
 def _arguments(target: str | None, given: Sequence[str]) -> list[str]:
-    """Name a recorded target as the command line knows it: a program of a file by the file that was given."""
+    """Return the arguments that name a recorded target; a target of a file by the file that was given."""
     if target is None:
         return list(given)
     module, _, name = target.partition(":")
@@ -203,7 +203,7 @@ def _arguments(target: str | None, given: Sequence[str]) -> list[str]:
 
 
 def summary_line(run: RunRecords) -> Line:
-    """Sum up: how many cells of each status, how long it took, and how long it had to take at least."""
+    """Return the number of cells of each status, the time, and the least time that it could have taken."""
     counts = {status: sum(cell.status == status for cell in run.cells) for status in STYLES}
     parts: list[str | Span] = []
     for status, number in counts.items():
