@@ -184,7 +184,9 @@ class Examples:
         """Return the environment of commands: as the tests have it, but with a home folder and commands of its own."""
         kept = {name: text for name, text in os.environ.items() if not name.startswith(_NOT_A_READERS)}
         path = f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        return {**kept, "PATH": path, "HOME": str(self.home), "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"}
+        pyenv = os.environ.get("PYENV_ROOT") or str(Path.home() / ".pyenv")  # else its Pythons go with the home folder
+        own = {"PATH": path, "HOME": str(self.home), "PYENV_ROOT": pyenv}
+        return {**kept, **own, "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"}
 
     def write(self, block: Block) -> None:
         """Write a block that is a file."""
