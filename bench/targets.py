@@ -167,8 +167,7 @@ def declares_targets(source: str) -> bool:
 
 
 def _last_name(decorator: ast.expr) -> str | None:
-    named = decorator.func if isinstance(decorator, ast.Call) else decorator
-    match named:
+    match decorator.func if isinstance(decorator, ast.Call) else decorator:
         case ast.Name(name) | ast.Attribute(attr=name):
             return name
     return None

@@ -53,7 +53,7 @@ def grade(outcome: Outcome, expectations: Iterable[Expectation], conditions: Con
 def judge(expectations: Sequence[Expectation], observation: Observation, conditions: Conditions) -> Verdict:
     """Judge an observation. What was not exercised, or cannot be judged, is `unknown`, never `pass`."""
     try:
-        grades = tuple(grade(seen.outcome, expectations, conditions) for seen in observation.outcomes)
+        grades = tuple(grade(one.outcome, expectations, conditions) for one in observation.outcomes)
     except Exception as error:  # noqa: BLE001  # the user's predicate may raise anything; no verdict rests on it
         return Verdict("unknown", f"an expectation raised {type(error).__name__}: {error}", ())
     status, why = _status(expectations, observation, grades)
@@ -91,9 +91,9 @@ def _graded(one: Tally, grading: Grading | None) -> Graded:
 def _status(
     expectations: Sequence[Expectation], observation: Observation, grades: Sequence[Grading]
 ) -> tuple[Status, str]:
-    for seen, graded in zip(observation.outcomes, grades, strict=True):
+    for one, graded in zip(observation.outcomes, grades, strict=True):
         if graded.grade == "forbidden":
-            return "fail", f"{seen.outcome.text()} ({seen.count} of {observation.samples}): {graded.why}"
+            return "fail", f"{one.outcome.text()} ({one.count} of {observation.samples}): {graded.why}"
     if observation.samples < 1 or not observation.outcomes:
         return "unknown", "nothing was exercised: no samples"
     if observation.limits:

@@ -269,7 +269,7 @@ def share(config: pytest.Config, settings: Settings) -> None:
     before = os.environ.get(_ADDOPTS, "")
     if any(name in before for name in _NOT_FOR_NESTED):
         config.stash[_ADDOPTS_BEFORE] = before
-        os.environ[_ADDOPTS] = shlex.join(_without(_NOT_FOR_NESTED, shlex.split(before)))
+        os.environ[_ADDOPTS] = shlex.join(_without_options(_NOT_FOR_NESTED, shlex.split(before)))
 
 
 def _check_room(workers: int, each: int) -> None:
@@ -282,7 +282,7 @@ def _check_room(workers: int, each: int) -> None:
         )
 
 
-def _without(names: tuple[str, ...], words: list[str]) -> list[str]:
+def _without_options(names: tuple[str, ...], words: list[str]) -> list[str]:
     others: list[str] = []
     rest = iter(words)
     for word in rest:

@@ -76,7 +76,7 @@ def _explore_parts(figures: ExploreFigures) -> Iterator[str]:
     if figures.claim:
         yield figures.claim
     if figures.asleep:
-        yield f"{counted(figures.asleep, 'schedule')} left off, as seen before"
+        yield f"{counted(figures.asleep, 'schedule')} pruned, since others are equal to them"
     if (rate := figures.steps_per_second) is not None:
         yield f"{rate:,.0f} steps/s"
     if figures.strategy:

@@ -36,7 +36,7 @@ def stories(
         if name in before:
             if replay := one.witness.get("replay"):
                 outcome = one_line(one.outcome.text(), width - 24)
-                lines += [(), line("    gives ", outcome, ", as told above")]
+                lines += [(), line("    gives ", outcome, ", as shown above")]
                 lines.append(line("    again: ", Span(str(replay), "bold")))
             continue
         replay = one.witness.get("replay")

@@ -123,7 +123,7 @@ def test_options_of_the_plugin_are_passed_on() -> None:
     assert inside.plugin_options(orders, 9)[4:8] == ["--start-method", "fork", "--bench-records", "9"]
 
 
-def test_targets_go_through_all_modes_and_a_command_says_its_own() -> None:
+def test_targets_go_through_all_modes_and_a_command_has_its_own() -> None:
     cell = ["--cell", "py314-fork-cpu2"]
     assert inside.parse([*cell, "a.py"]).sampling.modes == inside.parse(cell).sampling.modes == CELL_MODES
     assert inside.parse([*cell, "--", "pytest"]).sampling == Sampling()

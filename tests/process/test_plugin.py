@@ -295,14 +295,14 @@ def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytest
         (("--bench-mode", "repeat", "--bench-mode", "stress"), ["first[fork]", "second[fork]", "Lost[fork-stress]"]),
     ],
 )
-def test_items_are_named_by_their_mode_whatever_else_is_asked(
+def test_the_name_of_an_item_has_its_mode_whatever_else_is_asked(
     plain: pytest.Pytester, asked: tuple[str, ...], items: list[str]
 ) -> None:
     plain.makepyfile(test_it=SMALL + SCENARIO)
     assert collected(plain, "--start-method", "fork", *asked) == items
 
 
-def test_a_mark_says_the_mode_whatever_is_asked(plain: pytest.Pytester) -> None:
+def test_a_mark_decides_the_mode_whatever_is_asked(plain: pytest.Pytester) -> None:
     marked = SCENARIO.replace("@scenario", "@pytest.mark.bench_mode('stress')\n@scenario")
     plain.makepyfile(test_it=f"import pytest\n{marked}")
     plain.makepyfile(test_all=f"import pytest\npytestmark = pytest.mark.bench_mode('stress')\n{SCENARIO}")
@@ -332,7 +332,7 @@ items.observer = observer
 """
 
 
-def test_what_stress_cannot_say_is_left_to_explore(plain: pytest.Pytester) -> None:
+def test_a_target_that_stress_cannot_decide_is_left_to_explore(plain: pytest.Pytester) -> None:
     plain.makeconftest(OBSERVED)
     plain.makepyfile(test_it=SCENARIO)
     asked = ("--start-method", "fork", "-rs", "--bench-out", "out", "--bench-mode")
@@ -415,7 +415,7 @@ def test_a_program_imports_what_the_settings_of_pytest_let_it(suite: pytest.Pyte
         suite.runpytest_subprocess("--start-method", "spawn", *arguments).assert_outcomes(passed=1)
 
 
-def test_package_named_by_pyargs_is_taken_with_its_modules(plain: pytest.Pytester) -> None:
+def test_a_package_named_with_pyargs_is_collected_with_its_modules(plain: pytest.Pytester) -> None:
     package = plain.mkpydir("shapes")
     (package / "round.py").write_text(SMALL)
     (package / "plain.py").write_text("raise SystemExit('only modules that declare programs are imported')\n")
@@ -594,7 +594,7 @@ def test_a_cpu_that_cannot_be_had_is_an_error_and_no_failure(suite: pytest.Pytes
     result.stdout.fnmatch_lines([f"*no CPU of its own for this process: *CPU {one_cpu_held} by a test*"])
 
 
-def test_more_workers_than_cpus_is_told(suite: pytest.Pytester) -> None:
+def test_more_workers_than_cpus_are_refused(suite: pytest.Pytester) -> None:
     suite.makepyfile(test_it=PINNED + "\ndef test_plain(): pass\n")
     many = str(len(os.sched_getaffinity(0)) + 1)
     result = suite.runpytest_subprocess("-n", many, "--start-method", "spawn")

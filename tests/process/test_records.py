@@ -53,7 +53,7 @@ def test_of_stress(name: str, kinds: set[str]) -> None:
     assert (line["stress"]["cut_short"] is not None) == (name == "Dies")
 
 
-def test_of_what_is_left_behind() -> None:
+def test_of_leaks() -> None:
     leaks = [
         one["detail"]
         for name in ("LockHeld", "ItemLeft")

@@ -95,7 +95,7 @@ def test_what_is_no_scenario_is_refused_with_what_to_do(tmp_path: Path, body: st
         ("@scenario(deadline_s=0)\nclass S: ...\n", "time in seconds"),
     ],
 )
-def test_mistakes_in_a_declaration_are_named(tmp_path: Path, body: str, words: str) -> None:
+def test_mistakes_in_a_declaration_are_reported(tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         find([write(tmp_path, body)])
 

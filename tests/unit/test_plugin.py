@@ -58,13 +58,15 @@ def test_a_wrong_option_is_one_clear_line(pytester: pytest.Pytester, arguments: 
     assert line.startswith(f"ERROR: {said}")
 
 
-def test_a_method_that_the_platform_lacks_is_said(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_the_platform_lacks_is_refused(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
     result = pytester.runpytest_inprocess("--start-method", "fork")
     result.stderr.fnmatch_lines(["ERROR: --start-method fork: this platform lacks it; it has spawn"])
 
 
-def test_descriptor_named_to_an_outer_pytest_is_passed_over(
+def test_a_descriptor_meant_for_an_outer_pytest_is_ignored(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "--bench-records 4711")
@@ -99,7 +101,7 @@ def test_summary_shows_the_top_of_a_race_and_counts_the_rest() -> None:
     assert "6 more outcomes" in text
 
 
-def test_summary_gives_each_warning_once() -> None:
+def test_the_summary_has_each_warning_once() -> None:
     both = [judged(deterministic(1), value(1), method=m, warnings=("fork with threads",)) for m in ("fork", "spawn")]
     assert plain(summary(both, seed=3)).count("fork with threads") == 1
 
@@ -109,7 +111,7 @@ def test_quiet_summary_leaves_out_what_simply_passed() -> None:
     assert "FAIL" in plain(summary([judged(deterministic(1), value(2))], seed=3, quiet=True))
 
 
-def test_account_tells_why_shows_the_traceback_of_the_child_and_how_to_see_it_again() -> None:
+def test_an_account_has_the_reason_the_child_s_traceback_and_the_command_to_repeat_it() -> None:
     text = account(judged(deterministic(1), value(1), raised("Traceback:\n  deep inside")), "pytest x")
     assert text.startswith("raised ValueError: no (in Process-1) (1 of 2): nobody listed it\n")
     assert "first seen with seed 8\n    in process Process-1:\n    Traceback:\n      deep inside" in text
@@ -206,7 +208,7 @@ def test_a_lease_pins_and_its_release_takes_the_pin_off(pytester: pytest.Pyteste
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="pinning needs Linux")
-def test_more_workers_than_cpus_is_said_at_once(pytester: pytest.Pytester, own_leases: Path) -> None:
+def test_more_workers_than_cpus_are_refused_at_once(pytester: pytest.Pytester, own_leases: Path) -> None:
     held = leasing.Leasing(settings.read(pytester.parseconfig()), {"workerid": "gw0", "workercount": 5_000})
     held.hold()
     assert "5000 workers need 5000 CPUs, and there are" in str(held.trouble)

@@ -160,7 +160,7 @@ JUDGED = Judged("m:f", "stress", "local", 1, 0.1, (), verdict="pass")
 
 
 @given(st.sampled_from([("stress", StressFigures), ("explore", ExploreFigures)]), objects, objects)
-def test_figures_come_back_with_those_that_nobody_knows(
+def test_figures_come_back_with_those_that_are_not_known(
     form: tuple[Mode, type[StressFigures | ExploreFigures]], fields: dict[str, Json], more: dict[str, Json]
 ) -> None:
     mode, kind = form
@@ -173,7 +173,7 @@ def test_figures_come_back_with_those_that_nobody_knows(
     ("mode", "more"),
     [("stress", {"explore": {"claim": "all"}}), ("stress", {"stress": 7}), ("repeat", {"stress": {"seed": 3}})],
 )
-def test_what_cannot_be_the_figures_of_the_mode_is_kept_as_a_field_that_nobody_knows(
+def test_a_field_that_cannot_hold_the_figures_of_the_mode_survives_as_an_unknown_one(
     mode: Mode, more: dict[str, Json]
 ) -> None:
     line = dataclasses.replace(JUDGED, mode=mode, more=more)

@@ -61,7 +61,7 @@ def test_what_a_cell_did_last_is_shown_with_its_mode() -> None:
     assert "m:S (stress)\n" in drawn(after(CellStarted(ONE, (0,), 100.0), CellLine(ONE, STRESSED)), 101.0)
 
 
-def test_time_left_is_taken_from_the_most_similar_cells() -> None:
+def test_the_remaining_time_is_estimated_from_the_most_similar_cells() -> None:
     assert START.remaining_s(100.0) is None
     state = after(CellStarted(WIDE, (0, 1), 100.0), CellEnded(WIDE, "pass", "", 10.0))
     assert state.remaining_s(110.0) == 20.0  # 10 s on both CPUs for the wide one, and two of 10 s side by side
@@ -70,7 +70,7 @@ def test_time_left_is_taken_from_the_most_similar_cells() -> None:
     assert state.apply(CellStarted(WIDER, (0, 1), 114.0)).remaining_s(200.0) == 4.0  # late already: nothing more of it
 
 
-def test_cells_that_never_ran_say_nothing_of_the_time() -> None:
+def test_cells_that_never_ran_do_not_count_for_the_time() -> None:
     assert after(CellEnded(ONE, "unavailable", "", 0.0)).remaining_s(1.0) is None
 
 

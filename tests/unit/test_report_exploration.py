@@ -28,7 +28,7 @@ def explored_as(name: str, outcomes: Mapping[int | str, int], claim: str, *, tar
     return replace(judged, figures=ExploreFigures({"claim": claim, "schedule": None}))
 
 
-def test_outcomes_are_said_once_with_the_cells_and_what_is_claimed() -> None:
+def test_outcomes_stand_once_with_their_cells_and_the_claim() -> None:
     every: dict[int | str, int] = {199: 6, 200: 8, 201: 6}
     lines = {
         name: [
@@ -52,7 +52,7 @@ Explore: which outcomes there are, and of how many interleavings that is known
     )
 
 
-def test_what_differs_by_cell_is_said_with_the_cells() -> None:
+def test_outcomes_that_differ_by_cell_stand_with_their_cells() -> None:
     lines = {
         PLACES[0]: [explored_as(PLACES[0], {200: 9}, "300 random schedules")],
         **{name: [explored_as(name, {199: 1, 200: 3}, "all 4 interleavings")] for name in PLACES[1:]},
@@ -88,7 +88,7 @@ def test_the_line_that_replays_stands_with_what_was_found() -> None:
     assert f"      explore: in {PLACES[0]}: 1 of 4 schedules\n      again: bench replay a.jsonl\n" in text
 
 
-def test_without_exploration_nothing_is_said() -> None:
+def test_without_exploration_there_are_no_lines() -> None:
     assert exploration_lines(run_of(*cells({PLACES[0]: [observed(PLACES[0], "m:f", [{200: 1}])]}))) == []
 
 
@@ -107,7 +107,7 @@ WITNESS: dict[str, Json] = {
 }
 
 
-def test_the_interleaving_is_told_where_a_person_would_follow_it() -> None:
+def test_a_finding_has_its_story_where_it_is_short_enough_to_follow() -> None:
     judged = explored_as(PLACES[0], {199: 1, 200: 3}, "all 4 interleavings", target="m:Locked")
     outcomes = tuple(replace(one, witness=WITNESS) for one in judged.outcomes)
     run = run_of(*cells({PLACES[0]: [replace(judged, outcomes=outcomes)]}))

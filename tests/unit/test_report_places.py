@@ -75,13 +75,13 @@ def test_statements_in_words(chosen: object, text: str) -> None:
     assert set(said.split("; and ")) == set(text.split("; and ")) or sorted(said) == sorted(text), said
 
 
-def test_overlapping_boxes_say_nothing_twice() -> None:
+def test_overlapping_boxes_do_not_repeat_each_other() -> None:
     universe = [place("3.14", method, cpus) for method in METHODS for cpus in (1, 2, 4)]
     some = [p for p in universe if p.size == "cpu2" or (p.size == "cpu1" and p.method != "spawn")]
     assert where(some, universe) == "only with 2 CPUs; and under fork and forkserver with 1 CPU (5 of 9 cells)"
 
 
-def test_scattered_cells_are_named() -> None:
+def test_scattered_cells_are_listed_by_name() -> None:
     forks = [p for p in MATRIX if p.method == "fork"]
     assert where([*forks, MATRIX[2]], MATRIX) == "only under fork; and in py310-spawn-cpu1 (13 of 36 cells)"
     some = [MATRIX[0], MATRIX[9], MATRIX[20]]
@@ -106,5 +106,5 @@ def test_the_host_is_a_place_by_its_facts() -> None:
     assert where(methods[:1], methods[:1]) == "in local under fork"
 
 
-def test_one_cell_is_named() -> None:
+def test_one_cell_stands_by_its_name() -> None:
     assert where(MATRIX[:1], MATRIX[:1]) == "in py310-fork-cpu1"

@@ -111,7 +111,7 @@ def test_many_racing_targets_put_the_pythons_together() -> None:
     assert text[5] == "    fork                 95.0 (91.0-99.0)  5.0 (1.0-9.0)"
 
 
-def test_long_outcomes_are_given_letters_and_forbidden_ones_come_first() -> None:
+def test_long_outcomes_have_letters_and_forbidden_ones_come_first() -> None:
     many: dict[int | str, int] = {n: 100 - n for n in range(8)}
     lines = {"py314-fork-cpu2": [observed("py314-fork-cpu2", "m:T", [{**many, "raised": 1}], racy(0))]}
     run = run_of(*cells(lines))
@@ -128,7 +128,7 @@ def test_without_stress_there_is_no_table() -> None:
     )
 
 
-def test_a_finding_says_for_each_mode_where_it_was_seen() -> None:
+def test_a_finding_has_its_places_in_each_mode() -> None:
     both = {
         name: [
             *lines,
@@ -144,7 +144,7 @@ def test_a_finding_says_for_each_mode_where_it_was_seen() -> None:
     assert "acceptable in 70.0 % to 100.0 % of a cell's samples (median 92.5 %)" in text
 
 
-def test_a_mode_that_never_saw_it_is_said_and_the_line_that_repeats_it_names_the_other() -> None:
+def test_a_mode_without_the_finding_is_shown_and_the_command_to_repeat_it_is_of_the_other() -> None:
     name = "py314-fork-cpu1"
     quiet = observed(name, "m:Locked", [{200: 9}], deterministic(200))
     loud = observed(name, "m:Locked", [{200: 9, 199: 1}], deterministic(200), mode="explore")
@@ -153,7 +153,7 @@ def test_a_mode_that_never_saw_it_is_said_and_the_line_that_repeats_it_names_the
     assert f"again: bench cell {name} m:Locked --mode explore --seed 9\n" in text
 
 
-def test_what_nothing_raced_in_is_said_once_whatever_its_numbers() -> None:
+def test_a_reason_for_no_verdict_stands_once_whatever_its_numbers() -> None:
     names = ("py312-fork-cpu1", "py314-fork-cpu1")
     lines = {
         name: [observed(name, "m:Account", [{200: 9}], limits=(f"never overlapped in {number:,} samples",))]

@@ -32,9 +32,9 @@ ORDERS = {200: (0, 0, 1, 1), 201: (0, 1, 1, 0), 199: (1, 0, 0, 1)}
 def judged(**grades: Grade) -> Judged:
     machine, outcomes = account(), []
     for value, lanes in ORDERS.items():
-        told = witness(machine.run(Plan(lanes)), machine)
+        seen = witness(machine.run(Plan(lanes)), machine)
         grade = grades.get(f"v{value}", "acceptable")
-        outcomes.append(Graded(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), told, grade, "because"))
+        outcomes.append(Graded(Outcome("value", value), 2, Rate(1 / 3, 1 / 3, 1 / 3), seen, grade, "because"))
     figures: dict[str, Json] = {
         "strategy": "dfs",
         "schedules": 6,
@@ -61,7 +61,7 @@ def keep(one: Judged, run: Path | None, pythonpath: tuple[str, ...] = ()) -> Jud
     return save_schedules(name_schedules(one, FOUND, python="3.14.8", pythonpath=pythonpath), run)
 
 
-def told(one: Judged, seen: set[str] | None = None) -> str:
+def story_text(one: Judged, seen: set[str] | None = None) -> str:
     return plain(stories(one, shown=seen))
 
 
@@ -72,26 +72,26 @@ def test_the_histogram_counts_schedules_and_states_the_claim() -> None:
 
 
 def test_what_is_acceptable_has_no_story() -> None:
-    assert told(judged()) == ""
+    assert story_text(judged()) == ""
 
 
-def test_each_forbidden_outcome_is_told() -> None:
-    text = told(judged(v201="forbidden", v199="forbidden"))
+def test_each_forbidden_outcome_has_its_story() -> None:
+    text = story_text(judged(v201="forbidden", v199="forbidden"))
     assert text.count("gives ") == 2
     assert text.count("overwrites what step 3 wrote") == 2
 
 
-def test_of_what_is_interesting_for_one_reason_one_is_told() -> None:
-    text = told(judged(v201="interesting", v199="interesting"))
+def test_of_outcomes_that_are_interesting_for_one_reason_one_has_its_story() -> None:
+    text = story_text(judged(v201="interesting", v199="interesting"))
     assert text.count("gives ") == 1
     assert "interesting: because" in text
 
 
-def test_what_was_told_under_another_method_gets_its_command_alone(tmp_path: Path) -> None:
+def test_a_story_that_was_shown_under_another_method_leaves_the_command_alone(tmp_path: Path) -> None:
     one = keep(judged(v201="forbidden"), tmp_path)
     seen: set[str] = set()
-    assert "overwrites" in told(one, seen)
-    again = told(one, seen)
+    assert "overwrites" in story_text(one, seen)
+    again = story_text(one, seen)
     assert "overwrites" not in again
     assert "    again: bench replay " in again
 
@@ -103,14 +103,14 @@ def test_the_schedule_of_a_finding_is_saved_and_its_command_names_the_file(
     one = keep(judged(v201="forbidden", v199="interesting"), Path("a run"), ("/lib",))
     assert len(list(Path("a run/schedules").iterdir())) == 2
     figures = figures_of(one)
-    told_of = next(t.witness for t in one.outcomes if t.outcome.value == 201)
-    assert figures["schedule"] == told_of["schedule"] == f"schedules/{Path(str(told_of['schedule'])).name}"
-    words = shlex.split(str(told_of["replay"]))
+    witness = next(t.witness for t in one.outcomes if t.outcome.value == 201)
+    assert figures["schedule"] == witness["schedule"] == f"schedules/{Path(str(witness['schedule'])).name}"
+    words = shlex.split(str(witness["replay"]))
     assert words[:2] == ["bench", "replay"]
     schedule = read(Path(words[2]))
     assert (schedule.target, schedule.outcome["text"], schedule.python) == ("m:Account", "201", "3.14.8")
     assert (schedule.pythonpath, schedule.strategy, schedule.seed) == (("/lib",), "dfs", 3)
-    assert f"again: {told_of['replay']}" in told(one)
+    assert f"again: {witness['replay']}" in story_text(one)
     assert from_json(to_json(one)) == one
 
 
@@ -122,12 +122,12 @@ def test_without_a_run_findings_go_to_the_users_cache(tmp_path: Path, monkeypatc
     assert one.outcomes[1].witness["replay"] == f"bench replay {path}"
 
 
-def test_where_nothing_can_be_written_the_finding_is_told_all_the_same(tmp_path: Path) -> None:
+def test_where_nothing_can_be_written_the_finding_has_its_story_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     one = keep(judged(v201="forbidden"), tmp_path / "file")
     assert "replay" not in one.outcomes[1].witness
-    assert "again" not in told(one)
-    assert "overwrites" in told(one)
+    assert "again" not in story_text(one)
+    assert "overwrites" in story_text(one)
 
 
 def test_of_very_many_findings_some_schedules_are_saved(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_what_a_cell_recorded_is_saved_where_the_records_are(tmp_path: Path) -> 
     assert read_back.outcomes[1].witness["schedule"] == f"schedules/{path.name}"
 
 
-def test_an_observation_of_another_mode_is_left_as_it_is(tmp_path: Path) -> None:
+def test_an_observation_of_another_mode_does_not_change(tmp_path: Path) -> None:
     one = Judged("m:Account", "stress", "local", 1, 0.1, (), verdict="unknown")
     assert keep(one, tmp_path) == one
     assert not list(tmp_path.iterdir())

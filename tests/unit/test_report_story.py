@@ -18,11 +18,11 @@ from bench.values import Json
 from tests.fixtures.machines import account, adds, crossed
 
 
-def text(told: dict[str, Any], ending: Ending, **how: Any) -> str:
-    return "\n".join("".join(piece for piece, _ in line).rstrip() for line in story(told, ending, **how))
+def text(found: dict[str, Any], ending: Ending, **how: Any) -> str:
+    return "\n".join("".join(piece for piece, _ in line).rstrip() for line in story(found, ending, **how))
 
 
-def told(machine: FakeMachine, *lanes: int, saw: tuple[str, ...] = ()) -> dict[str, Any]:
+def witness_of(machine: FakeMachine, *lanes: int, saw: tuple[str, ...] = ()) -> dict[str, Any]:
     return witness(machine.run(Plan(lanes)), machine, saw)
 
 
@@ -30,7 +30,7 @@ LOST = Ending("201", "value", "forbidden", "nobody listed it", "bench replay a.j
 
 
 def test_a_lost_update_reads_as_a_story() -> None:
-    found = told(account(), 0, 1, 1, 0, saw=("200", "200", "199", "201"))
+    found = witness_of(account(), 0, 1, 1, 0, saw=("200", "200", "199", "201"))
     expected = """\
        deposit               withdraw
     1  reads balance: 200                          account.py:10
@@ -48,7 +48,7 @@ def test_a_lost_update_reads_as_a_story() -> None:
 
 
 def test_a_narrow_terminal_gets_a_list_and_one_without_utf8_plain_characters() -> None:
-    found = told(account(), 0, 1, 1, 0, saw=("200", "200", "199", "201"))
+    found = witness_of(account(), 0, 1, 1, 0, saw=("200", "200", "199", "201"))
     expected = """\
    1  deposit   reads balance: 200  account.py:10
     -- deposit is interrupted
@@ -65,8 +65,8 @@ def test_a_narrow_terminal_gets_a_list_and_one_without_utf8_plain_characters() -
     assert text(found, LOST, width=60, unicode=False) == expected
 
 
-def test_a_deadlock_tells_who_waits_for_whom_and_shows_the_stacks() -> None:
-    found = told(crossed(), 0, 1)
+def test_a_deadlock_shows_the_circle_of_waits_and_the_stacks() -> None:
+    found = witness_of(crossed(), 0, 1)
     processes: list[dict[str, Any]] = [
         {"name": "forth", "stack": "  File prog.py, line 10"},
         {"name": "back", "stack": None},
@@ -93,8 +93,8 @@ def test_a_deadlock_tells_who_waits_for_whom_and_shows_the_stacks() -> None:
     assert said == expected
 
 
-def test_a_kill_is_told_and_counted() -> None:
-    found = told(crossed(), 0, killing(0))
+def test_a_kill_is_shown_and_counted() -> None:
+    found = witness_of(crossed(), 0, killing(0))
     said = text(found, Ending("deadlock: back waits for a", "deadlock"))
     assert "    2  is killed\n       ▲ this makes the difference\n" in said.replace(" prog.py", "")
     assert "waits for a (held by forth)" in said
@@ -103,19 +103,19 @@ def test_a_kill_is_told_and_counted() -> None:
 
 
 def test_the_difference_is_the_write_over_what_changed() -> None:
-    steps = [StoryStep(*one) for one in told(account(times=2), 0, 1, 1, 0, 0, 0, 1, 1)["steps"]]
+    steps = [StoryStep(*one) for one in witness_of(account(times=2), 0, 1, 1, 0, 0, 0, 1, 1)["steps"]]
     assert difference(steps, [1]) == {3: "overwrites what step 3 wrote: it had read before, in step 1"}
 
 
 def test_a_write_without_a_read_before_it_or_of_ones_own_is_no_difference() -> None:
-    ordered = [StoryStep(*one) for one in told(account(times=2), 0, 0, 0, 0, 1, 1, 1, 1)["steps"]]
+    ordered = [StoryStep(*one) for one in witness_of(account(times=2), 0, 0, 0, 0, 1, 1, 1, 1)["steps"]]
     assert difference(ordered, []) == {}
     blind = [StoryStep(0, "write", "x", -1, "a:1", "1"), StoryStep(1, "write", "x", -1, "a:2", "2")]
     assert difference(blind, [1]) == {1: "this makes the difference"}
     assert difference(blind, []) == {}
 
 
-def test_parts_are_told_apart() -> None:
+def test_parts_are_distinguished() -> None:
     steps = [
         StoryStep(0, "read", "a", 0, "", ""),
         StoryStep(1, "write", "a", 1, "", ""),
@@ -142,7 +142,7 @@ def test_who_waits_for_a_signal_waits_for_nobody() -> None:
 
 
 def test_who_holds_what_is_known_better_by_the_outcome() -> None:
-    found = told(crossed(), 0, 1)
+    found = witness_of(crossed(), 0, 1)
     waits: list[Json] = [{"lane": "forth", "holder": ""}, {"lane": "back", "holder": "forth"}]
     said = text(found, ending_of(Outcome("deadlock", detail={"cycle": "", "waits": waits})))
     assert "waits for b  " in said
@@ -173,12 +173,12 @@ def test_the_semaphores_of_a_condition_have_words_of_their_own() -> None:
 
 def test_many_lanes_fall_back_to_a_list() -> None:
     machine = FakeMachine(Program({f"lane{n}": adds(1) for n in range(9)}))
-    said = text(told(machine), Ending("9", "value"), width=140)
+    said = text(witness_of(machine), Ending("9", "value"), width=140)
     assert "   1  lane0  reads balance  prog.py:10" in said
 
 
 def test_a_long_schedule_keeps_its_beginning_and_its_end() -> None:
-    said = text(told(account(times=50)), Ending("200", "value"), width=100).splitlines()
+    said = text(witness_of(account(times=50)), Ending("200", "value"), width=100).splitlines()
     assert sum("reads" in row or "writes" in row for row in said) == 60
     assert any("140 steps" in row for row in said)
 
@@ -190,7 +190,7 @@ def test_every_kind_has_words_of_its_own(kind: str) -> None:
     assert "{" not in words + wait_text(kind, "thing")
 
 
-def test_a_witness_without_steps_tells_nothing() -> None:
+def test_a_witness_without_steps_has_no_story() -> None:
     assert story({}, LOST) == []
     assert story({"seed": 3}, LOST) == []
 

@@ -215,11 +215,11 @@ def test_failed_tests_are_grouped_by_signature() -> None:
     )
 
 
-def test_a_failed_cell_without_a_finding_is_said() -> None:
+def test_a_failed_cell_without_a_finding_is_listed() -> None:
     assert "no reason was recorded" in plain(findings_text(run_of(cell("py314-fork-cpu1", "fail"))))
 
 
-def test_an_unknown_verdict_is_said_once_with_its_reason() -> None:
+def test_an_unknown_verdict_is_listed_once_with_its_reason() -> None:
     none = Judged(ACCOUNT, "repeat", "c", 0, 0, (), verdict="unknown", why="no samples")
     text = plain(findings_text(run_of(*(cell(f"py314-{m}-cpu1", "unknown", none) for m in ("fork", "spawn")))))
     assert text == f"Unknown (1)\n  no samples\n      in both cells, from {ACCOUNT}\n\n"

@@ -56,7 +56,7 @@ def test_numbers_are_written_as_a_person_would() -> None:
         ({"mode": ["guess"]}, "--mode 'guess': there are repeat, stress and explore"),
     ],
 )
-def test_a_wrong_option_is_named(wrong: dict[str, Any], said: str) -> None:
+def test_a_wrong_option_is_reported_by_its_name(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as caught:
         Sampling.from_arguments({**dict.fromkeys(NAMES), **wrong})
     assert str(caught.value) == said
@@ -70,7 +70,7 @@ def test_a_sampling_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
         Sampling(**wrong)
 
 
-def test_what_is_left_open_comes_from_the_defaults_but_for_the_seed() -> None:
+def test_open_settings_come_from_the_defaults_but_for_the_seed() -> None:
     own = Sampling((), samples=3, seed=7)
     assert own.with_defaults(Sampling(("stress",), 9, 2.0, 1.0, 8)) == Sampling(("stress",), 3, 2.0, 1.0, 7)
     assert Sampling(("repeat",)).with_defaults(Sampling(MODES)).modes == ("repeat",)

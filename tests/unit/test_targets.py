@@ -56,7 +56,7 @@ def test_a_module_of_a_package_is_named_from_the_first_folder_that_is_none(tmp_p
     assert find([str(path)])[0].program.target == "pkg_a.sub.mod:one"
 
 
-def test_a_package_gives_the_programs_of_all_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_stands_for_the_targets_of_all_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "pkg_b/__init__.py", "")
     write(tmp_path, "pkg_b/x.py")
     write(tmp_path, "pkg_b/y.py")
@@ -65,7 +65,7 @@ def test_a_package_gives_the_programs_of_all_its_modules(tmp_path: Path, monkeyp
     assert [one.program.target for one in find(["pkg_b.y:one"])] == ["pkg_b.y:one"]
 
 
-def test_a_folder_gives_the_files_that_hold_programs(tmp_path: Path) -> None:
+def test_a_folder_stands_for_its_files_that_declare_targets(tmp_path: Path) -> None:
     write(tmp_path, "mine_b.py")
     write(tmp_path, "other.py", "raise RuntimeError('not to be imported')")
     assert [one.program.name for one in find([str(tmp_path)])] == ["one"]
@@ -100,7 +100,7 @@ ACTORS = "class S:\n    def result(self): ...\n"
         ("", False),
     ],
 )
-def test_whether_a_file_declares_targets_is_seen_without_importing_it(source: str, declares: bool) -> None:
+def test_whether_a_file_declares_targets_follows_from_its_source(source: str, declares: bool) -> None:
     assert declares_targets(source) is declares
 
 
@@ -134,7 +134,7 @@ def test_a_folder_needs_no_slash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("1 / 0", "ZeroDivisionError.*mine_c.py:1"),
     ],
 )
-def test_a_file_that_does_not_import_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_that_does_not_import_is_reported_with_its_line(tmp_path: Path, text: str, words: str) -> None:
     path = write(tmp_path, "mine_c.py", text)
     with pytest.raises(UsageError, match=f"cannot import mine_c: .*{words}"):
         find([str(path)])

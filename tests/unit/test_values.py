@@ -37,7 +37,7 @@ def test_an_object_that_looks_like_the_mark_is_not_taken_for_it(value: object) -
     assert decode(encode(value)) == value
 
 
-def test_what_has_no_literal_is_kept_as_its_repr() -> None:
+def test_a_value_without_a_literal_is_recorded_as_its_repr() -> None:
     class Thing:
         def __repr__(self) -> str:
             return "<thing 7>"

@@ -26,7 +26,7 @@ def test_a_deterministic_value_alone_passes() -> None:
     assert (verdict.status, [graded.grade for graded in verdict.grades]) == ("pass", ["acceptable"])
 
 
-def test_one_other_value_fails_and_is_named() -> None:
+def test_one_other_value_fails_and_stands_in_the_reason() -> None:
     verdict = judge(deterministic(200), seen(value(200), value(199)), HERE)
     assert verdict.status == "fail"
     assert "199 (1 of 2)" in verdict.why
@@ -56,13 +56,13 @@ def test_interesting_outcomes_pass() -> None:
     assert judge([interesting(1, "look")], seen(value(1)), HERE).status == "pass"
 
 
-def test_a_race_that_was_not_seen_is_unknown_in_explore_alone() -> None:
+def test_a_race_that_did_not_show_is_unknown_in_explore_alone() -> None:
     assert judge(racy(200), seen(value(200)), HERE).status == "pass"
     assert judge(racy(200), seen(value(200), mode="explore"), HERE).status == "unknown"
     assert judge(racy(200), seen(value(200), value(1), mode="explore"), HERE).status == "pass"
 
 
-def test_a_forbidden_outcome_gives_its_reason() -> None:
+def test_the_verdict_has_the_reason_of_a_forbidden_outcome() -> None:
     assert judge([forbidden(1, "never one")], seen(value(1)), HERE).why.endswith("never one")
 
 
@@ -90,7 +90,7 @@ def test_the_first_sample_of_an_outcome_is_its_witness() -> None:
 
 
 @pytest.mark.parametrize("groups", [[], [[]]])
-def test_nothing_seen_is_no_tally(groups: list[list[SampleOutcome]]) -> None:
+def test_groups_without_samples_have_no_tally(groups: list[list[SampleOutcome]]) -> None:
     assert tally(groups) == ()
 
 
