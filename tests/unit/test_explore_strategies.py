@@ -336,6 +336,22 @@ def trying(amount: int) -> Actor:
     return lane
 
 
+def trying_only() -> Lane:
+    yield attempt("G")
+
+
+def sending_under_the_lock() -> Lane:
+    yield acquire("G")
+    yield send("c", 1)
+    yield read("x", guard="G")
+    yield release("G")
+
+
+def sending_then_keeping_the_lock() -> Lane:
+    yield send("c", 2)
+    yield acquire("G")
+
+
 KNOWN = [
     ("independent lanes", program(independent("a"), independent("b"), independent("c")), 1),
     ("readers", program(looking(2), looking(2), looking(2)), 1),
@@ -408,6 +424,23 @@ def test_reduction_sees_what_exhaustive_search_sees(lanes: tuple[Actor, ...]) ->
     assert len(traces) <= full.schedules
     if waiting_then_looking not in lanes and flag_waited_for not in lanes:
         assert set(classes(traces)) == set(classes(everything))
+
+
+def test_what_comes_after_a_failed_try_comes_before_it_also_while_a_lane_waits() -> None:
+    """The try T, the lane A that sends, looks and releases under the lock, and the lane B that sends and keeps it.
+
+    By who takes the lock first, ten classes: T, who keeps it, and A never sends (1). B, who keeps it; T comes after,
+    and A never sends (1). A, whose send is before or after that of B (2); with each, T comes before the look, between
+    look and release, between the release and B's acquire, or after that (4).
+    """
+    of = program(trying_only, sending_under_the_lock, sending_then_keeping_the_lock)
+    full, reduced = DepthFirst(), PartialOrder()
+    everything = explore(full, FakeMachine(of))
+    found = classes(explore(reduced, FakeMachine(of)))
+    assert full.complete
+    assert reduced.complete
+    assert len(found) == len(set(found)) == 10
+    assert set(found) == set(classes(everything))
 
 
 # All strategies on small programs at random.

@@ -218,7 +218,7 @@ class PartialOrder:
                 if own < other:
                     race, hides = self._race_of_pending(other, lane, enablers)
                 else:
-                    race, hides = self._race(other, operation)
+                    race, hides = self._race(other, lane, operation)
                 if race:
                     self._back(other, lane, index, before)
                 if hides:
@@ -238,32 +238,41 @@ class PartialOrder:
             return True, True
         return any(one > index and _at(self._nodes[one].clock, node.lane) <= index for one in enablers), False
 
-    def _race(self, index: int, operation: Op) -> tuple[bool, bool]:
+    def _race(self, index: int, lane: int, operation: Op) -> tuple[bool, bool]:
         """Return the same where it is not known whether the operation was possible, since its lane was elsewhere."""
         node, wants = self._nodes[index], operation.wants
         step = self._operations.list[node.op]
         if not wants:
             return True, True
-        holds = self._holds(node.lane, wants, index)
+        surely, maybe = self._holds(node.lane, wants, index)
         if step.object == wants:
-            if step.kind == "acquire":
-                return True, not holds  # of a lock that the lane held already, only the first acquire is the race
-            # A release, which cannot be reversed if a lane waited for it. If none did, the operation may have been
-            # possible without it (a semaphore's counter may be above 0). Either way it hides no acquire behind it.
-            return not self._somebody_waits(node, wants), False
-        if holds and step.wants == wants:  # an access under the guard, which no other lane can have then
+            if step.kind == "release":
+                # It cannot be reversed if a lane waited for it, unless the operation's own lane held the lock. If none
+                # waited, the operation may have been possible without it (a semaphore's counter may be above 0). Either
+                # way it hides no acquire behind it.
+                return not self._somebody_waits(node, wants) or self._holds(lane, wants, index)[1], False
+            # Of the steps on a lock a release alone enables who waits. After a `try` that failed they wait as they did
+            # before it, and the operation may still come first: its lane may be the one that holds the lock. Of a
+            # lock that the lane of the step held already, only the first acquire is the race.
+            return True, step.kind == "acquire" and not maybe
+        if surely and step.wants == wants:  # an access under the guard, which no other lane can have then
             return False, False
         # While the lane holds the lock, it is its acquire that has to be reversed: so that must not be hidden.
-        return True, not holds
+        return True, not maybe
 
-    def _holds(self, lane: int, number: int, index: int) -> bool:
-        """Return whether the lane held the lock already before the step at `index`."""
-        held = 0
+    def _holds(self, lane: int, number: int, index: int) -> tuple[bool, bool]:
+        """Return whether the lane surely held the lock before the step at `index`, and whether it may have.
+
+        A trace does not say whether a `try` took the lock: to be sure it is left out, to miss nothing it is counted.
+        """
+        surely = maybe = 0
         for node in self._nodes[:index]:
             step = self._operations.list[node.op]
             if node.lane == lane and step.object == number:
-                held += (step.kind == "acquire") - (step.kind == "release")
-        return held > 0
+                taken, given = step.kind == "acquire", step.kind == "release"
+                surely += taken - given
+                maybe = max(maybe + (taken or step.kind == "try") - given, 0)
+        return surely > 0, maybe > 0
 
     def _somebody_waits(self, node: _Node, number: int) -> bool:
         """Return whether a lane waits for the lock at this state."""
