@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
+import importlib.machinery
 import os
 import subprocess
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_the_environment_wins_over_files_and_folders_of_the_host_are_dropped(use
 def test_where_there_is_no_pip_the_environment_counts_alone(
     user: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", lambda _: None)
     user |= {"PATH": "/nowhere", "PIP_INDEX_URL": "https://it's.env/simple", "PIP_DEFAULT_TIMEOUT": "7", "PIP_CERT": ""}
 
     assert host_settings(user).options == {"index-url": "https://it's.env/simple", "timeout": "7"}
@@ -61,7 +61,7 @@ def test_where_there_is_no_pip_the_environment_counts_alone(
 def test_a_pip_on_the_path_is_asked_where_this_interpreter_has_none(
     user: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.machinery.PathFinder, "find_spec", lambda _: None)
     (tmp_path / "pip").write_text("#!/bin/sh\necho \"global.proxy='http://p:1'\"\n")
     (tmp_path / "pip").chmod(0o755)
 

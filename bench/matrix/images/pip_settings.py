@@ -8,7 +8,7 @@ image.
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib.machinery
 import os
 import re
 import shlex
@@ -104,7 +104,8 @@ def list_configuration(environment: Mapping[str, str]) -> str:
 
 
 def _pip_command(environment: Mapping[str, str]) -> list[str] | None:
-    if importlib.util.find_spec("pip") is not None:
+    # Of the path alone: the finder that setuptools puts before it warns of a distutils that somebody has imported.
+    if importlib.machinery.PathFinder.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
     found = shutil.which("pip", path=environment.get("PATH"))
     return None if found is None else [found]
