@@ -26,12 +26,14 @@ _VOLATILE: Sequence[tuple[str, str]] = (
     (r"(?:[\d,]+ +)?\d+\.\d+ ?%", "N %"),
     (r"\b\d{1,3}(,\d{3})+ (samples|schedules)", r"N \2"),
     (r"\b[\d,]+(\.\d+)? ?(s|ms|MB|MiB)\b", r"N \2"),
+    (r"\b\d+\.\d+ x the lower bound", "N x the lower bound"),
     (r"-[0-9a-f]{8}\.jsonl", "-HASH.jsonl"),
     (r"[#▏▎▍▌▋▊▉█]{1,}", ""),
     (r"[=_-]{3,}", "---"),
     (r" +", " "),
 )
-"""What differs from run to run, with what stands for it: rates, shares, times, sizes, names made of a hash, bars."""
+"""What differs from run to run, with what stands for it: rates, shares, times and their ratios, sizes, names made of
+a hash, bars."""
 
 
 _NOT_A_READERS = ("PYTEST_", "BENCH_", "XDG_", "CI", "BUILD_NUMBER", "GITHUB_", "FORCE_COLOR", "PY_COLORS", "NO_COLOR")
