@@ -43,14 +43,16 @@ the unit tests goes into them.
 SHARED_OUT = frozenset(
     {
         "test_demos",
+        "test_engines",
         "test_explore_commands",
         "test_explore_oracle",
         "test_explore_replay",
         "test_kernels",
         "test_plugin",
+        "test_repeat",
     }
 )
-"""Modules of `tests/process` that take long, since each test starts many interpreters.
+"""Modules that take long, since each test starts many interpreters.
 
 Where `BENCH_TESTS_SHARE` is set, as tox does on all Pythons but one, a third of their tests is run. The thirds of
 Pythons that follow each other differ, so that any three of them run all.
