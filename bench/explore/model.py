@@ -50,16 +50,26 @@ KINDS = (
     "unlock",
     "line",
     "time",
+    "scan",
+    "move",
 )
 """The kinds of operations, by number in shared memory. `try` is an acquire that does not block; `look` and `change` are
-those on files; `lock` and `unlock` are locks on files; `line` is a step of code that no object guards."""
+those on one file, `scan` and `move` those on any number of names: to list a folder is a `scan`; what makes or removes a
+folder or a link, or gives a file another name, is a `move`; `lock` and `unlock` are locks on files; `line` is a step of
+code that no object guards."""
 
-READS = frozenset({"read", "poll", "look", "alive", "join", "begin", "time"})
+READS = frozenset({"read", "poll", "look", "scan", "alive", "join", "begin", "time"})
 """Kinds that change nothing: two of them on one object are independent. A join sees an end, the begin of a process its
 start (the `start` has the same object), a reading of the clock the time."""
 
 OF_ENDS = frozenset({"receive", "poll", "send", "feed", "lock"})
 """Kinds that depend on which other lanes have a pipe or a file open: a lane that ends no longer has."""
+
+OF_FILES = frozenset({"look", "change", "scan", "move"})
+"""Kinds that concern the names and contents of files."""
+
+OF_NAMES = frozenset({"scan", "move"})
+"""Those of them that concern other names than that of their object: all below a folder, or all that a file has."""
 
 OWN = frozenset({"sleep", "time"})
 """Kinds that concern no other lane."""
@@ -154,7 +164,8 @@ def dependent(one: Op, other: Op) -> bool:
     """Return whether the order of two operations of different lanes can matter, or one can enable or disable the other.
 
     A kill depends on what the killed lane would do, which its operation does not say, and so on everything; an exit on
-    each operation of `OF_ENDS`, since it closes what the lane has open.
+    each operation of `OF_ENDS`, since it closes what the lane has open; one of `OF_NAMES` on each on files, as a path
+    leads through folders and links, and an open file goes by a name that it may lose.
 
     A release and an acquire of one lock are dependent, although the two are never both possible: a strategy has to look
     at the lanes that were enabled. So are an access that wants a guard and each operation that changes the guard.
@@ -165,6 +176,8 @@ def dependent(one: Op, other: Op) -> bool:
         return True
     if (one.kind == "exit" and other.kind in OF_ENDS) or (other.kind == "exit" and one.kind in OF_ENDS):
         return True
+    if (one.kind in OF_NAMES and other.kind in OF_FILES) or (other.kind in OF_NAMES and one.kind in OF_FILES):
+        return one.kind not in READS or other.kind not in READS
     if one.object == other.object and (WHOLE in (one.part, other.part) or one.part == other.part):
         return one.kind not in READS or other.kind not in READS
     return _decides(one, other) or _decides(other, one)

@@ -48,6 +48,13 @@ operations = st.builds(
         (Op("exit", OTHER), Op("join", OTHER, wants=OTHER), True),
         (Op("join", OTHER, wants=OTHER), Op("join", OTHER, wants=OTHER), False),
         (Op("feed", OTHER, 0), Op("receive", OTHER, 1, wants=OTHER), True),
+        (Op("move", VALUE), Op("look", OTHER), True),
+        (Op("move", VALUE), Op("move", OTHER), True),
+        (Op("scan", VALUE), Op("change", OTHER), True),
+        (Op("scan", VALUE), Op("look", OTHER), False),
+        (Op("scan", VALUE), Op("scan", VALUE), False),
+        (Op("move", VALUE), WRITE._replace(object=OTHER), False),
+        (Op("move", VALUE), Op("lock", OTHER), False),
     ],
 )
 def test_what_cannot_change_places(one: Op, other: Op, expected: bool) -> None:

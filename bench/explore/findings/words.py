@@ -34,6 +34,8 @@ _DEEDS: Mapping[str, tuple[str, str]] = {
     "unlock": ("unlocks {it}", ""),
     "line": ("runs on", ": {saw}"),
     "time": ("reads the clock", ": {saw}"),
+    "scan": ("looks at {it}", ": {saw}"),
+    "move": ("changes {it}", ": {saw}"),
     KILLED: ("is killed", ""),
 }
 """Each kind of operation in words, and how the value that it saw follows."""

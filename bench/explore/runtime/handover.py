@@ -9,7 +9,8 @@ board needs no lock and real processes take their steps one after the other. Fou
 2. A step is on the log before its lane is woken for it (`scheduler.decide` does both or neither). So a lane that is
    woken by `GO` carries its step out at once, and there is nothing left that two processes would have to agree on.
 3. A process is only killed by the one that has the baton, at a point where it waits and so does not have it. A process
-   that is to kill itself passes the baton first (`_wake`), and from then on does nothing but die.
+   that is to kill itself passes the baton first (`BURY`), and from then on does nothing but die. The lane that gets it
+   decides only once that process has ended, as the system frees its locks on files and closes its descriptors then.
 4. A process that ends on its own leaves first (`leave`, `end`), which passes the baton.
 
 A process that dies in any other way (a signal from outside, a crash of the interpreter) may take the baton with it. The
@@ -111,6 +112,8 @@ class Handover:
         if kind == at.REAP and self.reap is not None:
             with Raw():
                 self.reap(command >> 8)
+        if kind == at.BURY:
+            self._await_end(self.board.lane(command >> 8).pid)
         return self._decide(probe)  # for PROBE too, which asks for nothing else
 
     def _decide(self, probe: Callable[[], bool] | None) -> bool:
@@ -128,6 +131,8 @@ class Handover:
                 return self._wake(at.COORDINATOR, at.GO, dies=dies)
             if chosen < 0:
                 dies |= self._kill(-1 - chosen)
+                if dies and (heir := self._another()) is not None:
+                    return self._wake(heir, at.BURY | self.lane << 8, dies=True)
             elif chosen >= PROBE_FIRST:
                 if chosen != PROBE_FIRST + self.lane:
                     return self._wake(chosen - PROBE_FIRST, at.PROBE, dies=dies)
@@ -158,10 +163,20 @@ class Handover:
         if host.number == self.lane:
             return True
         os.kill(host.pid, signal.SIGKILL)
-        with Raw():
-            wait_for_end(host.pid)
-        self.mark_dirty(None)
+        self._await_end(host.pid)
         return False
+
+    def _await_end(self, pid: int) -> None:
+        """Wait until a process that is killed has ended, and have lanes probe what the system frees with it."""
+        with Raw():
+            wait_for_end(pid)
+        self.mark_dirty(None)
+
+    def _another(self) -> int | None:
+        """Return a lane of another process that waits for the baton; `None` if there is none."""
+        numbers = self.numbers
+        present, hosts = numbers[at.PRESENT], at.HOSTS
+        return next((one for one in range(at.MOST_LANES) if present >> one & 1 and numbers[hosts + one] == one), None)
 
     def _probe_again(self, probe: Callable[[], bool] | None) -> None:
         """Probe what this lane waits for, and note whether its step could be taken now."""

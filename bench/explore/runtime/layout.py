@@ -146,9 +146,10 @@ FIRST_COME = 100
 DECIDE = 101
 """In the plan: the scheduler has to decide which lane takes this step."""
 
-GO, BEGIN, ABANDON, FEED, PROBE, QUIT, SEND_STACK, REAP = range(8)
+GO, BEGIN, ABANDON, FEED, PROBE, QUIT, SEND_STACK, REAP, BURY = range(9)
 """Commands: take your step; begin a schedule; leave the one that is given up; take a step of the feeder that you host;
-probe what you wait for; end; send where you wait; wait for the end of the process of a lane that has left."""
+probe what you wait for; end; send where you wait; wait for the end of the process of a lane that has left; wait for the
+end of the process of a lane that was killed while it had the baton."""
 
 NEVER = MOST_OBJECTS - 1
 """The number of an object whose counter stays 0: what a lane wants that waits for a time alone."""

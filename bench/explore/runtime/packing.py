@@ -6,7 +6,7 @@ the step changes nothing, and 30 of the part plus 1.
 
 from __future__ import annotations
 
-from bench.explore.model import ANYTHING, KINDS, OF_ENDS, OWN, READS, WHOLE, Op
+from bench.explore.model import ANYTHING, KINDS, OF_ENDS, OF_FILES, OF_NAMES, OWN, READS, WHOLE, Op
 
 _LANE_BITS, _KIND_AT, _OBJECT_AT, _PLACE_AT, _PART_AT = 31, 5, 10, 21, 33
 READ = 1 << 32
@@ -23,6 +23,8 @@ _KIND_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _READING_KINDS = sum(1 << _KIND_NUMBERS[kind] for kind in READS)
 _KILL, _EXIT = _KIND_NUMBERS["kill"], _KIND_NUMBERS["exit"]
 _OF_ENDS = sum(1 << _KIND_NUMBERS[kind] for kind in OF_ENDS)
+_OF_FILES = sum(1 << _KIND_NUMBERS[kind] for kind in OF_FILES)
+_OF_NAMES = sum(1 << _KIND_NUMBERS[kind] for kind in OF_NAMES)
 _OWN_KINDS = sum(1 << _KIND_NUMBERS[kind] for kind in OWN)
 
 KILLED_WORD = KILLED << _KIND_AT | _ANY << _OBJECT_AT
@@ -75,11 +77,14 @@ def words_dependent(one: int, one_wants: int, other: int, other_wants: int) -> b
         return True
     if _EXIT in kinds and _OF_ENDS >> kinds[kinds[0] == _EXIT] & 1:
         return True
-    if here == there:
-        part, other_part = one >> _PART_AT, other >> _PART_AT
-        if not part or not other_part or part == other_part:
-            return not _reads(one) or not _reads(other)
+    of_names = (_OF_NAMES >> kinds[0] & _OF_FILES >> kinds[1] | _OF_NAMES >> kinds[1] & _OF_FILES >> kinds[0]) & 1
+    if of_names or (here == there and _overlap(one >> _PART_AT, other >> _PART_AT)):
+        return not _reads(one) or not _reads(other)
     return (here == other_wants and not _reads(one)) or (there == one_wants and not _reads(other))
+
+
+def _overlap(part: int, other_part: int) -> bool:
+    return not part or not other_part or part == other_part
 
 
 def _reads(packed: int) -> int:
