@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from bench import parameters as parametrized
 from bench.errors import UsageError
 from bench.outcomes import Expectation
 
@@ -15,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., object])
 C = TypeVar("C", bound=type)
 
 ATTRIBUTE = "__bench__"
-"""The attribute of a decorated function or class that holds its target."""
+"""The attribute of a decorated function or class that holds its targets: one, or one for each combination."""
 
 _DEFINED = "__bench_defined__"
 """The attribute of a module that lists the targets declared in it."""
@@ -42,6 +43,11 @@ class Target:
     expectations: tuple[Expectation, ...]
     samples: int | None = None
     deadline_s: float | None = None
+
+    @property
+    def declared_name(self) -> str:
+        """The name of the function or class, which targets with parameters share."""
+        return parametrized.declared_name(self.name)
 
     @property
     def target(self) -> str:
@@ -74,10 +80,17 @@ def actors_of(target: Target) -> tuple[str, ...]:
     return target.actors if isinstance(target, Scenario) else ()
 
 
+def targets_of(declared: object) -> tuple[Target, ...]:
+    """Return the targets that a decorated function or class stands for; none if it is not decorated itself."""
+    found: tuple[Target, ...] = vars(declared).get(ATTRIBUTE, ())
+    return found
+
+
 def program(
     *expectations: Expectation | Iterable[Expectation],
     samples: int | None = None,
     deadline_s: float | None = None,
+    parameters: Mapping[str, Iterable[object]] | None = None,
 ) -> Callable[[F], F]:
     """Declare a function `f(mp)` to be a program, with its expectations; the function itself is not changed.
 
@@ -85,6 +98,7 @@ def program(
         expectations: the first that matches an outcome grades it; an outcome that none matches is forbidden.
         samples: how many samples a run takes by default.
         deadline_s: how long one sample may take before it counts as a hang.
+        parameters: values of further arguments; each combination is a target of its own, `f[workers=4]`.
 
     Raises:
         UsageError: if the function takes no context, is nested in another, or an argument is out of range.
@@ -93,7 +107,7 @@ def program(
     _check_bounds("program", samples, deadline_s)
 
     def declare(function: F) -> F:
-        _define(function, _program_of(function, flat, samples, deadline_s))
+        _define(function, _program_of(function, flat, samples, deadline_s), parameters)
         return function
 
     return declare
@@ -103,6 +117,7 @@ def scenario(
     *expectations: Expectation | Iterable[Expectation],
     samples: int | None = None,
     deadline_s: float | None = None,
+    parameters: Mapping[str, Iterable[object]] | None = None,
 ) -> Callable[[C], C]:
     """Declare a class to be a scenario, with its expectations; the class itself is not changed.
 
@@ -111,6 +126,7 @@ def scenario(
         samples: how many samples a run in repeat mode takes by default.
         deadline_s: how long one sample may take before it counts as a hang; under stress, how long the actors may go
             without progress, 1 s by default: a single call that takes longer is a hang there.
+        parameters: values of further arguments of `__init__`; each combination is a target, `Kind[workers=4]`.
 
     Raises:
         UsageError: if the class lacks actors or a `result`, is nested in a function, or an argument is out of range.
@@ -119,7 +135,7 @@ def scenario(
     _check_bounds("scenario", samples, deadline_s)
 
     def declare(kind: C) -> C:
-        _define(kind, _scenario_of(kind, flat, samples, deadline_s))
+        _define(kind, _scenario_of(kind, flat, samples, deadline_s), parameters)
         return kind
 
     return declare
@@ -152,12 +168,37 @@ def _check_bounds(word: str, samples: int | None, deadline_s: float | None) -> N
         raise UsageError(f"{word}(deadline_s={deadline_s}): give a time in seconds, more than 0")
 
 
-def _define(declared: object, target: Target) -> None:
-    setattr(declared, ATTRIBUTE, target)
-    module = sys.modules.get(target.module)
-    defined = vars(module).setdefault(_DEFINED, []) if module is not None else []
-    # A module that is run again, as by importlib.reload, declares the same line again.
-    defined[:] = [one for one in defined if one.line != target.line] + [target]
+def _define(declared: Callable[..., object], target: Target, parameters: Mapping[str, Iterable[object]] | None) -> None:
+    targets = (target,) if parameters is None else _combined(declared, target, parameters)
+    setattr(declared, ATTRIBUTE, targets)
+    if (module := sys.modules.get(target.module)) is None:
+        return
+    spec, defined = vars(module).get(_DEFINED, (None, []))
+    if spec is not module.__spec__:  # importlib.reload makes a new one, and declares everything again
+        defined = []
+    setattr(module, _DEFINED, (module.__spec__, [*defined, *targets]))
+
+
+def _combined(
+    declared: Callable[..., object], target: Target, parameters: Mapping[str, Iterable[object]]
+) -> tuple[Target, ...]:
+    """Return a target for each combination of parameters, and note the parameters where samples look for them."""
+    place = f"{target.file}:{target.line}: {target.name}"
+    try:
+        values = {str(name): list(one) for name, one in parameters.items()}
+        combinations = parametrized.combinations(values)
+    except (AttributeError, TypeError):
+        raise UsageError(f'{place}: parameters are names with lists of values, as {{"workers": [2, 4]}}') from None
+    except ValueError as error:
+        raise UsageError(f"{place}: parameters: {error}") from None
+    if not combinations:
+        raise UsageError(f'{place}: parameters are empty; give names with values, as {{"workers": [2, 4]}}')
+    try:
+        inspect.signature(declared).bind(None, **next(iter(combinations.values())))
+    except TypeError as error:
+        raise UsageError(f"{place} does not take its parameters: {error}") from None
+    setattr(declared, parametrized.ATTRIBUTE, values)
+    return tuple(replace(target, name=target.name + suffix) for suffix in combinations)
 
 
 def _flatten(expectations: Iterable[Expectation | Iterable[Expectation]], word: str) -> Iterable[Expectation]:
@@ -252,13 +293,21 @@ def defined_in(module: object) -> tuple[Target, ...]:
     """Return the targets that a module itself declares, in their order.
 
     Raises:
-        UsageError: if two of them have one name, so that the later hides the earlier.
+        UsageError: if two of them have one name, so that the later hides the earlier, or one is not to be found in its
+            module by its name, so that no other process could call it.
     """
-    targets = [one for one in getattr(module, _DEFINED, ()) if one.module == getattr(module, "__name__", None)]
+    _, defined = getattr(module, _DEFINED, (None, ()))
+    found = [one for one in defined if one.module == getattr(module, "__name__", None)]
     by_name: dict[str, Target] = {}
-    for one in targets:
+    for one in found:
         if (other := by_name.setdefault(one.name, one)) is not one:
             raise UsageError(
-                f"two programs named {one.name}: {other.file}:{other.line} and line {one.line}; rename one"
+                f"two programs named {one.name}: {other.file}:{other.line} and line {one.line}; rename one, "
+                "or, where they differ in a value alone, declare one with parameters={...}"
             )
-    return tuple(sorted(targets, key=lambda one: one.line))
+        if ATTRIBUTE not in getattr(getattr(module, one.declared_name, None), "__dict__", {}) and "." not in one.name:
+            raise UsageError(
+                f"{one.file}:{one.line}: its module has no {one.declared_name}, the name that it was declared by; "
+                "assign it to that name"
+            )
+    return tuple(sorted(found, key=lambda one: one.line))

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from bench.declared import Target, defined_in
 from bench.errors import NothingToRun, UsageError
+from bench.parameters import declared_name
 
 DEMOS = "bench.demos"
 """The package of the demos, which are run where no target is given."""
@@ -118,7 +119,7 @@ def find(targets: Iterable[str]) -> tuple[Found, ...]:
 
 
 def _targets_of(target: str) -> tuple[Found, ...]:
-    if "::" in target or target.endswith(".py") or "/" in target:
+    if "::" in target or target.endswith(".py") or "/" in declared_name(target):
         file, _, name = target.partition("::")
         return _select(_targets_in_path(Path(file)), name, target)
     module, _, name = target.partition(":")
@@ -185,7 +186,7 @@ def _targets_in_module(place: Place) -> tuple[Found, ...]:
 def _select(found: tuple[Found, ...], name: str, target: str) -> tuple[Found, ...]:
     if not name:
         return found
-    chosen = tuple(one for one in found if one.program.name == name)
+    chosen = tuple(one for one in found if name in (one.program.name, one.program.declared_name))
     if not chosen:
         import difflib  # not at the top: every sample imports this module
 

@@ -6,18 +6,30 @@ under fork takes.
 
 from __future__ import annotations
 
+from bench.parameters import ATTRIBUTE
+
 TYPE_CHECKING = False  # as type checkers know it
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import TypeVar
 
     F = TypeVar("F", bound=Callable[..., object])
 
 
-def program(*_: object, **__: object) -> Callable[[F], F]:
-    """Return a decorator that leaves the function or class as it is, as those of `bench.declared` do."""
-    return _as_it_is
+def program(*_: object, parameters: Mapping[str, Iterable[object]] | None = None, **__: object) -> Callable[[F], F]:
+    """Return a decorator that leaves the function or class as it is, as those of `bench.declared` do.
+
+    Its parameters stay with it: a target is known by its name, which stands for one combination of them.
+    """
+    if parameters is None:
+        return _as_it_is
+
+    def with_parameters(function: F) -> F:
+        setattr(function, ATTRIBUTE, {name: list(values) for name, values in parameters.items()})
+        return function
+
+    return with_parameters
 
 
 scenario = program

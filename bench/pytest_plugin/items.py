@@ -1,6 +1,7 @@
 """Items: a program or scenario under one start method in one mode, observed in the item's setup, judged in its call.
 
 The name of an item has its mode unless that is repeat, whatever was asked for: `race[spawn]`, `Race[spawn-stress]`.
+One of several targets with parameters has them too: `counts[workers=4][spawn]`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pytest
 from _pytest.outcomes import Failed
 
 import bench
-from bench.declared import ATTRIBUTE, Target, actors_of, defined_in
+from bench.declared import actors_of, defined_in, targets_of
 from bench.errors import BenchError, UsageError
 from bench.modes import modes_of, observer, why_none
 from bench.outcomes import Conditions
@@ -138,30 +139,33 @@ def items_of(
     collector: pytest.Module | pytest.Class, name: str, function: FunctionType | type
 ) -> list[pytest.Item] | None:
     """Return the items of a program or scenario; none where the module only imports it from the one it stands in."""
-    program = vars(function)[ATTRIBUTE]
-    if not isinstance(program, Target):
+    targets = targets_of(function)
+    if not targets:
         return None
+    first = targets[0]
+    at = f"{first.file}:{first.line}"
     if not isinstance(collector, pytest.Module):
-        at = f"{program.file}:{program.line}"
-        raise collector.CollectError(f"{at}: {program.name} is in a class; a program stands in its module")
-    if (program.module, program.name) != (collector.obj.__name__, name):
+        raise collector.CollectError(f"{at}: {first.name} is in a class; a program stands in its module")
+    if (first.module, first.declared_name) != (collector.obj.__name__, name):
         return []
-    place = place_of_file(collector.path)
-    found = Found(replace(program, module=place.module), place)  # pytest's import modes name modules otherwise
-    read = settings.read(collector.config)
     marks = [*getattr(function, "pytestmark", ()), *collector.iter_markers()]
+    if any(mark.name == "parametrize" for mark in marks):
+        raise collector.CollectError(f"{at}: parametrize has no effect on {name}; declare it with parameters={{...}}")
+    place = place_of_file(collector.path)
+    read = settings.read(collector.config)
     asked = _marked_modes(name, marks) or read.sampling.modes
-    modes = modes_of(program, asked) or asked
+    modes = modes_of(first, asked) or asked
     return [
         ProgramItem.from_parent(
             collector,
-            name=_name(name, method, mode),
+            name=_name(target.name, method, mode),
             function=function,
-            found=found,
+            found=Found(replace(target, module=place.module), place),  # pytest's import modes name modules otherwise
             method=method,
             mode=mode,
             explored_too=mode == "stress" and "explore" in modes,
         )
+        for target in targets
         for mode in modes
         for method in read.methods or settings.platform_methods()
     ]

@@ -7,7 +7,6 @@ process of every sample pays.
 from __future__ import annotations
 
 import gc
-import importlib
 import sys
 import threading
 
@@ -48,12 +47,13 @@ def _print_and_fail() -> int:
 def _run(root: str, module: str, name: str, method: str, seed: int, actors: list[str]) -> dict[str, Any]:
     import multiprocessing
 
+    from bench.parameters import load
     from bench.process.descriptors import open_descriptors, own_of_multiprocessing
     from bench.process.startup import prepare
     from bench.values import encode
 
     prepare(root, method, seed)
-    function = getattr(importlib.import_module(module), name)
+    function = load(module, name)
     context = multiprocessing.get_context(method)
     before = open_descriptors().items()
     left: dict[str, list[str]] = {}

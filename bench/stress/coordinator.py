@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import multiprocessing
 import os
 import time
@@ -44,10 +43,11 @@ def run(folder: str, orders: Orders) -> None:
 
 
 def _kind(orders: Orders) -> Any:
+    from bench.parameters import load
     from bench.process.startup import prepare
 
     prepare(orders.root, orders.method, orders.seed)
-    return getattr(importlib.import_module(orders.module), orders.name)
+    return load(orders.module, orders.name)
 
 
 class Group:

@@ -108,7 +108,7 @@ def outcome(kind: Callable[..., Any], parts: Iterable[tuple[int, Stop]]) -> obje
     """Run the actors part by part, and then each to its end, in the order in which they first came."""
     mp = multiprocessing.get_context("fork")
     state = kind(mp)
-    actors = [Actor(getattr(state, name)) for name in kind.__bench__.actors]  # type: ignore[attr-defined]  # declared by the decorator
+    actors = [Actor(getattr(state, name)) for name in kind.__bench__[0].actors]  # type: ignore[attr-defined]  # declared by the decorator
     order = []
     for index, stop in parts:
         actors[index].go(stop)

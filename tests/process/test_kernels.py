@@ -106,7 +106,7 @@ def outcomes(
     seed: int = 0,
     method: str = "fork",
 ) -> list[Outcome]:
-    scenario = vars(declared)[ATTRIBUTE]
+    scenario = vars(declared)[ATTRIBUTE][0]
     (found,) = find([scenario.target])
     seen = observe(found, method=method, seconds=seconds, samples=samples, deadline_s=0.5, seed=seed)
     return [tally.outcome for tally in seen.outcomes]

@@ -462,7 +462,7 @@ def test_stopping_and_rerunning_work_as_for_every_test(suite: pytest.Pytester) -
         ("@program(1)\ndef f(mp): ...", "*test_it.py:2: 1 is no expectation; *"),
         (
             "@program(deterministic(1))\ndef f(mp): ...\n@program(deterministic(1))\ndef f(mp): ...",
-            "two programs named f: *test_it.py:2 and line 4; rename one",
+            "two programs named f: *test_it.py:2 and line 4; rename one*",
         ),
         ("class C:\n    @program(deterministic(1))\n    def f(mp): ...", "*test_it.py:3: C.f is in a class; *"),
     ],
@@ -615,3 +615,69 @@ def test_a_dead_worker_is_a_crashed_test(suite: pytest.Pytester) -> None:
     assert {line.status for line in lines_of(suite) if isinstance(line, Test)} == {"crashed", "passed"}
     (end,) = [line for line in lines_of(suite) if isinstance(line, End)]
     assert end.status == "fail"
+
+
+PARAMETERS = """
+from bench import actor, deterministic, program, scenario
+
+class Size:
+    def __init__(self, value): self.value = value
+
+@program(deterministic(6), samples=1, parameters={"count": [2, 3], "size": [Size(2)]})
+def adds(mp, count, size):
+    return count + size.value + (2 if count == 2 else 1)
+
+@scenario(deterministic(2), parameters={"step": [1, 2]})
+class Doubles:
+    def __init__(self, mp, step):
+        self.total, self.lock, self.step = mp.Value("i", 0), mp.Lock(), step
+
+    def double(self):
+        with self.lock:
+            self.total.value += self.step
+
+    @actor
+    def first(self): self.double()
+
+    @actor
+    def second(self): self.double()
+
+    def result(self): return self.total.value
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_combination_of_parameters_is_observed_for_itself_in_each_mode(
+    suite: pytest.Pytester, method: str
+) -> None:
+    suite.makepyfile(test_it=PARAMETERS)
+    modes = ("--bench-mode", "repeat,stress,explore", "--bench-samples", "1", "--bench-seconds", "0.3")
+    result = suite.runpytest_subprocess("--start-method", method, "--bench-out", "out", *modes)
+    found = {
+        (one.target.partition(":")[2], one.mode): (one.verdict, {each.outcome.value for each in one.outcomes})
+        for one in lines_of(suite)
+        if isinstance(one, Judged)
+    }
+    programs = {(f"adds[count={count},size=size0]", "repeat"): ("pass", {6}) for count in (2, 3)}
+    right = {("Doubles[step=1]", mode): ("pass", {2}) for mode in ("stress", "explore")}
+    wrong = {("Doubles[step=2]", mode): ("fail", {4}) for mode in ("stress", "explore")}
+    assert found == {**programs, **right, **wrong}
+    result.stdout.fnmatch_lines([f"again: pytest 'test_it.py::Doubles?step=2??{method}-explore?' *"])
+
+
+def test_a_combination_is_chosen_by_its_name(plain: pytest.Pytester) -> None:
+    plain.makepyfile(test_it=PARAMETERS)
+    assert collected(plain, "test_it.py::adds", "--start-method", "fork") == [
+        "adds[count=2,size=size0][fork]",
+        "adds[count=3,size=size0][fork]",
+    ]
+    one = "adds[count=3,size=size0][fork]"
+    assert collected(plain, f"test_it.py::{one}", "--start-method", "fork") == [one]
+
+
+def test_parametrize_on_a_target_is_refused_with_what_to_write(plain: pytest.Pytester) -> None:
+    mark = "import pytest\nfrom bench import deterministic, program\n\n@pytest.mark.parametrize('n', [1, 2])\n"
+    plain.makepyfile(test_it=mark + "@program(deterministic(1))\ndef counts(mp, n=1): return 1\n")
+    result = plain.runpytest_inprocess("test_it.py")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*parametrize has no effect on counts; declare it with parameters={...}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.declared import Scenario, actors_of, program
+from bench.declared import Scenario, actors_of, program, targets_of
 from bench.errors import UsageError
+from bench.parameters import load
 from bench.process import words
 from bench.targets import find
 
@@ -105,8 +107,74 @@ def test_a_program_has_no_actors() -> None:
 
     module_function.__qualname__ = "module_function"
     program()(module_function)
-    assert actors_of(vars(module_function)["__bench__"]) == ()
+    assert actors_of(targets_of(module_function)[0]) == ()
 
 
 def test_every_word_is_there_in_the_processes_of_a_sample() -> None:
     assert all(hasattr(words, name) for name in bench.__all__)
+
+
+PARAMETERS = 'parameters={"workers": [2, 4], "name": ["a", "b c"]}'
+
+
+def test_each_combination_of_parameters_is_a_target(tmp_path: Path) -> None:
+    path = write(tmp_path, f"@program(deterministic(1), {PARAMETERS})\ndef counts(mp, workers, name): ...\n")
+    names = [one.program.name for one in find([path])]
+    assert names == [
+        "counts[workers=2,name=a]",
+        "counts[workers=2,name=name1]",
+        "counts[workers=4,name=a]",
+        "counts[workers=4,name=name1]",
+    ]
+    assert [one.program.name for one in find([f"{path}::counts"])] == names
+    assert [one.program.name for one in find([f"{path}::{names[2]}"])] == [names[2]]
+
+
+def test_what_a_name_stands_for_is_called_with_its_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = "    def __init__(self, mp, size=1):\n        self.x = size\n"
+    text = f'@scenario(deterministic(1), parameters={{"size": iter([3, 5])}})\nclass S:\n{start}{ONE}{TWO}{RESULT}'
+    write(tmp_path, text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(bench, "GRADED_HERE", False)  # as in the processes of a sample
+    made = load("scenarios_here", "S[size=5]")
+    assert (made(None).x, made.result(made(None)), type(made(None)).__name__) == (5, 1, "S")
+    assert load("scenarios_here", "S")(None).x == 1
+    with pytest.raises(AttributeError, match=r"no target S\[size=4\]"):
+        load("scenarios_here", "S[size=4]")
+
+
+def test_targets_made_by_a_factory_on_one_line_are_all_found(tmp_path: Path) -> None:
+    body = (
+        "def made(number):\n    class Made:\n"
+        + "".join(f"    {line}\n" for line in f"{INIT}{ONE}{TWO}{RESULT}".splitlines())
+        + "    Made.__name__ = Made.__qualname__ = f'Made{number}'\n    return scenario(deterministic(number))(Made)\n"
+        "Made1, Made2 = made(1), made(2)\n"
+        "for number in (3, 4):\n    globals()[f'Made{number}'] = made(number)\n"
+    )
+    found = find([write(tmp_path, body)])
+    assert [one.program.name for one in found] == ["Made1", "Made2", "Made3", "Made4"]
+
+
+def test_a_module_that_is_run_again_declares_its_targets_again(tmp_path: Path) -> None:
+    path = write(tmp_path, "@program()\ndef f(mp): ...\n")
+    find([path])
+    importlib.reload(sys.modules["scenarios_here"])
+    assert [one.program.name for one in find([path])] == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("for n in (1, 2):\n    @program()\n    def f(mp): ...\n", "two programs named f: .*parameters="),
+        ("@program()\ndef f(mp): ...\nf = None\n", "its module has no f"),
+        ("@program(parameters={})\ndef f(mp): ...\n", "parameters are empty"),
+        ("@program(parameters=[2])\ndef f(mp, n): ...\n", "names with lists of values"),
+        ('@program(parameters={"n": 2})\ndef f(mp, n): ...\n', "names with lists of values"),
+        ('@program(parameters={"n": []})\ndef f(mp, n): ...\n', "n has no values"),
+        ('@program(parameters={"n": [1, 1]})\ndef f(mp, n): ...\n', "two values of n are called 1"),
+        ('@program(parameters={"m": [1]})\ndef f(mp, n): ...\n', "f does not take its parameters"),
+    ],
+)
+def test_mistakes_in_names_and_parameters_are_reported(tmp_path: Path, body: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        find([write(tmp_path, body)])

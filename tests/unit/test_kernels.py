@@ -53,7 +53,7 @@ each_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kern
 
 
 def scenario_of(declared: Callable[..., object]) -> Scenario:
-    made = vars(declared)[ATTRIBUTE]  # its own: a twin that is not declared itself would have that of its base
+    made = vars(declared)[ATTRIBUTE][0]  # its own: a twin that is not declared itself would have that of its base
     assert isinstance(made, Scenario)
     return made
 

@@ -21,7 +21,7 @@ import bench
 PACKAGE = Path(bench.__file__).parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("called", "errors"),
+    ("called", "errors", "parameters"),
     ("values", "causes", "sampling"),
     ("outcomes", "figures"),
     ("declared", "cells", "leases"),
@@ -76,6 +76,7 @@ ANY = OBSERVER | EXPLORING | CONTROLLED
 RUNS: Mapping[str, frozenset[str]] = {
     "called": ANY,
     "errors": ANY,
+    "parameters": ANY,
     "values": ANY,
     "causes": GRADING,
     "outcomes": GRADING,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.declared import ATTRIBUTE
+from bench.declared import targets_of
 from bench.kernels.corpus import KERNELS, Kernel
 from bench.targets import Found, find
 from docs.extension import excerpts, fill, kernels
@@ -56,7 +56,7 @@ def test_each_kernel_is_shown_with_its_source_its_twin_and_what_its_code_needs(k
     page = fill((LESSONS / "kernels.md").read_text(encoding="utf-8"))
     for scenario in (kernel.buggy, kernel.fixed):
         assert len(re.findall(rf"^class {scenario.__name__}\b", page, re.MULTILINE)) == 1
-        assert f"bench explore {getattr(scenario, ATTRIBUTE).target}" in page
+        assert f"bench explore {targets_of(scenario)[0].target}" in page
     assert f"- **Described in:** {kernel.source}" in page
     assert f"[{kernel.name}](#{kernels.anchor(kernel.name)})" in page
 

@@ -12,7 +12,6 @@ for mode repeat to find.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -29,6 +28,7 @@ from bench.explore.runtime.packing import lane_of, op_of
 from bench.explore.runtime.registry import Registry
 from bench.explore.runtime.scheduler import remove_process
 from bench.outcomes import Outcome
+from bench.parameters import load
 from bench.process import journal
 from bench.process.ended import has_ended, wait_for_end
 from bench.process.evidence import Evidence, decide, failures
@@ -90,7 +90,7 @@ class ProgramSubject:
         send(Running())
 
     def _load(self) -> Any:
-        return getattr(importlib.import_module(self.orders.module), self.orders.name)
+        return load(self.orders.module, self.orders.name)
 
     def _shares_at_import(self) -> bool:
         """Return whether the import of the program makes anything shared, by importing it in a process of its own."""

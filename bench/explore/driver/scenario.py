@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 
 from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors
 from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
 from bench.outcomes import Outcome
+from bench.parameters import load
 from bench.process.ended import how_it_ended
 from bench.process.messages import Running, Starting
 from bench.values import encode
@@ -33,7 +33,7 @@ class ScenarioSubject:
     shrinking_s = float("inf")
 
     def __init__(self, orders: Orders, executor: Executor, send: Callable[[Event], None]) -> None:
-        self.kind: Any = getattr(importlib.import_module(orders.module), orders.name)
+        self.kind: Any = load(orders.module, orders.name)
         self.context: Any = multiprocessing.get_context(orders.method)
         self.names = orders.actors
         self.kills = orders.kills > 0
