@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bench.explore.driver.subject import Subject
     from bench.explore.messages import Event, Orders
     from bench.explore.model import Trace
+    from bench.explore.search.strategy import Strategy
 
 MAIN = "main"
 """What the lane of a program's main process is called."""
@@ -124,6 +125,8 @@ class Exploration:
 
     def run(self) -> None:
         """Explore, or follow the schedule that is given."""
+        if self.orders.kills:  # a lane may be killed in the middle of what is one step otherwise, and keep a lock
+            self.board.tell_all_apart()
         self.subject.ready()
         _settle()
         if self.orders.replay is not None:
@@ -135,17 +138,15 @@ class Exploration:
     def explore(self) -> None:
         """Run the plans of the strategy, and journal what they gave."""
         orders, begun = self.orders, time.monotonic()
-        strategy = make(
-            orders.strategy,
-            preemptions=orders.preemptions,
-            schedules=orders.schedules,
-            seed=orders.seed,
-            lanes=self.executor.actors,
-            kills=orders.kills,
-        )
+        strategy, finer = self._strategy(), self.board.finer
         deadline = begun + orders.seconds if orders.seconds is not None else float("inf")
         while time.monotonic() < deadline and (plan := strategy.next()) is not None:
-            strategy.learn(self.play(plan))
+            trace = self.play(plan)
+            if finer == self.board.finer:
+                strategy.learn(trace)
+            else:  # what was run so far had steps that were too coarse
+                strategy, finer = self._strategy(), self.board.finer
+                self._begin_anew()
             if time.monotonic() - self.reported_at >= REPORT_S:
                 self.report()
         took_s = time.monotonic() - begun
@@ -172,11 +173,32 @@ class Exploration:
             )
         )
 
+    def _strategy(self) -> Strategy:
+        orders = self.orders
+        return make(
+            orders.strategy,
+            preemptions=orders.preemptions,
+            schedules=orders.schedules,
+            seed=orders.seed,
+            lanes=self.executor.actors,
+            kills=orders.kills,
+        )
+
+    def _begin_anew(self) -> None:
+        """Count from the beginning; outcomes that do not come again stay as they were journalled."""
+        self.report()
+        self.schedules = 0
+        for one in self.found.values():
+            one.count, one.lanes = 0, ()
+
     def replay(self, wanted: Mapping[str, Any]) -> None:
         """Follow a schedule that was recorded, and journal what became of it."""
         from bench.explore.findings.following import follow
 
-        followed = follow(wanted, self.play_and_report, self.labels)
+        finer = -1
+        while finer != self.board.finer:  # its steps become as fine as those of the file as its own ones want it
+            finer = self.board.finer
+            followed = follow(wanted, self.play_and_report, self.labels)
         self.report()
         trace, witness = self.play_in_detail(tuple(followed["lanes"]))
         uncontrolled = self.board.uncontrolled()

@@ -82,6 +82,7 @@ def _label_item(name: str, item: Any, found: dict[int, str], deep: int, sizes: d
 
 _OWN = {
     "_obj": "{}",
+    "_bench_memory": "{}",
     "_lock": "the lock of {}",
     "_flag": "{}",
     "_cond": "the condition of {}",

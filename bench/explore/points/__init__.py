@@ -1,6 +1,7 @@
 """Scheduling points: patches of `multiprocessing`, `os` and `time` that make each shared operation one step.
 
-    locks                     locks, semaphores, conditions, events
+    locks, barriers           locks, semaphores, conditions, events; looks at barriers
+    grain                     which objects need finer steps than others
     values, shared            `Value` and `Array`; `multiprocessing.shared_memory`
     pipes, queues             connections and the descriptors of `os.pipe`; queues
     files, filelocks, paths   files by name and by descriptor; locks on them; the objects that paths stand for
@@ -17,7 +18,18 @@ from __future__ import annotations
 
 def install() -> None:
     """Install every scheduling point in this process. Outside a controlled schedule they pass straight through."""
-    from bench.explore.points import clock, files, locks, pipes, processes, queues, shared, uncontrolled, values
+    from bench.explore.points import (
+        barriers,
+        clock,
+        files,
+        locks,
+        pipes,
+        processes,
+        queues,
+        shared,
+        uncontrolled,
+        values,
+    )
 
-    for module in (locks, values, pipes, queues, files, clock, processes, shared, uncontrolled):
+    for module in (locks, values, barriers, pipes, queues, files, clock, processes, shared, uncontrolled):
         module.install()

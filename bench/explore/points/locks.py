@@ -10,6 +10,8 @@ import functools
 import weakref
 from sys import _getframe
 
+from bench.explore.points import grain
+from bench.explore.points.uncontrolled import note
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.control import Abandoned
@@ -30,6 +32,9 @@ known: weakref.WeakSet[Any] = weakref.WeakSet()
 
 _MANY = 1 << 30
 
+_SHORT_S = 1.0
+"""A wait for the lock of a value that is shorter may end while another lane has it for an access; a longer one not."""
+
 
 class Uncontrolled(RuntimeError):
     """A real operation was not possible although the board says that it is: something is not controlled."""
@@ -41,12 +46,14 @@ class SemaphoreObject:
     Attributes:
         recursive: whether it belongs to an owner, which may acquire it again.
         held: whether a lane that has acquired it holds it: its greatest value is 1.
+        looked_at: whether it is known that lanes look whether it is free, and go on if it is not.
     """
 
-    __slots__ = ("acquire", "attempt", "held", "number", "read", "recursive", "release")
+    __slots__ = ("acquire", "attempt", "held", "looked_at", "number", "read", "recursive", "release")
 
     def __init__(self, number: int, semlock: Any) -> None:
         self.number, self.recursive, self.held = number, semlock.kind == 0, semlock.maxvalue == 1
+        self.looked_at = False
         self.acquire, self.attempt, self.release, self.read = (
             word(kind, number) for kind in ("acquire", "try", "release", "read")
         )
@@ -61,6 +68,21 @@ def object_of(lock: Any) -> SemaphoreObject:
         number = control.registry.object(_key(semlock), type(lock).__name__, semlock._get_value())
         found = lock._bench_object = SemaphoreObject(number, semlock)
     return found
+
+
+def _look_at(semaphore: SemaphoreObject) -> None:
+    """Note that a lane does what tells whether another one has the lock just now."""
+    if not semaphore.looked_at:
+        semaphore.looked_at = True
+        grain.tell_apart(semaphore.number)
+
+
+def _may_pass(semaphore: SemaphoreObject, runtime: Runtime, timeout: float) -> bool:
+    """Return whether a wait may end for the accesses of others alone, which are not long: it is like a try then."""
+    if timeout >= _SHORT_S:
+        return False
+    _look_at(semaphore)
+    return bool(runtime.numbers[at.GRAINS + semaphore.number] & at.COARSE)
 
 
 def _key(semlock: Any) -> str:
@@ -102,11 +124,12 @@ def _acquire(self: Any, block: bool = True, timeout: float | None = None) -> boo
         return semlock.acquire(False)  # type: ignore[no-any-return]  # once more, which concerns no other lane
     if block and timeout is None:
         runtime.arrive(semaphore.acquire, number, _getframe(1))
-    elif block and timeout > 0:  # type: ignore[operator]  # it is no None here
+    elif block and timeout > 0 and not _may_pass(semaphore, runtime, timeout):  # type: ignore[operator, arg-type]  # it is no None here
         runtime.set_deadline(runtime.now() + timeout)  # type: ignore[operator]  # it is no None here
         if not runtime.point("acquire", number, wants=number):
             return False
     else:
+        _look_at(semaphore)
         # While it is not free, an attempt changes nothing: a loop of attempts waits for a step of another lane.
         runtime.arrive(semaphore.attempt | (READ if runtime.numbers[COUNTERS + number] <= 0 else 0), 0, _getframe(1))
     return _take(self, semlock, runtime, semaphore, attempt=not block or timeout is not None)
@@ -154,7 +177,11 @@ def _release(self: Any) -> None:
 
 
 def _release_now(semlock: Any, runtime: Runtime, semaphore: SemaphoreObject) -> None:
-    semlock.release()
+    try:
+        semlock.release()
+    except ValueError:  # it is free: in the middle of another lane's access it would not be
+        _look_at(semaphore)
+        raise
     number, numbers = semaphore.number, runtime.numbers
     if semaphore.held:
         numbers[HOLDERS + number] = -1
@@ -186,13 +213,26 @@ def _look(original: Any) -> Any:
     def look(self: Any) -> Any:
         runtime = control.active
         if runtime is not None:
-            runtime.arrive(object_of(self).read, 0, _getframe(1))
+            semaphore = object_of(self)
+            _look_at(semaphore)
+            runtime.arrive(semaphore.read, 0, _getframe(1))
         found = original(self)
         if runtime is not None and runtime.detail:
             runtime.note_value(repr(found))
         return found
 
     return look
+
+
+def _noted(original: Any) -> Any:
+    """Return the `__repr__` of a condition, which looks at the number of sleepers without the lock."""
+
+    @functools.wraps(original)
+    def shown(self: Any) -> Any:
+        note("a look at how many wait for a condition")
+        return original(self)
+
+    return shown
 
 
 # Semaphores inside conditions and events: only the lane that holds the condition's lock touches them, so that their
@@ -356,7 +396,11 @@ def install() -> None:
     semaphore.get_value = _look(semaphore.get_value)
     if hasattr(lock, "locked"):  # from Python 3.14 on
         lock.locked = _look(lock.locked)
+    for kind in ("Semaphore", "BoundedSemaphore", "Lock", "RLock"):
+        shown: Any = getattr(synchronize, kind)
+        shown.__repr__ = _look(shown.__repr__)
     condition: Any = synchronize.Condition
+    condition.__repr__ = _noted(condition.__repr__)
     condition.__init__ = _marking(condition.__init__, _mark_inner)
     condition.__setstate__ = _marking(condition.__setstate__, _mark_inner)
     event: Any = synchronize.Event

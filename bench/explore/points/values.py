@@ -10,10 +10,11 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import weakref
 from sys import _getframe
 
 from bench.explore.model import NOTHING
-from bench.explore.points import locks
+from bench.explore.points import grain, locks
 from bench.explore.points.uncontrolled import note_buffer
 from bench.explore.runtime import control
 from bench.explore.runtime.packing import PART, word
@@ -46,12 +47,13 @@ def object_of(item: Any) -> MemoryObject:
     found: MemoryObject | None = item.__dict__.get("_bench_object")
     if found is None:
         assert control.registry is not None
-        number = control.registry.object(_key(item._wrapper), type(item).__name__)
+        number = control.registry.object(key_of(item._wrapper), type(item).__name__)
         found = item._bench_object = MemoryObject(number)
     return found
 
 
-def _key(wrapper: Any) -> str:
+def key_of(wrapper: Any) -> str:
+    """Return the key of a block of shared memory, by its wrapper in `multiprocessing.heap`."""
     (arena, start, _), _ = wrapper._state
     return f"memory {os.fstat(arena.fd).st_ino} {start}"
 
@@ -247,7 +249,7 @@ def _new(new_value: Any) -> Any:
     def new(kind: Any) -> Any:
         made = new_value(getattr(kind, "_bench_base", kind))
         if control.registry is not None and hasattr(made, "__dict__"):
-            made._bench_object = MemoryObject(control.registry.new_object(_key(made._wrapper), type(made).__name__))
+            made._bench_object = MemoryObject(control.registry.new_object(key_of(made._wrapper), type(made).__name__))
             if memory is not None:
                 memory.append(made)
         return made
@@ -265,7 +267,8 @@ def _without_points(original: Any) -> Any:
 
 
 # Values with a lock. To acquire it, the access and to release it are one step, which can be taken while the lock is
-# free or this lane's: in between, other lanes could only find the lock taken, and wait.
+# free or this lane's: in between, other lanes could only find the lock taken, and wait. Once a lane tries to acquire
+# it, or looks whether it is free, they are three steps, as with a lock of a kind that is not known here.
 
 
 def _guard(item: Any) -> int:
@@ -279,8 +282,22 @@ def _guard(item: Any) -> int:
 def _guarded_object(item: Any) -> tuple[int, MemoryObject]:
     inner = item._obj
     own = object_of(inner) if hasattr(inner, "_wrapper") and hasattr(inner, "__dict__") else MemoryObject(NOTHING)
-    found = item._bench_guarded = (_guard(item), own)
+    guard = _guard(item)
+    if guard >= 0 and grain.is_fine(guard):
+        guard = -1
+    found = item._bench_guarded = (guard, own)
+    _bound.add(item)
     return found
+
+
+_bound: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Synchronized values of this process that know their guards, and whether an access is one step with it."""
+
+
+def _forget_guards() -> None:
+    for item in _bound:
+        item.__dict__.pop("_bench_guarded", None)
+        item.__dict__.pop("_bench_fast", None)
 
 
 def _guarded(item: Any, kind: str, part: int, action: Any, frame: Any) -> Any:
@@ -407,6 +424,7 @@ def install() -> None:
     shared.SynchronizedString.value, shared.SynchronizedString.raw = _property("value"), _property("raw")
     array: Any = shared.SynchronizedArray
     array.__getitem__, array.__setitem__ = _array_item, _set_array_item
+    control.on_finer.append(_forget_guards)
 
 
 class Memory:

@@ -139,6 +139,7 @@ class Board:
     places = _Number(at.PLACES)
     version = _Number(at.VERSION)
     detail = _Number(at.DETAIL)
+    finer = _Number(at.FINER)
     named_lanes = _Number(at.NAMED_LANES)
     _uncontrolled = _Number(at.UNCONTROLLED)
 
@@ -229,6 +230,11 @@ class Board:
         numbers = self.numbers
         numbers[at.COUNTERS + number] = numbers[at.INITIAL_COUNTERS + number] = counter
         numbers[at.OWNERS + number] = numbers[at.HOLDERS + number] = -1
+
+    def tell_all_apart(self) -> None:
+        """Have all steps be fine from now on: what takes several is never one."""
+        for number in range(at.MOST_OBJECTS):
+            self.numbers[at.GRAINS + number] |= at.APART
 
     def holder(self, number: int) -> int:
         """Return the lane that holds an object, or -1."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bench.explore.runtime.lane import Runtime
     from bench.explore.runtime.registry import Registry
 
@@ -22,6 +24,10 @@ active: Runtime | None = None
 
 registry: Registry | None = None
 """The numbers of objects that this process knows, if it is one of an exploration's, controlled or not."""
+
+
+on_finer: list[Callable[[], None]] = []
+"""Called where the steps on an object have become finer, as a schedule begins: to forget how coarse they were."""
 
 
 def activate(runtime: Runtime | None) -> None:

@@ -59,6 +59,7 @@ class Runtime(Handover):
 
     __slots__ = (
         "_deadline",
+        "_finer",
         "_passed",
         "_probe",
         "_read_at",
@@ -75,7 +76,7 @@ class Runtime(Handover):
         self.registry = Registry(board, lane)
         control.use_registry(self.registry)
         self.places = self.registry.places
-        self.schedule = 0
+        self.schedule = self._finer = 0
         self._read_at: dict[int, int] = {}
         self._snapshots: dict[int, object] = {}
         self.reset()
@@ -91,6 +92,10 @@ class Runtime(Handover):
             self._read_at.clear()
             self._snapshots.clear()
         self.registry.reset()
+        if self._finer != self.numbers[at.FINER]:
+            self._finer = self.numbers[at.FINER]
+            for forget in control.on_finer:
+                forget()
 
     def begin(self) -> bool:
         """Wait for the next schedule, and be controlled from here on; return `False` if there is none."""

@@ -102,6 +102,7 @@ ACTORS = _exploration("ACTORS", "lanes that are there from the start of each sch
 OBJECTS = _exploration("OBJECTS", "objects registered, with object 0, which is none")
 PLACES = _exploration("PLACES", "lines of code registered")
 VERSION = _exploration("VERSION", "changes whenever an object gets another key")
+FINER = _exploration("FINER", "changes whenever the steps on an object have to become finer")
 DETAIL = _exploration("DETAIL", "1 if each step is to record the value that it saw")
 UNCONTROLLED = _exploration("UNCONTROLLED", "things noted that cannot be controlled")
 NAMED_LANES = _exploration("NAMED_LANES", "lanes that have a name")
@@ -110,6 +111,7 @@ PIDS = _exploration("PIDS", "by lane, its process", MOST_LANES)
 COUNTERS = _exploration("COUNTERS", "by object, its counter: above 0 where a step that wants it can go", MOST_OBJECTS)
 OWNERS = _exploration("OWNERS", "by object, the lane that may go whatever its counter (recursive locks)", MOST_OBJECTS)
 HOLDERS = _exploration("HOLDERS", "by object, the lane that holds it: for the story of a deadlock", MOST_OBJECTS)
+GRAINS = _exploration("GRAINS", "by object, how lanes use it: the bits COARSE and APART", MOST_OBJECTS)
 INITIAL_COUNTERS = _exploration("INITIAL_COUNTERS", "by object, its counter as a schedule begins", MOST_OBJECTS)
 LOG = _exploration("LOG", "by step, its word with the lane; then the lanes enabled, with what it wanted", MOST_STEPS, 2)
 NUMBERS = _exploration.end
@@ -150,6 +152,9 @@ GO, BEGIN, ABANDON, FEED, PROBE, QUIT, SEND_STACK, REAP, BURY = range(9)
 """Commands: take your step; begin a schedule; leave the one that is given up; take a step of the feeder that you host;
 probe what you wait for; end; send where you wait; wait for the end of the process of a lane that has left; wait for the
 end of the process of a lane that was killed while it had the baton."""
+
+COARSE, APART = 1, 2
+"""Bits of `GRAINS`: lanes do in one step what takes several; a lane does what tells these apart."""
 
 NEVER = MOST_OBJECTS - 1
 """The number of an object whose counter stays 0: what a lane wants that waits for a time alone."""
