@@ -122,6 +122,15 @@ class ExploreFigures:
             tuple(map(str, path)) if isinstance(path, list) else (),
         )
 
+    def without_completeness(self) -> ExploreFigures:
+        """Return the figures with a claim of no more than what was run, as where the verdict is open."""
+        if not self.claim:
+            return self
+        parts = [part for part in self.claim.split("; ") if not part.startswith(("all ", "the only "))]
+        count = _count(self.fields, "schedules")
+        claim = "; ".join(parts) or f"{count:,} schedule{'s' * (count != 1)}, no more"
+        return ExploreFigures({**self.fields, "claim": claim, "complete": False})
+
     def with_schedules(self, origin: Origin, first: str | None) -> ExploreFigures:
         """Return the figures with the origin of the target, and the schedule file of the first finding if any."""
         return ExploreFigures({**self.fields, "found": origin.to_json(), "schedule": first})

@@ -22,6 +22,9 @@ Grade = Literal["acceptable", "interesting", "forbidden"]
 METHODS = ("fork", "spawn", "forkserver")
 """The start methods of `multiprocessing`, in the order in which reports name them."""
 
+KILL = "kill"
+"""Beside the methods in `under`: outcomes of schedules in which explore, told to by `--kills`, has killed a process."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -29,7 +32,8 @@ class Outcome:
 
     `value` holds the recorded form of the value, for the kind `value` alone. `detail` holds the rest: for `raised` the
     type, its bases, the message, the process and the place; for `hang` the phase and every process's stack; for
-    `crash` the signal or exit status and the process; for `leak` what was left behind.
+    `crash` the signal or exit status and the process; for `leak` what was left behind. `killed` in it are the names of
+    the processes that explore itself has killed before, as it was told to.
     """
 
     kind: Kind
@@ -39,11 +43,21 @@ class Outcome:
     @cached_property
     def key(self) -> str:
         """The identity of the outcome in a histogram: equal for equal values, and for one cause."""
-        return _KEYS[self.kind](self)
+        return _KEYS[self.kind](self) + (" after a kill" if self.killed else "")
+
+    @property
+    def killed(self) -> tuple[str, ...]:
+        """The processes that explore itself has killed in this sample."""
+        found = self.detail.get("killed")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    def after_kill_of(self, names: Sequence[str]) -> Outcome:
+        """Return the outcome as that of a sample in which explore has killed these processes; itself if it has none."""
+        return Outcome(self.kind, self.value, {**self.detail, "killed": list(names)}) if names else self
 
     def text(self) -> str:
         """Return the outcome in one line, for a person."""
-        return _TEXTS[self.kind](self)
+        return _TEXTS[self.kind](self) + (", after a kill" if self.killed else "")
 
 
 def value(observed: object) -> Outcome:
@@ -238,7 +252,10 @@ class Conditions:
 
 @dataclass(frozen=True)
 class Expectation:
-    """A grade for the outcomes that `matcher` matches, in the cells that it is narrowed to."""
+    """A grade for the outcomes that `matcher` matches, in the cells that it is narrowed to.
+
+    `after_kill` narrows it to outcomes of schedules in which explore has killed a process.
+    """
 
     grade: Grade
     matcher: Matcher
@@ -247,6 +264,11 @@ class Expectation:
     python: str | None = None
     cpus: int | None = None
     races: bool = False
+    after_kill: bool = False
+
+    def covers(self, outcome: Outcome) -> bool:
+        """Return whether the expectation is about this outcome, wherever that came."""
+        return (bool(outcome.killed) or not self.after_kill) and self.matcher.matches(outcome)
 
     def applies(self, conditions: Conditions) -> bool:
         """Return whether the expectation applies in a cell with these facts."""
@@ -285,12 +307,13 @@ def _expectation(
     python: str | None,
     cpus: int | None,
 ) -> Expectation:
-    methods = (under,) if isinstance(under, str) else None if under is None else tuple(under)
-    for method in methods or ():
-        if method not in METHODS:
-            raise UsageError(f"under={method!r} is no start method; there are {', '.join(METHODS)}")
+    names = (under,) if isinstance(under, str) else () if under is None else tuple(under)
+    for name in names:
+        if name not in (*METHODS, KILL):
+            raise UsageError(f"under={name!r} is no start method; there are {', '.join(METHODS)}, and {KILL!r}")
+    methods = tuple(name for name in names if name != KILL) or (None if under is None or KILL in names else ())
     matcher = x if _is_matcher(x) else _Satisfies(x) if callable(x) else _Exactly(x)
-    return Expectation(grade, matcher, why, methods, _checked_python(python), cpus)  # type: ignore[arg-type]  # a matcher, by _is_matcher
+    return Expectation(grade, matcher, why, methods, _checked_python(python), cpus, after_kill=KILL in names)  # type: ignore[arg-type]  # a matcher, by _is_matcher
 
 
 def _is_matcher(x: object) -> bool:
@@ -310,7 +333,9 @@ def acceptable(
     Args:
         x: the outcomes that it matches.
         why: the reason, for the report.
-        under: the start methods it is narrowed to; `None` means all.
+        under: the start methods it is narrowed to; `None` means all. `"kill"`, alone or among them: only what comes
+            after explore has killed a process (`--kills`). Where no expectation of a scenario names it, only deadlocks
+            are looked for after a kill; else what the survivors leave is graded too, by all expectations.
         python: the versions it is narrowed to, as a version specifier such as `>=3.14`; `None` means all.
         cpus: the number of CPUs it is narrowed to; `None` means any.
 

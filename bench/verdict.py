@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.figures import ExploreFigures, Figures
 from bench.observation import Observation, Tally
 from bench.outcomes import Conditions, Expectation, Grade, Outcome
 from bench.record import Graded, Judged
@@ -45,7 +46,7 @@ class Verdict:
 def grade(outcome: Outcome, expectations: Iterable[Expectation], conditions: Conditions) -> Grading:
     """Return the grade of an outcome: that of the first expectation that applies in the cell and matches it."""
     for expectation in expectations:
-        if expectation.applies(conditions) and expectation.matcher.matches(outcome):
+        if expectation.applies(conditions) and expectation.covers(outcome):
             return Grading(expectation.grade, expectation.why)
     return Grading("forbidden", "nobody listed it")
 
@@ -76,11 +77,18 @@ def to_judged(expectations: Sequence[Expectation], observation: Observation, con
         tuple(map(_graded, observation.outcomes, gradings)),
         observation.warnings,
         observation.limits,
-        observation.figures,
+        _claimed(observation.figures, verdict),
         verdict=verdict.status,
         why=verdict.why,
         method=conditions.method,
     )
+
+
+def _claimed(figures: Figures | None, verdict: Verdict) -> Figures | None:
+    """Return the figures with a claim that is no wider than the verdict: an open one stands beside no "all"."""
+    if verdict.status == "unknown" and isinstance(figures, ExploreFigures):
+        return figures.without_completeness()
+    return figures
 
 
 def _graded(one: Tally, grading: Grading | None) -> Graded:
@@ -94,10 +102,10 @@ def _status(
     for one, graded in zip(observation.outcomes, grades, strict=True):
         if graded.grade == "forbidden":
             return "fail", f"{one.outcome.text()} ({one.count} of {observation.samples}): {graded.why}"
-    if observation.samples < 1 or not observation.outcomes:
-        return "unknown", "nothing was exercised: no samples"
     if observation.limits:
         return "unknown", "; ".join(observation.limits)
+    if observation.samples < 1 or not observation.outcomes:
+        return "unknown", "nothing was exercised: no samples"
     if not expectations:
         return "unknown", "no expectation says what is acceptable"
     if observation.mode == "explore" and any(e.races for e in expectations) and len(observation.outcomes) < 2:

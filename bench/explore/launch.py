@@ -26,9 +26,10 @@ from bench.values import Json
 if TYPE_CHECKING:
     from bench.explore.messages import Event
 
-STEPS = 2_000
+STEPS = 10_000
 """Steps of a schedule of a scenario after which it is given up, unless ordered otherwise; of a program, all that there
-is room for, since it counts for nothing then."""
+is room for. It counts for nothing then. The limit of scenarios is lower as loops that never end are run up to it, in
+schedule after schedule."""
 
 _POLL_S = 0.01
 
@@ -76,6 +77,7 @@ def make_orders(found: Found, *, method: str, seed: int = 0, deadline_s: float, 
         actors=actors,
         limit=STEPS if actors else at.MOST_STEPS - 1,
         deadline_s=deadline_s,
+        grades_kills=any(one.after_kill for one in target.expectations),
     )._replace(**others)
 
 

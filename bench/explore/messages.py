@@ -27,6 +27,7 @@ class Orders(NamedTuple):
         schedules: the most of them; `None` sets no bound.
         seconds: the longest time; `None` sets no bound.
         kills: how many processes may be killed in a schedule.
+        grades_kills: whether all outcomes after a kill are graded; else only deadlocks and livelocks are.
         replay: a schedule and `times`, as `bench.explore.findings.following.follow` takes them; then no other is run.
     """
 
@@ -43,6 +44,7 @@ class Orders(NamedTuple):
     schedules: int | None = None
     seconds: float | None = None
     kills: int = 0
+    grades_kills: bool = False
     replay: Mapping[str, Any] | None = None
 
 

@@ -246,6 +246,58 @@ def test_a_process_that_ends_without_a_word_is_a_crash(name: str, text: str, met
     assert figures(seen)["complete"] is True
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("name", "outcomes"), [("EndsEarly", {1, 2}), ("EndsEarlyWithSystemExit", {1, 2}), ("EndsAtOnce", {1})]
+)
+def test_an_actor_that_ends_its_process_well_lets_the_others_go_on(name: str, outcomes: set[int], method: str) -> None:
+    seen = explored(name, method, file="endings")
+    assert values(seen) == outcomes
+    assert kinds(seen) == {"value"}
+    assert verdict(name, seen, method, "endings") == "pass"
+    assert figures(seen)["complete"] is True
+
+
+def test_correct_code_of_very_many_steps_is_no_hang_and_leaves_the_verdict_open() -> None:
+    seen = explored("TakesLong", file="endings", strategy="portfolio", schedules=2)
+    assert seen.outcomes == ()
+    assert seen.limits == ("2 of 2 schedules were given up after 10,000 steps",)
+    assert verdict("TakesLong", seen, file="endings") == "unknown"
+
+
+# Kills.
+
+
+def killed(name: str, method: str = "fork") -> Observation:
+    return explored(name, method, file="endings", kills=1, preemptions=0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_lock_dies_with_its_holder_unless_the_system_frees_it(method: str) -> None:
+    """Two after one another, and one after the other was killed, at any step; the former without a kill."""
+    kept, freed = killed("CountsUnderLock", method), killed("CountsUnderFileLock", method)
+    assert {one.outcome.text() for one in freed.outcomes} == {"2", "2, after a kill", "1, after a kill"}
+    assert verdict("CountsUnderFileLock", freed, method, "endings") == "pass"
+    assert "all" in str(figures(freed)["claim"])
+    assert "deadlock" in kinds(kept)
+    assert verdict("CountsUnderLock", kept, method, "endings") == "fail"
+
+
+def test_where_nobody_says_what_a_kill_may_leave_the_claim_says_less() -> None:
+    seen = killed("CountsUnderFileLockUngraded")
+    assert {one.outcome.text() for one in seen.outcomes} == {"2"}
+    assert str(figures(seen)["claim"]).endswith("and 1 kill; only deadlocks are looked for after a kill")
+    assert verdict("CountsUnderFileLockUngraded", seen, file="endings") == "pass"
+
+
+def test_what_a_survivor_raises_after_a_kill_is_graded() -> None:
+    seen = killed("HalfWritten")
+    texts = {one.outcome.text().partition(" (")[0] for one in seen.outcomes if one.outcome.kind == "raised"}
+    assert texts == {"raised ValueError: torn"}
+    assert any(one.outcome.kind == "raised" and one.outcome.killed == ("one",) for one in seen.outcomes)
+    assert verdict("HalfWritten", seen, file="endings") == "fail"
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [

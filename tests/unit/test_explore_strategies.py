@@ -240,6 +240,13 @@ def test_kills_within_a_bound_of_preemptions() -> None:
     assert all(preemptions(trace.steps) == 0 for trace in traces)
 
 
+def test_a_search_with_kills_that_is_stopped_says_how_far_it_came() -> None:
+    strategy = make("portfolio", lanes=3, kills=1)
+    explore(strategy, FakeMachine(program(looking(2), looking(2), looking(2))), most=5)
+    assert not strategy.complete
+    assert strategy.claim() == "5 interleavings with at most 0 preemptions and 1 kill, not all"
+
+
 # Partial-order reduction: known numbers.
 
 

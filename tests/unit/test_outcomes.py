@@ -117,6 +117,28 @@ def test_narrowing_by_nonsense_is_refused(name: str, text: str) -> None:
         acceptable(1, **{name: text})  # type: ignore[arg-type]  # wrong on purpose
 
 
+def test_expectations_are_narrowed_to_what_comes_after_a_kill() -> None:
+    expectations = [acceptable(2), acceptable(1, "one was killed", under="kill")]
+    one, two = value(1), value(2)
+    killed = one.after_kill_of(["first"])
+    assert [grade(outcome, expectations, HERE).grade for outcome in (two, one, killed)] == [
+        "acceptable",
+        "forbidden",
+        "acceptable",
+    ]
+    assert grade(two.after_kill_of(["first"]), expectations, HERE).grade == "acceptable"
+    assert one.after_kill_of([]) is one
+    assert one.key != killed.key
+    assert killed.text() == "1, after a kill"
+    assert killed.killed == ("first",)
+
+
+def test_a_kill_may_be_narrowed_to_start_methods_too() -> None:
+    assert acceptable(1, under=("kill", "spawn")).applies(HERE)
+    assert not acceptable(1, under=("kill", "fork")).applies(HERE)
+    assert acceptable(1, under=("kill",)).applies(HERE)
+
+
 def test_the_first_expectation_that_matches_grades() -> None:
     expectations = [forbidden(3, "three"), interesting(lambda v: v > 2, "big"), acceptable(lambda v: True, "rest")]
     assert [grade(value(v), expectations, HERE).why for v in (3, 4, 1)] == ["three", "big", "rest"]

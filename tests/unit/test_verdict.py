@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.figures import ExploreFigures
 from bench.observation import Observation, Rate, SampleOutcome, tally
 from bench.outcomes import Conditions, Outcome, acceptable, deterministic, forbidden, interesting, racy, value
 from bench.sampling import Mode
@@ -92,6 +94,31 @@ def test_the_first_sample_of_an_outcome_is_its_witness() -> None:
 @pytest.mark.parametrize("groups", [[], [[]]])
 def test_groups_without_samples_have_no_tally(groups: list[list[SampleOutcome]]) -> None:
     assert tally(groups) == ()
+
+
+@pytest.mark.parametrize(
+    ("claim", "told"),
+    [
+        ("all interleavings, up to the order of independent steps, in 4 schedules", "4 schedules, no more"),
+        (
+            "all 96 interleavings with at most 1 preemption; 7 schedules of random priorities",
+            "7 schedules of random priorities",
+        ),
+        ("the only interleaving", "4 schedules, no more"),
+        ("3 interleavings, not all", "3 interleavings, not all"),
+    ],
+)
+def test_an_open_verdict_stands_beside_no_claim_of_completeness(claim: str, told: str) -> None:
+    figures = ExploreFigures({"claim": claim, "complete": True, "schedules": 4})
+    one = replace(seen(value(1), mode="explore", limits=("not controlled: a socket",)), figures=figures)
+    open_, passed = (to_judged(deterministic(1), each, HERE) for each in (one, replace(one, limits=())))
+    assert (open_.verdict, open_.figures.claim, open_.figures.fields["complete"]) == ("unknown", told, False)  # type: ignore[union-attr]  # they are of explore
+    assert (passed.verdict, passed.figures) == ("pass", figures)
+
+
+def test_schedules_that_were_all_given_up_are_the_reason() -> None:
+    judged = judge(deterministic(1), seen(mode="explore", limits=("3 of 3 schedules were given up",)), HERE)
+    assert (judged.status, judged.why) == ("unknown", "3 of 3 schedules were given up")
 
 
 def test_a_record_has_each_outcome_with_its_grade() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from bench.explore.points import ending, locks
+from bench.explore.points import ending, locks, processes
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.death_signal import die_with_parent
@@ -46,6 +46,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     board = control.registry.board if control.registry is not None else Board(os.environ[VARIABLE])
     runtime = Runtime(board, lane)
     runtime.send_stack = lambda: wire.send(("stack", stack()))
+    processes.is_actor = True
     method, mine = getattr(type(state), name), board.lane(lane)
     watch = _watch(state) if watched else None
     known: dict[object, int] = {}

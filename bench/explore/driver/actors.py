@@ -113,6 +113,12 @@ class Actors:
         """Return what the actors left in the state; `None` where that is nothing, or not known."""
         return self.restorer.inspect().get(0) if self.restorer is not None else None
 
+    def free_locks(self) -> None:
+        """Free what killed actors hold, so that the result can be read."""
+        for (lock, get), value in zip(self._semaphores, self._values):  # noqa: B905  # Python 3.10 has strict
+            if lock._semlock.maxvalue == 1 and get() < value:
+                locks.set_value(lock, value)
+
     def put_back(self) -> bool:
         """Restore the state; return whether that could be done."""
         if self.restorer is None:

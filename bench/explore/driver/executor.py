@@ -60,6 +60,8 @@ class Executor:
         self._lanes: tuple[int, ...] = ()
         self._taken: list[Step] = []
         self._log = b""
+        self._kills = False
+        """Whether the plan of the last schedule kills."""
         self._fresh = self._template()
         self._anybody = bytes([at.FIRST_COME]) * self.limit + bytes([at.DECIDE])
         self._decided = bytes([at.DECIDE]) * (self.limit + 1)
@@ -111,7 +113,8 @@ class Executor:
         for table in (8 * at.OWNERS, 8 * at.HOLDERS):
             board.bytes[table : table + 8 * count] = nobody
         lanes = plan.lanes[: self.limit]
-        dictated = bytes(lanes) if not lanes or min(lanes) >= 0 else bytes([lane & 255 for lane in lanes])
+        self._kills = bool(lanes) and min(lanes) < 0
+        dictated = bytes([lane & 255 for lane in lanes]) if self._kills else bytes(lanes)
         numbers[at.PLANNED] = len(lanes)
         board.bytes[at.PLAN : at.PLAN + self.limit + 1] = (
             dictated + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
@@ -260,8 +263,20 @@ class Executor:
 
     def killed(self) -> set[int]:
         """Return the lanes that the plan has killed in the last schedule."""
+        if not self._kills:
+            return set()
         words = self.numbers[at.LOG : at.LOG + 2 * self.numbers[at.STEPS] : 2].tolist()
         return {lane_of(word) for word in words if kind_of(word) == KILLED}
+
+    def exited(self) -> set[int]:
+        """Return the actors that have ended their processes in the last schedule, and well."""
+        exited = self.numbers[at.EXITED]
+        return {lane for lane in range(self.actors) if exited >> lane & 1} if exited else set()
+
+    @property
+    def overlong(self) -> bool:
+        """Whether the last schedule took all steps that there may be; where it was found to loop, it ended before."""
+        return bool(self.board.steps >= self.limit)
 
     def spoiled(self) -> bool:
         """Return whether an actor has closed something, in the last schedule, that the state has open."""

@@ -155,14 +155,15 @@ class Exploration:
         self.report_witnesses()
         caveats = self.subject.caveats(self.schedules)
         but = [*caveats.claim, *self._unrecorded()]
+        doubts = [*self.board.uncontrolled(), *filter(None, [self.executor.differed]), *caveats.limits]
         self.send(
             messages.Figures(
                 schedules=schedules,
                 steps=steps,
                 seconds=took_s,
                 strategy=strategy.name,
-                complete=strategy.complete and not but,
-                claim="; ".join((strategy.claim(), *but)),
+                complete=strategy.complete and not but and not doubts,
+                claim="; ".join((strategy.claim(), *caveats.narrowed, *but)),
                 points=self.executor.distinct,
                 rebuilt=caveats.rebuilt,
                 why_rebuilt=caveats.why_rebuilt,

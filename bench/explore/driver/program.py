@@ -19,7 +19,7 @@ from contextlib import suppress
 from multiprocessing import resource_tracker
 
 from bench.explore.driver.program_process import MAIN_LANE, run_program
-from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
+from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
 from bench.explore.points import processes
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
@@ -133,13 +133,9 @@ class ProgramSubject:
             return decide(self._evidence(wait=end == "done"))
         if end == "stuck":
             return self._with_failures(deadlock(self.executor))
-        if end == "limit" and not self._is_overlong():
+        if end == "limit" and not self.executor.overlong:
             return self._with_failures(livelock(self.executor))
         return None
-
-    def _is_overlong(self) -> bool:
-        """Return whether the schedule took all its steps; where it was found to loop, it was ended before."""
-        return self.board.steps >= self.executor.limit
 
     def _evidence(self, *, wait: bool) -> Evidence:
         if wait and self.main_status is None:
@@ -241,7 +237,7 @@ class ProgramSubject:
 
     def put_back(self, end: End) -> None:
         """End all processes of the schedule, and remove what they left."""
-        self.overlong += end == "limit" and self._is_overlong()
+        self.overlong += end == "limit" and self.executor.overlong
         self._end_processes()
         self.executor.drain()
         for kind, name in shared_names(journal.read(self.events)):
@@ -268,8 +264,8 @@ class ProgramSubject:
     def caveats(self, schedules: int) -> Caveats:
         """Return what is not known for processes that ended by themselves and schedules that were ended."""
         died = "processes ended between two steps, whose order with others is not known"
-        long = f"{self.overlong:,} of {schedules:,} schedules were given up after {self.executor.limit:,} steps"
-        return Caveats((died,) if self.deaths else (), (long,) if self.overlong else ())
+        limits = given_up(self.overlong, schedules, self.executor.limit)
+        return Caveats((died,) if self.deaths else (), limits=limits)
 
     def close(self) -> None:
         """End the main process that waits for the next schedule."""

@@ -6,7 +6,7 @@ import multiprocessing
 
 from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors
-from bench.explore.driver.subject import Caveats, Refused, deadlock, livelock
+from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
 from bench.outcomes import Outcome
 from bench.parameters import load
 from bench.process.ended import how_it_ended
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from bench.explore.messages import Event, Orders
     from bench.explore.model import End
 
+ONLY_DEADLOCKS = "only deadlocks are looked for after a kill"
+"""What a claim says where no expectation is about outcomes after a kill."""
+
 _BY_THEMSELVES = (int, str, bool, bytes)
 """Types of values that are cached by the value; others are by their text."""
 
@@ -36,9 +39,11 @@ class ScenarioSubject:
         self.kind: Any = load(orders.module, orders.name)
         self.context: Any = multiprocessing.get_context(orders.method)
         self.names = orders.actors
-        self.kills = orders.kills > 0
+        self.kills, self.grades_kills = orders.kills > 0, orders.grades_kills
         self.executor, self.send = executor, send
         self.there: Actors | None = None
+        self.overlong = 0
+        """Schedules that were given up for their number of steps, which says nothing of the scenario."""
         self.rebuilt = 0
         self.why_rebuilt = ""
         """Why no state can be restored; empty if they can."""
@@ -63,8 +68,10 @@ class ScenarioSubject:
         self.send(Running())
 
     def dead(self) -> int | None:
-        """Return the lane of an actor whose process has ended, other than by a kill of the plan."""
-        return min(self.actors.dead() - self.executor.killed(), default=None)
+        """Return the lane of an actor whose process has ended, other than by a kill of the plan, and not well."""
+        if not (dead := self.actors.dead()):
+            return None
+        return min(dead - self.executor.killed() - self.executor.exited(), default=None)
 
     def revive(self, lane: int) -> bool:  # noqa: ARG002  # of the protocol
         """Revive nothing: no process takes the place of an actor's."""
@@ -78,28 +85,36 @@ class ScenarioSubject:
 
     def outcome(self, end: End) -> Outcome | None:
         """Return what the actors made of the state."""
+        killed = self.executor.killed()
+        for lane in killed | self.executor.exited():
+            self.actors.processes[lane].join()
+        outcome = self._outcome(end, killed)
+        return None if outcome is None else outcome.after_kill_of([self.names[lane] for lane in sorted(killed)])
+
+    def _outcome(self, end: End, killed: set[int]) -> Outcome | None:
         if end == "done":
-            # The plan has killed an actor: what the others make of the state then is no finding.
-            return None if self._killed() else self._finished()
+            # What the survivors of a kill make of the state is a finding only where the author says what it may be.
+            return None if killed and not self.grades_kills else self._finished(killed)
         if end == "stuck":
             return deadlock(self.executor)
         if end == "limit":
-            return livelock(self.executor)
+            self.overlong += self.executor.overlong
+            return None if self.executor.overlong else livelock(self.executor)
         return self._crashed() if end == "died" else None
 
-    def _killed(self) -> bool:
-        return self.kills and bool(self.executor.killed())
-
-    def _finished(self) -> Outcome:
+    def _finished(self, killed: set[int]) -> Outcome:
         if any(self.executor.raised):
             return self._raised(self.executor.raised.tolist())
+        if killed:
+            self.actors.free_locks()
         try:
             value = self.actors.read_result()
         except BaseException as error:  # noqa: BLE001  # the user's
             from bench.process.instrument import describe
 
             return Outcome("raised", detail={**describe(error), "process": "result", "role": "main"})
-        left = self.actors.left()  # what the result has taken is not left
+        # What the result has taken is not left. What a killed actor held or has put is left, and no leak.
+        left = self.actors.left() if not killed else None
         if left is not None and (left.locks or left.items):
             return Outcome("leak", detail=left.detail())
         return self._value(value)
@@ -164,11 +179,18 @@ class ScenarioSubject:
             why = "a process did not come out of a schedule that was given up"
         if self.executor.spoiled():
             why = "an actor closed what the state has open"
-        return "a process of it died" if end == "died" or self._killed() else why
+        if self.executor.exited():
+            return "an actor ended its process"
+        return "a process of it died" if end == "died" or self.executor.killed() else why
 
-    def caveats(self, schedules: int) -> Caveats:  # noqa: ARG002  # of the protocol
-        """Return how many states were made anew, and why."""
-        return Caveats(rebuilt=self.rebuilt, why_rebuilt=self.why_rebuilt or self.spoiled_by)
+    def caveats(self, schedules: int) -> Caveats:
+        """Return how many states were made anew, and why; which schedules were given up; what kills are graded by."""
+        return Caveats(
+            narrowed=() if not self.kills or self.grades_kills else (ONLY_DEADLOCKS,),
+            limits=given_up(self.overlong, schedules, self.executor.limit),
+            rebuilt=self.rebuilt,
+            why_rebuilt=self.why_rebuilt or self.spoiled_by,
+        )
 
     def close(self) -> None:
         """End the actors."""

@@ -61,6 +61,8 @@ class Caveats(NamedTuple):
 
     claim: tuple[str, ...] = ()
     """What keeps a strategy's claim from holding as it is."""
+    narrowed: tuple[str, ...] = ()
+    """What is not looked for, and a strategy's claim is not about."""
     limits: tuple[str, ...] = ()
     """What kept schedules from their ends."""
     rebuilt: int = 0
@@ -95,8 +97,13 @@ def _wait(executor: Executor, lane: int) -> dict[str, Any]:
     }
 
 
+def given_up(count: int, schedules: int, limit: int) -> tuple[str, ...]:
+    """Return what is to be known of so many schedules that were given up for their length."""
+    return (f"{count:,} of {schedules:,} schedules were given up after {limit:,} steps",) if count else ()
+
+
 def livelock(executor: Executor) -> Outcome:
-    """Return the outcome of a schedule that reached its limit of steps."""
+    """Return the outcome of a schedule in which all that could go on would read the same again, for ever."""
     names = ", ".join(executor.labels.lane(lane) for lane in executor.present())
     summary = f"{names} still at it after {executor.board.steps} steps"
     return Outcome("hang", detail={"phase": "livelock", "summary": summary})

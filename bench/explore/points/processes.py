@@ -45,6 +45,9 @@ _lane_objects: dict[str, int] = {}
 _counted = 0
 """The schedule in which processes were numbered last, for their names."""
 
+is_actor = False
+"""Whether this process is that of an actor."""
+
 _own: tuple[Runtime, int, int] | None = None
 """If this process is such a child: its runtime, its object, and the lane that started it."""
 
@@ -284,9 +287,14 @@ def _end_abandoned() -> None:
 
 
 def _exit(status: int) -> Any:
-    """End this process as `os._exit` does: at once, but as a step."""
+    """End this process as `os._exit` does: at once, but as a step; an actor, whose end is none, as if it returned.
+
+    An actor that ends with another status than 0 just dies, with the baton: that is a crash, and ends the schedule.
+    """
     runtime = control.active
     if runtime is not None and _own is not None:
         runtime.point("exit", _own[1])
         runtime.end(_own[2])
+    elif runtime is not None and is_actor and not status & 255 and not runtime.abandoning:
+        runtime.exit()
     _real_exit(status)

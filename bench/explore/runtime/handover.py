@@ -9,8 +9,8 @@ board needs no lock and real processes take their steps one after the other. Fou
 2. A step is on the log before its lane is woken for it (`scheduler.decide` does both or neither). So a lane that is
    woken by `GO` carries its step out at once, and there is nothing left that two processes would have to agree on.
 3. A process is only killed by the one that has the baton, at a point where it waits and so does not have it. A process
-   that is to kill itself passes the baton first (`BURY`), and from then on does nothing but die. The lane that gets it
-   decides only once that process has ended, as the system frees its locks on files and closes its descriptors then.
+   that is to kill itself passes the baton first (`_die`), and from then on does nothing but die. Whoever gets the baton
+   waits for its end before anything is decided: the system frees then what the process has locked or open.
 4. A process that ends on its own leaves first (`leave`, `end`), which passes the baton.
 
 A process that dies in any other way (a signal from outside, a crash of the interpreter) may take the baton with it. The
@@ -25,7 +25,7 @@ import signal
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.control import Raw
-from bench.explore.runtime.scheduler import OVER, PROBE_FIRST, decide
+from bench.explore.runtime.scheduler import OVER, PROBE_FIRST, decide, remove_process
 from bench.process.ended import wait_for_end
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -122,40 +122,54 @@ class Handover:
         What the scheduler chooses is on the log already, and is carried out here where it concerns this process: a
         kill, a step of a feeder that it hosts, a probe of what this lane waits for.
         """
-        numbers, dies = self.numbers, False
+        numbers = self.numbers
         while True:
             chosen = decide(numbers, self.plan)
             if chosen == self.lane:
                 return True
             if chosen <= OVER:
-                return self._wake(at.COORDINATOR, at.GO, dies=dies)
+                return self._wake(at.COORDINATOR, at.GO)
             if chosen < 0:
-                dies |= self._kill(-1 - chosen)
-                if dies and (heir := self._another()) is not None:
-                    return self._wake(heir, at.BURY | self.lane << 8, dies=True)
+                if self._kill(-1 - chosen):
+                    self._die()
             elif chosen >= PROBE_FIRST:
                 if chosen != PROBE_FIRST + self.lane:
-                    return self._wake(chosen - PROBE_FIRST, at.PROBE, dies=dies)
+                    return self._wake(chosen - PROBE_FIRST, at.PROBE)
                 self._probe_again(probe)
             elif (host := numbers[at.HOSTS + chosen]) == self.lane:
                 self._feed(chosen)
             else:
-                return self._wake(host, at.FEED | chosen << 8 if host != chosen else at.GO, dies=dies)
+                return self._wake(host, at.FEED | chosen << 8 if host != chosen else at.GO)
 
-    def _wake(self, lane: int, command: int, *, dies: bool = False) -> bool:
+    def _wake(self, lane: int, command: int) -> bool:
         """Pass the baton to a lane, or to the coordinator; return `False`, since this lane's step is not next.
 
         Args:
             lane: the lane, or `COORDINATOR`.
             command: what it is woken for. `GO` stands in its record already, as what it was woken for last is cleared.
-            dies: whether this process was killed by a step. It could not die earlier, with the baton.
         """
         if command:
             self.numbers[at.LANES + lane * at.LANE + at.COMMAND] = command
         self.board.semaphore(lane).release()
-        if dies:
-            os.kill(os.getpid(), signal.SIGKILL)
         return False
+
+    def _die(self) -> None:
+        """Die of a kill by a step, once the baton is passed."""
+        self._bequeath()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _bequeath(self) -> None:
+        """Pass the baton, in a process that does nothing but end from here on, to one that waits for its end first.
+
+        All lanes of this process are off the board already. Where no other is left, the coordinator waits for the end.
+        """
+        numbers = self.numbers
+        left = numbers[at.PRESENT] | numbers[at.ENABLED]
+        if left:
+            heir = numbers[at.HOSTS + (left & -left).bit_length() - 1]
+            self._wake(heir, at.BURY | self.lane << 8)
+        else:
+            self._decide(None)  # which can only end the schedule
 
     def _kill(self, lane: int) -> bool:
         """Kill the process of a lane, and wait for its end; return whether it is this one, which can die only later."""
@@ -167,16 +181,10 @@ class Handover:
         return False
 
     def _await_end(self, pid: int) -> None:
-        """Wait until a process that is killed has ended, and have lanes probe what the system frees with it."""
+        """Wait until a process that is killed or ends has ended, and have lanes probe what the system frees with it."""
         with Raw():
             wait_for_end(pid)
         self.mark_dirty(None)
-
-    def _another(self) -> int | None:
-        """Return a lane of another process that waits for the baton; `None` if there is none."""
-        numbers = self.numbers
-        present, hosts = numbers[at.PRESENT], at.HOSTS
-        return next((one for one in range(at.MOST_LANES) if present >> one & 1 and numbers[hosts + one] == one), None)
 
     def _probe_again(self, probe: Callable[[], bool] | None) -> None:
         """Probe what this lane waits for, and note whether its step could be taken now."""
@@ -233,8 +241,11 @@ class Handover:
                 return True
             if kind == at.QUIT:
                 return False
-            if kind == at.FEED:  # its feeders go on when it has left
-                self._feed(command >> 8)
+            if kind in (at.FEED, at.BURY):  # its feeders go on when it has left
+                if kind == at.FEED:
+                    self._feed(command >> 8)
+                else:
+                    self._await_end(self.board.lane(command >> 8).pid)
                 self._decide(None)
             elif kind in (at.ABANDON, at.SEND_STACK):  # it has left already, and just confirms
                 self.board.semaphore(at.COORDINATOR).release()
@@ -268,6 +279,18 @@ class Handover:
         else:
             numbers[at.PRESENT] &= ~self.bit
             self._wake(parent, at.REAP | self.lane << 8)
+
+    def exit(self) -> None:
+        """Leave the schedule in an actor's process that is about to end, and well; the baton goes to another one."""
+        control.activate(None)
+        numbers = self.numbers
+        numbers[at.EXITED] |= self.bit
+        remove_process(numbers, self.lane)
+        if numbers[at.SLOW] & at.STARTING and numbers[at.STARTED] + 1 < numbers[at.ACTORS]:
+            self._start_next()
+        else:
+            numbers[at.SLOW] &= ~at.STARTING
+            self._bequeath()
 
     # Steps of lanes that do not run by themselves.
 

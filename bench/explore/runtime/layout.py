@@ -61,6 +61,7 @@ STEPS = _schedule("STEPS", "steps taken")
 END = _schedule("END", "how the schedule ended, as an index of ENDS; 0 while it goes on")
 SLOW = _schedule("SLOW", "reasons (STARTING, ...) for which no step may be taken on the fast path; 0 if there is none")
 GONE = _schedule("GONE", "lanes whose process was killed by a step of another lane")
+EXITED = _schedule("EXITED", "actors that have ended their process, and well")
 LIMIT = _schedule("LIMIT", "steps after which the schedule is ended")
 PLANNED = _schedule("PLANNED", "steps that the plan dictates")
 ENABLED = _schedule("ENABLED", "lanes that wait for the baton and whose pending step could be taken")
@@ -150,8 +151,8 @@ DECIDE = 101
 
 GO, BEGIN, ABANDON, FEED, PROBE, QUIT, SEND_STACK, REAP, BURY = range(9)
 """Commands: take your step; begin a schedule; leave the one that is given up; take a step of the feeder that you host;
-probe what you wait for; end; send where you wait; wait for the end of the process of a lane that has left; wait for the
-end of the process of a lane that was killed while it had the baton."""
+probe what you wait for; end; send where you wait; wait for the end of the process of a lane that has left; wait for
+the end of a process that is ending while nobody else goes on, then decide."""
 
 COARSE, APART = 1, 2
 """Bits of `GRAINS`: lanes do in one step what takes several; a lane does what tells these apart."""

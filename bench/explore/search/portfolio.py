@@ -162,4 +162,6 @@ class Portfolio:
             for strategy in (self._whole, self._reduction, self._priorities, self._random)
             if strategy.schedules
         ]
+        if not others:  # it was stopped in the first of the bounded ones
+            others += [search for search in self._bounded if search.schedules]
         return "; ".join(strategy.claim() for strategy in others) or "nothing was run"
