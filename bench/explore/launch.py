@@ -90,7 +90,7 @@ def run_group(found: Found, orders: Orders, on_counts: Callable[[ExplorationResu
         on_counts: called with the result so far whenever there are new counts.
 
     Raises:
-        UsageError: if the target cannot be run as it is: a state that cannot be sent, an actor that returns things.
+        UsageError: if the target cannot be run as it is, since an actor returns something.
     """
     with sample_folder() as folder:
         started, board = time.monotonic(), str(folder / "board")

@@ -22,10 +22,6 @@ _ENDING_S = 1.0
 """How long an actor that was told to end may take."""
 
 
-class NotSent(Exception):
-    """A state cannot be sent to a process; the message says why."""
-
-
 def start(context: Any, reside: Callable[..., None], name: str, *arguments: object) -> tuple[Any, Any]:
     """Start an actor, which is given its end of a pipe after its first argument.
 
@@ -33,25 +29,14 @@ def start(context: Any, reside: Callable[..., None], name: str, *arguments: obje
         The process, and the other end of the pipe.
 
     Raises:
-        NotSent: if its arguments cannot be sent.
+        Exception: whatever pickling raises, where its arguments cannot be sent: that is what the scenario gives then.
     """
     ours, theirs = context.Pipe()
     process = context.Process(target=reside, name=name, args=(arguments[0], theirs, *arguments[1:]))
-    try:
-        process.start()
-    except (TypeError, AttributeError, RuntimeError, ValueError, ImportError) as error:
-        raise _not_sent(error) from None
-    except Exception as error:
-        if type(error).__name__ != "PicklingError":  # of pickle, or of a library in its place
-            raise
-        raise _not_sent(error) from None
+    process.start()
     if context.get_start_method() != "fork":
         theirs.close()
     return process, ours
-
-
-def _not_sent(error: BaseException) -> NotSent:
-    return NotSent(f"its state cannot be sent to a process: {type(error).__name__}: {error}")
 
 
 def end(processes: Sequence[Any], wires: Sequence[Any]) -> None:

@@ -90,10 +90,7 @@ class Generation:
         watched = self.restorer is not None
         for me, name in enumerate(group.actors):
             seat = Seat(me, name, len(group.actors), group.orders.seed, group.apart, group.cpu_of(me), watched)
-            try:
-                process, wire = residents.start(group.context, reside, name, seat, self.memory, self.states)
-            except residents.NotSent as error:
-                self._refuse(str(error))
+            process, wire = residents.start(group.context, reside, name, seat, self.memory, self.states)
             group.send(messages.Started(process.pid, name))
             self.wires.append(wire)
             self.processes.append(process)

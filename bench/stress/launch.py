@@ -65,7 +65,7 @@ def run_group(found: Found, orders: Orders, on_counts: Callable[[GroupResult], N
         on_counts: called with the result so far whenever there are new counts.
 
     Raises:
-        UsageError: if the scenario cannot be run as it is: a state that cannot be sent, an actor that returns things.
+        UsageError: if the scenario cannot be run as it is, since an actor returns something.
     """
     with sample_folder() as folder:
         started = time.monotonic()

@@ -375,9 +375,11 @@ def test_an_actor_that_returns_something_is_refused() -> None:
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_state_that_cannot_be_sent_is_refused(method: str) -> None:
-    with pytest.raises(UsageError, match="NotSent: its state cannot be sent to a process: TypeError"):
-        explored("NotSent", method, file="scenarios")
+@pytest.mark.parametrize(("name", "kind"), [("NotSent", "raised"), ("NotReceived", "crash")])
+def test_a_state_that_cannot_be_sent_is_an_outcome(name: str, kind: str, method: str) -> None:
+    seen = explored(name, method, file="scenarios")
+    assert [(one.outcome.kind, one.count) for one in seen.outcomes] == [(kind, 1)]
+    assert verdict(name, seen, method, "scenarios") == "fail"
 
 
 # Ends.

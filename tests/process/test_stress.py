@@ -122,9 +122,11 @@ def test_trouble_in_the_main_process_is_an_outcome_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_a_state_that_cannot_be_sent_is_refused(method: str) -> None:
-    with pytest.raises(UsageError, match="NotSent: its state cannot be sent to a process: TypeError"):
-        stressed("NotSent", method)
+@pytest.mark.parametrize(("name", "kind"), [("NotSent", "raised"), ("NotReceived", "crash")])
+def test_a_state_that_cannot_be_sent_is_an_outcome(name: str, kind: str, method: str) -> None:
+    seen = stressed(name, method, 0.1)
+    assert kinds(seen) == {kind}
+    assert verdict(name, seen, method) == "fail"
 
 
 def test_an_actor_that_returns_something_is_refused() -> None:

@@ -7,12 +7,14 @@ from multiprocessing import connection
 
 from bench.explore.driver.actor_process import Seat, run_actor
 from bench.explore.driver.labels import label_objects
-from bench.explore.driver.subject import Refused
+from bench.explore.driver.subject import EndedEarly, Refused
 from bench.explore.points import locks, pipes, values
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.registry import Registry
+from bench.outcomes import Outcome
 from bench.process import residents
+from bench.process.ended import how_it_ended
 from bench.state.restoring import Restorer
 from bench.state.survey import Unrestorable, survey
 from bench.state.watching import Watch
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
     from bench.explore.runtime.board import Board
 
-_STARTING_S = 30.0
-"""How long actors may take until they wait for the first schedule."""
+_STARTING_S = 60.0
+"""How long actors may take until they wait for the first schedule: longer than the observer waits, who says where."""
 
 
 class Actors:
@@ -36,7 +38,8 @@ class Actors:
     exceptions of actors, by lane and number.
 
     Raises:
-        Refused: if the state cannot be sent, or an actor does not come to where it waits for the first schedule.
+        EndedEarly: if the process of an actor ends before it waits for the first schedule.
+        Exception: whatever the making of the state raises, or pickling it, where it cannot be sent.
     """
 
     def __init__(self, kind: Any, context: Any, names: Sequence[str], board: Board, why_rebuilt: str = "") -> None:
@@ -74,10 +77,7 @@ class Actors:
     def _start(self) -> None:
         for lane, name in enumerate(self.names):
             seat = Seat(lane, name, self.restorer is not None)
-            try:
-                process, wire = residents.start(self.context, run_actor, name, seat, self.state)
-            except residents.NotSent as error:
-                raise Refused(str(error)) from None
+            process, wire = residents.start(self.context, run_actor, name, seat, self.state)
             self.wires.append(wire)
             self.processes.append(process)
         for process, wire in zip(self.processes, self.wires):  # noqa: B905  # Python 3.10 has strict, both are equal
@@ -86,8 +86,7 @@ class Actors:
             try:
                 wire.recv()
             except EOFError:
-                process.join()
-                raise Refused(f"{process.name} ended with {process.exitcode} before its first line") from None
+                raise EndedEarly(crash_of(process)) from None
 
     def dead(self) -> set[int]:
         """Return the lanes whose processes have ended."""
@@ -140,6 +139,12 @@ class Actors:
         residents.end(self.processes, self.wires)
         if self.watch is not None:
             _unwatch(self.state)
+
+
+def crash_of(process: Any) -> Outcome:
+    """Wait for the end of an actor's process; return the outcome that it is."""
+    process.join()
+    return Outcome("crash", detail={"process": process.name, "role": "child", **how_it_ended(process.exitcode)})
 
 
 def _unwatch(state: Any) -> None:

@@ -10,7 +10,7 @@ from itertools import islice
 
 from bench.explore import messages
 from bench.explore.driver.executor import Executor
-from bench.explore.driver.subject import STANDSTILLS, Refused
+from bench.explore.driver.subject import STANDSTILLS, EndedEarly, Refused
 from bench.explore.model import READS, Plan
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import VARIABLE, Board
@@ -64,6 +64,9 @@ def run(folder: str, orders: Orders) -> None:
         Exploration(orders, _subject(orders, executor, send), executor, send).run()
     except Refused as error:
         send(common.Refused(str(error)))
+    except EndedEarly as error:
+        kind, value, detail = error.outcome.kind, error.outcome.value, dict(error.outcome.detail)
+        send(messages.NewOutcome(0, kind, value, detail))
     except Exception as error:  # noqa: BLE001  # of the making of a state, or a mistake of the bench: journalled
         from bench.process.instrument import describe
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import multiprocessing
 
 from bench.explore.driver.actor_process import RETURNED
-from bench.explore.driver.actors import Actors
+from bench.explore.driver.actors import Actors, crash_of
 from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
 from bench.outcomes import Outcome
 from bench.parameters import load
-from bench.process.ended import how_it_ended
 from bench.process.messages import Running, Starting
 from bench.values import encode
 
@@ -139,9 +138,7 @@ class ScenarioSubject:
     def _crashed(self) -> Outcome:
         lane = self.dead()
         assert lane is not None
-        process = self.actors.processes[lane]
-        process.join()
-        return Outcome("crash", detail={"process": process.name, "role": "child", **how_it_ended(process.exitcode)})
+        return crash_of(self.actors.processes[lane])
 
     def stacks(self) -> list[dict[str, Any]]:
         """Return the stack of each actor that is not through."""

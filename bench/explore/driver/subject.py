@@ -56,6 +56,14 @@ class Refused(Exception):
     """The subject cannot be explored as it is; the message says why."""
 
 
+class EndedEarly(Exception):
+    """A process of the subject ended before any schedule; `outcome` says how."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.text())
+        self.outcome = outcome
+
+
 class Caveats(NamedTuple):
     """What is to be known beside the outcomes: of the schedules, and of what was run between them."""
 
