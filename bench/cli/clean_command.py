@@ -19,9 +19,10 @@ def command(images: bool) -> None:
     """Remove the containers, processes and folders that dead runs left behind, known by their label."""
     from bench.matrix.engines.docker import DockerEngine
     from bench.matrix.engines.local import LocalEngine
+    from bench.process.folders import reap
 
     docker = DockerEngine()
-    removed = [*_cleaned(LocalEngine()), *_cleaned(docker)]
+    removed = [*reap(), *_cleaned(LocalEngine()), *_cleaned(docker)]
     if images:
         from bench.matrix.images import remove_images
 

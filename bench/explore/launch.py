@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bench.declared import actors_of
 from bench.explore.messages import Counts, Figures, NewOutcome, Orders, Replay, Witness, from_fields
 from bench.explore.runtime import layout as at
-from bench.explore.runtime.board import EVENTS, VARIABLE, Board, remove_semaphores
+from bench.explore.runtime.board import EVENTS, VARIABLE, Board
 from bench.outcomes import Outcome
 from bench.process import groups
 from bench.process.folders import sample_folder
@@ -101,7 +101,6 @@ def run_group(found: Found, orders: Orders, on_counts: Callable[[ExplorationResu
             Watcher(found, main, folder, listener, deadline_s=orders.deadline_s, poll_s=_POLL_S).watch()
         finally:  # also where we are interrupted ourselves: nothing may run on
             groups.end(main, folder)
-            remove_semaphores(board)
         listener.result.seconds = time.monotonic() - started
     return listener.result
 

@@ -8,6 +8,7 @@
     tree, stacks, dumping       process trees, and the stacks of live processes
     ended, descriptors, cpus,   single questions to the operating system
       shared_names
+    owners, death_signal        by which what a killed process made is recognised, and ends with it
     startup, agreed, words      what every Python of a cell and of a sample imports first
     facts                       what a cell was really granted
 

@@ -6,13 +6,21 @@ In the first the processes of a sample write; what is to outlive a command stand
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bench.process import dumping, journal
+from bench.errors import Unavailable
+from bench.process import dumping, journal, tree
+from bench.process.owners import is_dead, this_owner
+from bench.process.shared_names import path_of, shared_names
+
+_PREFIX = "bench-"
+_OWNER = "owner"
+"""The file in a folder that names the process which made it, and removes it unless it is killed."""
 
 _DEEPEST_TMPDIR = 50
 """Characters; a socket's path has at most 107, and forkserver and managers put about 40 below the temporary folder."""
@@ -21,15 +29,48 @@ _DEEPEST_TMPDIR = 50
 @contextlib.contextmanager
 def sample_folder() -> Iterator[Path]:
     """Make the folder of a sample or group for the duration of the block: journal, stacks, output, temporary files."""
-    parent = tempfile.gettempdir()
-    if len(parent) > _DEEPEST_TMPDIR and os.access("/tmp", os.W_OK):
-        parent = "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=parent))
+    parent = _parent()
+    _reap_once(parent)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    (folder / _OWNER).write_text(this_owner())
     (folder / "tmp").mkdir()
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parent() -> str:
+    parent = tempfile.gettempdir()
+    return "/tmp" if len(parent) > _DEEPEST_TMPDIR and os.access("/tmp", os.W_OK) else parent
+
+
+@functools.cache
+def _reap_once(parent: str) -> None:
+    reap(parent)
+
+
+def reap(parent: str | None = None) -> list[str]:
+    """Remove the folders of samples and groups whose owner was killed, with the processes and the names that are left.
+
+    Args:
+        parent: where the folders are; `None` means the temporary folder.
+
+    Returns:
+        The folders that were removed.
+    """
+    removed = []
+    for file in sorted(Path(parent or _parent()).glob(f"{_PREFIX}*/{_OWNER}")):
+        with contextlib.suppress(OSError, Unavailable):  # others reap as well, and not all of it may be ours
+            if is_dead(file.read_text()):
+                folder = file.parent
+                marker = f"{journal.VARIABLE}={folder}"
+                tree.kill_all(lambda marker=marker: tree.find(marker))  # type: ignore[misc]  # a default binds the loop variable
+                for kind, name in shared_names(journal.read(folder)):
+                    Path(path_of(kind, name)).unlink(missing_ok=True)
+                shutil.rmtree(folder)
+                removed.append(str(folder))
+    return removed
 
 
 def environment(folder: Path, seed: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ import time
 
 from bench.process import messages as common
 from bench.process.cpus import usable_cpus
+from bench.process.death_signal import clean_up_with_parent
 from bench.stress import messages
 from bench.stress.counting import Counts
 from bench.stress.generation import Generation, GroupEnded
@@ -29,6 +30,7 @@ def run(folder: str, orders: Orders) -> None:
     """Run a group to its end: its time is over, its samples are taken, or a process of it died."""
     send = functools.partial(common.send, folder)
     try:
+        clean_up_with_parent(folder)
         kind = _kind(orders)
         Group(orders, kind, send).run()
     except GroupEnded:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from itertools import repeat
 from time import perf_counter_ns
@@ -55,6 +56,7 @@ def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> 
     """Be an actor: wait for orders `(number, count, dropped)` on `wire`, go through `count` live states, report."""
     if seat.cpu is not None:
         os.sched_setaffinity(0, {seat.cpu})
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has that of the group, which is not the user's
     changed = _watch(states, watched=seat.watched)
     resident = _Resident(seat, memory, states)
     residents.settle(always=False)

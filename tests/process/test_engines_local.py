@@ -13,9 +13,9 @@ from bench.errors import Interrupted
 from bench.matrix.engines import venvs
 from bench.matrix.engines.base import Ended, Job, Limits, Ready, Refused
 from bench.matrix.engines.local import CELL, OWNER, LocalEngine, environment
-from bench.matrix.engines.owners import this_owner
 from bench.matrix.images import Project
 from bench.process import tree
+from bench.process.owners import this_owner
 
 CELL_HERE = parse_cell("py314-spawn-cpu1")
 HERE = parse_python(f"{'pypy' if sys.implementation.name == 'pypy' else ''}{sys.version_info[0]}.{sys.version_info[1]}")

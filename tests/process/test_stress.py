@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +74,29 @@ def test_a_lost_update_is_seen_and_under_a_lock_never(method: str) -> None:
     locked = stressed("WithLock", method)
     assert [one.outcome.value for one in locked.outcomes] == [200]
     assert verdict("WithLock", locked, method) == "pass"
+
+
+def test_nothing_is_left_of_a_group_whose_starter_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from bench.stress.observe import observe\nfrom bench.targets import find\n"
+        f"(found,) = find(['{SCENARIOS}::WithLock'])\n"
+        "observe(found, method='fork', seconds=60, on_progress=lambda _: print('going', flush=True))"
+    )
+    with tempfile.TemporaryDirectory(prefix="st", dir="/tmp") as folder:
+        starter = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": folder}
+        )
+        assert starter.stdout is not None
+        with starter, starter.stdout:
+            assert starter.stdout.readline() == "going\n"
+            (inner,) = Path(folder).iterdir()
+            starter.kill()
+            starter.wait()
+        deadline = time.monotonic() + 30
+        while (tree.find(f"BENCH_SAMPLE={inner}") or inner.exists()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not tree.find(f"BENCH_SAMPLE={inner}")
+        assert not inner.exists()
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -309,6 +309,7 @@ def test_doctor_and_clean_work_without_an_engine(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     monkeypatch.setattr("bench.matrix.engines.local.LocalEngine.clean", lambda engine: ["cell-1"])
+    monkeypatch.setattr("tempfile.tempdir", str(here))
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     for what in ("python", "start methods", "docker", "CPUs", "leases", "interpreters", "/dev/shm", "TMPDIR"):

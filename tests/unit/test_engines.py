@@ -8,8 +8,9 @@ import pytest
 
 from bench.cells import parse_cell
 from bench.errors import Unavailable
-from bench.matrix.engines import container, docker, owners
+from bench.matrix.engines import container, docker
 from bench.matrix.engines.base import MIB, Ended, Job, Limits, Lines, ended_by_status, main_arguments
+from bench.process import owners
 
 JOB = Job("r1", parse_cell("py314-spawn-cpu2"), (0, 3), ("--cell", "x"), Limits(timeout_s=10, memory_bytes=64 * MIB))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import itertools
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import bench
 from bench.explore.driver.executor import common_prefix
 from bench.explore.model import ANYTHING, KINDS, WHOLE, Op, dependent, killing
 from bench.explore.runtime import layout as at
-from bench.explore.runtime.board import Board, remove_semaphores
+from bench.explore.runtime.board import Board
 from bench.explore.runtime.lane import Runtime
 from bench.explore.runtime.packing import KILLED, kind_of, lane_of, op_of, placed, word, words_dependent
 from bench.explore.runtime.registry import Registry
@@ -97,12 +96,8 @@ def packed(op: Op, lane: int = 0) -> int:
 
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[Board]:
-    # The semaphores are named by the folder, which has to be nobody else's.
-    folder = tmp_path / f"bench-test-{random.getrandbits(40):x}"
-    folder.mkdir()
-    made = Board(str(folder / "board"), create=True)
+    made = Board(str(tmp_path / "board"), create=True)
     yield made
-    remove_semaphores(made.path)
     made.close()
 
 

@@ -95,6 +95,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "process.facts": OBSERVER,
     "process.folders": OBSERVER,
     "process.groups": OBSERVER,
+    "process.owners": OBSERVER,
     "process.watcher": OBSERVER,
     "state": EXPLORING | CONTROLLED,
     "repeat": ANY,

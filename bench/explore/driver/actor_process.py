@@ -9,10 +9,10 @@ from typing import NamedTuple
 from bench.explore.points import ending, locks, processes
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
-from bench.explore.runtime.death_signal import die_with_parent
 from bench.explore.runtime.lane import Runtime
 from bench.explore.runtime.stack import stack
 from bench.process import residents
+from bench.process.death_signal import die_with_parent
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 

@@ -14,11 +14,11 @@ from bench.explore.driver.subject import STANDSTILLS, EndedEarly, Refused
 from bench.explore.model import READS, Plan
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import VARIABLE, Board
-from bench.explore.runtime.death_signal import clean_up_with_parent
 from bench.explore.search import make
 from bench.outcomes import Outcome
 from bench.process import messages as common
 from bench.process.cpus import usable_cpus
+from bench.process.death_signal import clean_up_with_parent
 from bench.process.startup import prepare
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
@@ -56,7 +56,7 @@ def run(folder: str, orders: Orders) -> None:
     """Explore to the end: everything is covered, the time is over, or the exploration cannot go on."""
     send = functools.partial(common.send, folder)
     try:
-        clean_up_with_parent(folder, os.environ[VARIABLE])
+        clean_up_with_parent(folder)
         _pin()
         prepare(orders.root, orders.method, orders.seed)
         names = orders.actors or (MAIN,)

@@ -49,7 +49,7 @@ _PRELOADED = (
     "multiprocessing.queues",
     "multiprocessing.sharedctypes",
     "bench.process.instrument",
-    "bench.explore.runtime.death_signal",
+    "bench.process.death_signal",
     *(
         f"bench.explore.points.{name}"
         for name in ("barriers", "clock", "files", "locks", "pipes", "queues", "shared", "threads", "values")

@@ -19,9 +19,9 @@ from multiprocessing import util
 
 from bench.explore.points import processes
 from bench.explore.runtime import control
-from bench.explore.runtime.death_signal import die_with_parent
 from bench.explore.runtime.lane import Runtime
 from bench.process import journal
+from bench.process.death_signal import die_with_parent
 from bench.process.descriptors import open_descriptors, own_of_multiprocessing
 from bench.values import encode
 

@@ -7,5 +7,5 @@ spinning      whether a loop only waits for a step of another lane
 registry      the numbers of shared objects, lines and lanes
 control       whether this process is controlled right now
 board         the shared memory, and the semaphores; `layout` has its fields, `packing` the form of a step
-stack, death_signal
+stack         where a process waits
 """

@@ -1,8 +1,8 @@
 """The board: the shared memory in which an exploration's processes see each other's pending steps and log those taken.
 
-One file in the group's folder, mapped by every process, and a named semaphore for each lane, by which the baton is
-handed to it. Only the process that has the baton reads or writes the board, so nothing on it needs a lock. `layout` has
-its fields.
+One file in the group's folder, mapped by every process. It also holds a semaphore for each lane, by which the baton is
+handed to it: one with a name would outlive an exploration that is killed. Only the process that has the baton reads or
+writes the board, so nothing on it needs a lock. `layout` has its fields.
 
 Code that runs at each step or each switch reads `numbers[at.STEPS]`: that takes 35 ns, and `board.steps` 110 to 150.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import _multiprocessing  # type: ignore[import-not-found,unused-ignore]  # without stubs
 import contextlib
+import ctypes
 import mmap
 import os
 import sys
@@ -28,18 +29,6 @@ VARIABLE = "BENCH_EXPLORE"
 
 EVENTS = "BENCH_EXPLORE_EVENTS"
 """Environment variable that names the folder in which the processes of a program journal, schedule by schedule."""
-
-
-def semaphore_name(path: str, lane: int) -> str:
-    """Name the semaphore of a lane, by the folder of the board, which is unique."""
-    return f"/{os.path.basename(os.path.dirname(path))}-{lane}"
-
-
-def remove_semaphores(path: str) -> None:
-    """Remove the semaphores of a board from the system, as far as they are there."""
-    for lane in range(at.MOST_LANES + 1):
-        with contextlib.suppress(FileNotFoundError):
-            _multiprocessing.sem_unlink(semaphore_name(path, lane))
 
 
 _OUT_OF_THE_WAY = 200
@@ -117,7 +106,7 @@ class Lane:
 
 
 class Board:
-    """The mapped file, and the semaphores of its lanes.
+    """The mapped file, with the semaphores of its lanes.
 
     Args:
         path: the file.
@@ -155,14 +144,16 @@ class Board:
         self.bytes = memoryview(self._map)
         self.numbers = self.bytes[: at.PLAN].cast("q")  # 64-bit numbers are what a memoryview reads fastest
         self.plan = self.bytes[at.PLAN : at.PLAN + at.MOST_STEPS].cast("b")
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
         self._semaphores: dict[int, Any] = {}
         if create:
             self._create()
 
     def _create(self) -> None:
+        initialize, shared_by_processes, value = ctypes.CDLL(None).sem_init, 1, 0
         for lane in range(at.MOST_LANES + 1):
-            name = semaphore_name(self.path, lane)
-            self._semaphores[lane] = _multiprocessing.SemLock(1, 0, 1 << 30, name, False)
+            if initialize(ctypes.c_void_p(self._at(lane)), shared_by_processes, value):
+                raise OSError("this platform has no semaphores in shared memory, by which an exploration goes on")
         self.objects = 1  # 0 is nothing
         for number in range(at.MOST_OBJECTS):
             self.numbers[at.OWNERS + number] = self.numbers[at.HOLDERS + number] = -1
@@ -172,9 +163,12 @@ class Board:
     def semaphore(self, lane: int) -> Any:
         """Return the semaphore of a lane, or of the coordinator."""
         if (known := self._semaphores.get(lane)) is None:
-            name = semaphore_name(self.path, lane)
-            known = self._semaphores[lane] = _multiprocessing.SemLock._rebuild(0, 1, 1 << 30, name)
+            # A SemLock without a name is the semaphore at the address that it is given as its handle.
+            known = self._semaphores[lane] = _multiprocessing.SemLock._rebuild(self._at(lane), 1, 1 << 30, None)
         return known
+
+    def _at(self, lane: int) -> int:
+        return self._address + 8 * (at.SEMAPHORES + at.SEMAPHORE * lane)
 
     def lane(self, number: int) -> Lane:
         """Return what the board has of a lane."""

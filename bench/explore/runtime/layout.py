@@ -22,6 +22,8 @@ MOST_PLACES = 1024
 MOST_STEPS = 100_000
 MOST_CHANGES = 16
 MOST_UNCONTROLLED = 32
+SEMAPHORE = 8
+"""Numbers that a `sem_t` has room in, and a cache line of its own; it takes 16 or 32 bytes on Linux."""
 
 
 class Field:
@@ -114,6 +116,7 @@ OWNERS = _exploration("OWNERS", "by object, the lane that may go whatever its co
 HOLDERS = _exploration("HOLDERS", "by object, the lane that holds it: for the story of a deadlock", MOST_OBJECTS)
 GRAINS = _exploration("GRAINS", "by object, how lanes use it: the bits COARSE and APART", MOST_OBJECTS)
 INITIAL_COUNTERS = _exploration("INITIAL_COUNTERS", "by object, its counter as a schedule begins", MOST_OBJECTS)
+SEMAPHORES = _exploration("SEMAPHORES", "by lane, then the exploring process, its semaphore", MOST_LANES + 1, SEMAPHORE)
 LOG = _exploration("LOG", "by step, its word with the lane; then the lanes enabled, with what it wanted", MOST_STEPS, 2)
 NUMBERS = _exploration.end
 """Numbers of the board."""

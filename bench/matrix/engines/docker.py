@@ -16,10 +16,10 @@ from bench.cells import Python
 from bench.errors import Unavailable
 from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
 from bench.matrix.engines.container import PYTHON, USER, Running, not_found
-from bench.matrix.engines.owners import is_dead, this_owner
 from bench.matrix.images.engine import client_errors, engine_errors, one_line
 from bench.process.agreed import METHOD, STACKS
 from bench.process.cpus import usable_cpus
+from bench.process.owners import is_dead, this_owner
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project

@@ -19,11 +19,11 @@ from typing import IO, TYPE_CHECKING
 from bench.cells import Python
 from bench.errors import Interrupted, Unavailable
 from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
-from bench.matrix.engines.owners import is_dead, this_owner
 from bench.process import stacks, tree
 from bench.process.agreed import METHOD, STACKS
 from bench.process.cpus import usable_cpus
 from bench.process.ended import end_descriptor
+from bench.process.owners import is_dead, this_owner
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project

@@ -1,14 +1,11 @@
-"""The death signal, by which an exploration ends when its starter does, and leaves nothing behind."""
+"""The death signal, by which a group ends when its starter does, and leaves nothing behind."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
-
-from bench.explore.runtime.board import remove_semaphores
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -29,10 +26,17 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, int(number), 0, 0, 0)
 
 
-def clean_up_with_parent(folder: str, board: str) -> None:
-    """Arrange for the main process of an exploration to end with its starter, and to remove its files first."""
+def clean_up_with_parent(folder: str) -> None:
+    """Arrange for the main process of a group to end with its starter, and for its processes and folder to go first."""
+    me = os.getpid()
 
     def gone(*_: Any) -> None:
+        if os.getpid() != me:  # a fork of it, to which the signal means what it means to any process
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        import shutil
+
         from bench.process import journal, tree
 
         def members() -> list[tree.Proc]:  # the tracker ends when it has removed what the others left
@@ -40,7 +44,6 @@ def clean_up_with_parent(folder: str, board: str) -> None:
             return [proc for proc in found if proc.role != "resource tracker"]
 
         tree.kill_all(members)
-        remove_semaphores(board)
         shutil.rmtree(folder, ignore_errors=True)
         os._exit(1)
 
