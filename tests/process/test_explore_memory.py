@@ -79,3 +79,63 @@ def test_a_barrier_is_seen_to_be_broken_or_not_yet(method: str) -> None:
     # acquire, write, release; look, note
     every = counts(explored("Broken", method))
     assert every == {0: 4 + 3, 1: 2 + 1}
+
+
+# Slices, and whole arrays
+
+
+def torn(observation: Observation) -> bool:
+    """Whether memory was moved while another lane used it, and that is named with the line."""
+    found = [limit for limit in observation.limits if "moved piece by piece" in limit]
+    assert all("tests/process/remembered.py:" in limit for limit in found)
+    return bool(found)
+
+
+@each_method
+def test_a_slice_is_read_item_by_item(method: str) -> None:
+    # write, write; read, read, note, note. How many steps of the reader come before each write says what it reads.
+    wanted = Counter((int(one < 1), int(other < 2)) for one in range(5) for other in range(one, 5))
+    every = counts(explored("Sliced", method))
+    assert every == wanted
+    assert set(counts(explored("Sliced", method, "dpor"))) == set(every)
+
+
+def test_a_slice_is_written_item_by_item() -> None:
+    assert set(counts(explored("SliceWritten", strategy="dpor"))) == {(0, 0), (1, 0), (1, 1)}
+
+
+@pytest.mark.parametrize("name", ["SlicedLong", "Named", "Copied", "StructureReplaced", "PartOfUnion"])
+@pytest.mark.parametrize("strategy", ["dfs", "dpor"])
+def test_what_is_moved_while_another_lane_uses_it_is_named(name: str, strategy: str) -> None:
+    assert torn(explored(name, "fork", strategy))
+
+
+@each_method
+def test_what_is_moved_in_turn_is_as_good_as_one_step(method: str) -> None:
+    assert set(counts(explored("SlicedLongInTurn", method, "dpor"))) == {(0, 0), (1, 1)}
+
+
+def test_a_slice_under_the_lock_of_its_array_is_one_step() -> None:
+    assert counts(explored("SlicedUnderItsLock")) == {(0, 0): 3, (1, 1): 1}  # write; read, and two more
+
+
+@each_method
+def test_who_writes_past_the_lock_of_an_array_tears_slices(method: str) -> None:
+    assert set(counts(explored("SlicedPastItsLock", method, "dpor"))) == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+# Structures
+
+
+@each_method
+def test_a_bit_field_is_written_with_its_neighbours(method: str) -> None:
+    assert counts(explored("Bits", method)) == {(1, 1): 2, (1, 0): 2, (0, 1): 2}  # read, write; read, write
+
+
+@each_method
+def test_a_part_of_a_value_is_reached_past_its_lock(method: str) -> None:
+    assert set(counts(explored("PartOfValue", method, "dpor"))) == {1, 2}
+
+
+def test_the_text_of_a_value_and_its_truth_are_reads() -> None:
+    assert counts(explored("ShownAndAsked")) == {0: 2, 1: 1, 3: 1}  # write; read, read, note

@@ -129,7 +129,7 @@ class Exploration:
     def run(self) -> None:
         """Explore, or follow the schedule that is given."""
         if self.orders.kills:  # a lane may be killed in the middle of what is one step otherwise, and keep a lock
-            self.board.tell_all_apart()
+            self.board.split_all()
         self.subject.ready()
         _settle()
         if self.orders.replay is not None:

@@ -16,7 +16,7 @@ def is_fine(number: int) -> bool:
 
     The answer holds until `control.on_finer` is called.
     """
-    return _note(number, at.COARSE) == at.COARSE | at.APART
+    return _note(number, at.COARSE) not in (at.COARSE, at.APART)
 
 
 def tell_apart(number: int) -> None:

@@ -1,5 +1,8 @@
 """Values and arrays in shared memory as points: one step for each access, of the value or of the part of it.
 
+Python moves slices item by item, and what is larger than a number piece by piece: the former are a step for each item,
+the latter are moves, see `moves`. To write a bit field is to read and to write the number that it is in.
+
 What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points. It is
 sent to other processes as the original type, and instrumented there again. Accesses by address are not seen, but noted
 as not controlled; so is a use as a buffer, from Python 3.12 on.
@@ -11,10 +14,13 @@ import ctypes
 import functools
 import os
 import weakref
+from ctypes import addressof as _addressof
+from ctypes import memmove as _memmove
+from ctypes import string_at as _string_at
 from sys import _getframe
 
 from bench.explore.model import NOTHING
-from bench.explore.points import grain, locks
+from bench.explore.points import grain, locks, moves
 from bench.explore.points.uncontrolled import note_buffer
 from bench.explore.runtime import control
 from bench.explore.runtime.packing import PART, word
@@ -27,6 +33,9 @@ if TYPE_CHECKING:
     from bench.explore.runtime.lane import Runtime
 
 _MOST_PARTS = 1 << 29
+
+_WORD = 8
+"""The most bytes that a processor reads or writes at once."""
 
 memory: list[Any] | None = None
 """The values made in shared memory while a state is made; `None` at other times."""
@@ -60,28 +69,33 @@ def key_of(wrapper: Any) -> str:
 
 # Kinds of ctypes, instrumented.
 
-_instrumented: dict[type, type] = {}
+_instrumented: dict[tuple[type, bool], type] = {}
 
 
-def instrumented(kind: Any) -> Any:
-    """Return the instrumented subclass of a type of ctypes; the type itself if it has nothing to instrument."""
-    if (found := _instrumented.get(kind)) is None:
-        found = _instrumented[kind] = _subclass(kind)
+def instrumented(kind: Any, *, overlaps: bool = False) -> Any:
+    """Return the instrumented subclass of a type of ctypes; the type itself if it has nothing to instrument.
+
+    Args:
+        kind: the type.
+        overlaps: whether its parts are also reached as other ones, so that each access is one of the whole value.
+    """
+    if (found := _instrumented.get((kind, overlaps))) is None:
+        found = _instrumented[kind, overlaps] = _subclass(kind, overlaps=overlaps)
     return found
 
 
-def _subclass(kind: Any) -> Any:
+def _subclass(kind: Any, *, overlaps: bool) -> Any:
     own: dict[str, Any] = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "_bench_base": kind}
     if issubclass(kind, ctypes._SimpleCData):
-        own["value"] = _whole(kind.value)
+        own["value"] = _whole(kind.value) if ctypes.sizeof(kind) <= _WORD else _moved(kind.value, kind)
+        own["__bool__"] = _looked(kind.__bool__)
+        if kind.__base__ is ctypes._SimpleCData:  # whose text has the value
+            own["__repr__"] = _shown
     elif issubclass(kind, ctypes.Array):
-        own["__getitem__"], own["__setitem__"] = _item(kind), _set_item(kind)
-        own.update({name: _whole(getattr(kind, name)) for name in ("value", "raw") if hasattr(kind, name)})
+        own["__getitem__"], own["__setitem__"] = _item(kind, overlaps=overlaps), _set_item(kind, overlaps=overlaps)
+        own.update({name: _moved(getattr(kind, name), kind) for name in ("value", "raw") if hasattr(kind, name)})
     elif issubclass(kind, (ctypes.Structure, ctypes.Union)):
-        whole = issubclass(kind, ctypes.Union)  # whose fields overlap
-        for name, of in _fields(kind):
-            descriptor = getattr(kind, name)
-            own[name] = _field(descriptor, of, -1 if whole else descriptor.offset)
+        own.update({field.name: _attribute(field) for field in _fields(kind, overlaps=overlaps)})
     else:
         return kind
     if hasattr(kind, "__buffer__"):  # from Python 3.12 on
@@ -93,6 +107,18 @@ def _subclass(kind: Any) -> Any:
     return made
 
 
+def _looked(original: Any) -> Any:
+    def look(self: Any) -> Any:
+        _arrive(self, "read", -1, _getframe(1))
+        return original(self)
+
+    return look
+
+
+def _shown(self: Any) -> str:
+    return f"{type(self).__name__}({self.value!r})"
+
+
 def _buffer(kind: Any) -> Any:
     def buffer(self: Any, flags: int) -> Any:
         note_buffer()
@@ -101,15 +127,70 @@ def _buffer(kind: Any) -> Any:
     return buffer
 
 
-def _fields(kind: Any) -> list[tuple[str, Any]]:
-    return [(field[0], field[1]) for base in reversed(kind.__mro__) for field in vars(base).get("_fields_", ())]
+class _Field:
+    """A field of a structure or union, or of an anonymous one in it.
+
+    Attributes:
+        part: the byte where the part of memory begins that an access reads or writes; -1 where parts overlap.
+        bits: whether it is a bit field.
+    """
+
+    __slots__ = ("bits", "descriptor", "kind", "name", "offset", "part")
+
+    def __init__(self, name: str, descriptor: Any, kind: Any, *, bits: bool, overlaps: bool) -> None:
+        self.name, self.descriptor, self.kind, self.bits = name, descriptor, kind, bits
+        self.offset = descriptor.offset
+        self.part = -1 if overlaps else self.offset
+
+    @property
+    def size(self) -> int:
+        """The bytes that an access reads or writes."""
+        return ctypes.sizeof(self.kind)
+
+    @property
+    def moved(self) -> bool:
+        """Whether an access is no single one: what is too large, lies across words, or can be reached otherwise."""
+        return self.size > _WORD or self.part < 0 or bool(self.offset % self.size)
+
+
+def _fields(kind: Any, *, overlaps: bool) -> list[_Field]:
+    found = _declared(kind, kind, overlaps=overlaps)
+    end, first = 0, None
+    for field in sorted(
+        found, key=lambda one: one.offset
+    ):  # bit fields, and what lies in the same number, are one part
+        if first is not None and field.offset < end and field.part >= 0:
+            field.part = first.part
+        else:
+            first = field
+        end = max(end, field.offset + field.size)
+    return found
+
+
+def _declared(kind: Any, whole: Any, *, overlaps: bool) -> list[_Field]:
+    overlaps = overlaps or issubclass(kind, ctypes.Union)
+    found = []
+    for base in reversed(kind.__mro__):
+        anonymous = vars(base).get("_anonymous_", ())
+        for name, of, *bits in vars(base).get("_fields_", ()):
+            found.append(_Field(name, getattr(whole, name), of, bits=bool(bits), overlaps=overlaps))
+            if name in anonymous:
+                found += _declared(of, whole, overlaps=overlaps)
+    return found
 
 
 def _compound(kind: Any) -> bool:
-    """Return whether ctypes returns a view of a part of that type, rather than its value."""
+    """Return whether ctypes returns a view of a field of that type, rather than its value."""
     if issubclass(kind, ctypes.Array):
         return kind._type_ not in (ctypes.c_char, ctypes.c_wchar)
-    return issubclass(kind, (ctypes.Structure, ctypes.Union))
+    return _is_view(kind)
+
+
+def _is_view(kind: Any) -> bool:
+    """Return whether ctypes returns a view of an item of that type, rather than its value."""
+    if issubclass(kind, ctypes._SimpleCData):
+        return kind.__base__ is not ctypes._SimpleCData
+    return issubclass(kind, (ctypes.Array, ctypes.Structure, ctypes.Union))
 
 
 def _arrive(item: Any, kind: str, part: int, frame: Any) -> Any:
@@ -158,6 +239,33 @@ def _whole(descriptor: Any) -> property:
     return property(read, write)
 
 
+def _move(item: Any, kind: str, part: int, low: int, high: int, frame: Any) -> Any:
+    """Pass the points of an access that moves some bytes of a value, from `low` to `high`."""
+    runtime = control.active
+    if runtime is not None:
+        own = item.__dict__.get("_bench_object") or object_of(item)
+        packed = own.read if kind == "read" else own.write
+        packed = packed if part < 0 else packed + PART * (own.offset + part + 1)
+        start, size = _addressof(item) + low, high - low
+        moves.move(runtime, packed, frame, lambda: _string_at(start, size), own.offset + low, own.offset + high)
+    return runtime
+
+
+def _moved(descriptor: Any, kind: Any) -> property:
+    """Return an instrumented attribute that stands for a whole value, and moves its bytes."""
+    get, put, size = descriptor.__get__, descriptor.__set__, ctypes.sizeof(kind)
+
+    def read(self: Any) -> Any:
+        runtime = _move(self, "read", -1, 0, size, _getframe(1))
+        return _noted(runtime, get(self))
+
+    def write(self: Any, value: Any) -> None:
+        _noted(_move(self, "write", -1, 0, size, _getframe(1)), value)
+        put(self, value)
+
+    return property(read, write)
+
+
 def _part(index: Any, length: int, size: int) -> int:
     """Return the byte at which an item begins; -1 for a slice, -2 for an index that the array itself will refuse."""
     if not isinstance(index, int):
@@ -168,52 +276,124 @@ def _part(index: Any, length: int, size: int) -> int:
     return at * size if at * size < _MOST_PARTS else -1
 
 
-def _item(kind: Any) -> Any:
+def _item(kind: Any, *, overlaps: bool) -> Any:
     get, inner, size = kind.__getitem__, kind._type_, ctypes.sizeof(kind._type_)
-    compound = _compound(inner)
+    viewed, moved = _is_view(inner), overlaps or size > _WORD
 
     def read(self: Any, index: Any) -> Any:
         part = _part(index, kind._length_, size)
-        if compound and part >= 0:  # an access to what is in it is the step
-            return _view(self, instrumented(inner), part)
-        runtime = _arrive(self, "read", part, _getframe(1)) if part > -2 else None
+        if part == -1 and isinstance(index, slice) and control.active is not None:
+            return read_slice(self, range(*index.indices(kind._length_)), index, _getframe(1))
+        if viewed and part >= 0:  # an access to what is in it is the step
+            return _view(self, inner, part, overlaps=overlaps)
+        if moved and part >= 0:
+            runtime = _move(self, "read", -1 if overlaps else part, part, part + size, _getframe(1))
+        else:
+            runtime = _arrive(self, "read", part, _getframe(1)) if part > -2 else None
         return _noted(runtime, get(self, index))
+
+    def read_slice(self: Any, places: range, index: slice, frame: Any) -> Any:
+        if viewed:
+            return [_view(self, inner, at * size, overlaps=overlaps) for at in places]
+        if len(places) > moves.MOST_STEPS or moved:
+            runtime = _move(self, "read", -1, *_span(places, size), frame)
+            return _noted(runtime, get(self, index))
+        found = []
+        for at in places:
+            runtime = _arrive(self, "read", at * size, frame)
+            found.append(_noted(runtime, get(self, at)))
+        return found if not found or not isinstance(found[0], (bytes, str)) else type(found[0])().join(found)
 
     return read
 
 
-def _set_item(kind: Any) -> Any:
+def _span(places: range, size: int) -> tuple[int, int]:
+    """Return the bytes in which items lie: the first, and the one after the last."""
+    return (min(places) * size, (max(places) + 1) * size) if places else (0, 0)
+
+
+def _set_item(kind: Any, *, overlaps: bool) -> Any:
     put, size = kind.__setitem__, ctypes.sizeof(kind._type_)
-    compound = _compound(kind._type_)
+    moved = overlaps or size > _WORD or _is_view(kind._type_)
 
     def write(self: Any, index: Any, value: Any) -> None:
         part = _part(index, kind._length_, size)
-        if part > -2:
-            _noted(_arrive(self, "write", -1 if compound else part, _getframe(1)), value)
+        if part == -1 and isinstance(index, slice) and control.active is not None:
+            write_slice(self, range(*index.indices(kind._length_)), index, value, _getframe(1))
+            return
+        if moved and part >= 0:
+            _noted(_move(self, "write", -1, part, part + size, _getframe(1)), value)
+        elif part > -2:
+            _noted(_arrive(self, "write", part, _getframe(1)), value)
         put(self, index, value)
+
+    def write_slice(self: Any, places: range, index: slice, value: Any, frame: Any) -> None:
+        if not hasattr(value, "__len__") or len(value) != len(places):  # which is refused
+            put(self, index, value)
+        elif len(places) > moves.MOST_STEPS or moved:
+            items = value if isinstance(value, (list, tuple, bytes, str)) else [value[at] for at in range(len(value))]
+            _noted(_move(self, "write", -1, *_span(places, size), frame), items)
+            put(self, index, items)
+        else:
+            for at, place in enumerate(places):
+                item = value[at]
+                _noted(_arrive(self, "write", place * size, frame), item)
+                put(self, place, item)
 
     return write
 
 
-def _field(descriptor: Any, kind: Any, offset: int) -> property:
-    compound = _compound(kind)
+def _attribute(field: _Field) -> property:
+    """Return an instrumented field of a structure or union."""
+    descriptor, part, low, high = field.descriptor, field.part, field.offset, field.offset + field.size
+    compound, moved = _compound(field.kind), field.moved or _compound(field.kind)
 
     def read(self: Any) -> Any:
         if compound:
-            return _view(self, instrumented(kind), max(offset, 0))
-        runtime = _arrive(self, "read", offset, _getframe(1))
+            return _view(self, field.kind, low, overlaps=part < 0)
+        if moved:
+            runtime = _move(self, "read", part, low, high, _getframe(1))
+        else:
+            runtime = _arrive(self, "read", part, _getframe(1))
         return _noted(runtime, descriptor.__get__(self))
 
     def write(self: Any, value: Any) -> None:
-        _noted(_arrive(self, "write", -1 if compound else offset, _getframe(1)), value)
+        frame = _getframe(1)
+        if moved:
+            _noted(_move(self, "write", -1 if compound else part, low, high, frame), value)
+        elif field.bits:
+            _set_bits(self, field, value, frame)
+            return
+        else:
+            _noted(_arrive(self, "write", part, frame), value)
         descriptor.__set__(self, value)
 
     return property(read, write)
 
 
-def _view(item: Any, kind: Any, part: int) -> Any:
-    """Return an instrumented view of a part of an instrumented value, as ctypes itself returns a view."""
-    view = kind.from_address(ctypes.addressof(item) + part)
+def _set_bits(item: Any, field: _Field, value: Any, frame: Any) -> None:
+    """Write a bit field: read the number that it is in, and write that with other bits."""
+    runtime = _arrive(item, "read", field.part, frame)
+    if runtime is None:
+        field.descriptor.__set__(item, value)
+        return
+    start = _addressof(item) + field.offset
+    _noted(runtime, before := _string_at(start, field.size))
+    _noted(_arrive(item, "write", field.part, frame), value)
+    _memmove(start, before, field.size)  # as it was read: what others have written since is lost
+    field.descriptor.__set__(item, value)
+
+
+def _view(item: Any, kind: Any, part: int, *, overlaps: bool = False) -> Any:
+    """Return an instrumented view of a part of an instrumented value, as ctypes itself returns a view.
+
+    Args:
+        item: the value.
+        kind: the type of the view.
+        part: the byte where it begins.
+        overlaps: as of `instrumented`.
+    """
+    view = instrumented(kind, overlaps=overlaps).from_address(_addressof(item) + part)
     view._bench_keeps = item
     if control.registry is not None:
         whole = item.__dict__.get("_bench_object") or object_of(item)
@@ -283,7 +463,9 @@ def _guarded_object(item: Any) -> tuple[int, MemoryObject]:
     inner = item._obj
     own = object_of(inner) if hasattr(inner, "_wrapper") and hasattr(inner, "__dict__") else MemoryObject(NOTHING)
     guard = _guard(item)
-    if guard >= 0 and grain.is_fine(guard):
+    if own.number != NOTHING and "_bench_apart" in inner.__dict__:
+        grain.tell_apart(own.number)
+    if (guard >= 0 and grain.is_fine(guard)) | (own.number != NOTHING and grain.is_fine(own.number)):
         guard = -1
     found = item._bench_guarded = (guard, own)
     _bound.add(item)
@@ -300,22 +482,19 @@ def _forget_guards() -> None:
         item.__dict__.pop("_bench_fast", None)
 
 
-def _guarded(item: Any, kind: str, part: int, action: Any, frame: Any) -> Any:
-    """Access the value inside a synchronized one, in one step with its lock."""
+def _guarded(item: Any, kind: str, part: int, at_once: Any, by_steps: Any, frame: Any) -> Any:
+    """Access the value inside a synchronized one: in one step with its lock, if that is possible."""
     runtime = control.active
     if runtime is None:
         with item._lock:
-            return action()
+            return at_once()
     guard, own = item.__dict__.get("_bench_guarded") or _guarded_object(item)
+    if guard < 0:
+        with item._lock:
+            return by_steps()
     packed = own.read if kind == "read" else own.write
-    if part >= 0:
-        packed += PART * (part + 1)
-    if guard >= 0:
-        runtime.arrive(packed, guard, frame)
-        return action()
-    with item._lock:
-        runtime.arrive(packed, 0, frame)
-        return action()
+    runtime.arrive(packed if part < 0 else packed + PART * (part + 1), guard, frame)
+    return at_once()
 
 
 def _property(name: str) -> property:
@@ -323,14 +502,28 @@ def _property(name: str) -> property:
 
     def read(self: Any) -> Any:
         inner = self._obj
-        descriptor = getattr(_plain(inner), name)
-        found = _guarded(self, "read", _offset(inner, name), lambda: descriptor.__get__(inner), _getframe(1))
+        descriptor, part = getattr(_plain(inner), name), _offset(inner, name)
+        if _is_part(inner, name):  # a view, by which it is reached without the lock
+            tell_apart(inner)
+            return _guarded(
+                self, "read", part, lambda: getattr(inner, name), lambda: getattr(inner, name), _getframe(1)
+            )
+        found = _guarded(
+            self, "read", part, lambda: descriptor.__get__(inner), lambda: getattr(inner, name), _getframe(1)
+        )
         return _noted(control.active, found)
 
     def write(self: Any, value: Any) -> None:
         inner = self._obj
-        descriptor = getattr(_plain(inner), name)
-        _guarded(self, "write", _offset(inner, name), lambda: descriptor.__set__(inner, value), _getframe(1))
+        descriptor, part = getattr(_plain(inner), name), _offset(inner, name)
+        _guarded(
+            self,
+            "write",
+            -1 if _is_part(inner, name) else part,
+            lambda: descriptor.__set__(inner, value),
+            lambda: setattr(inner, name, value),
+            _getframe(1),
+        )
         _noted(control.active, value)
 
     return property(read, write)
@@ -340,10 +533,36 @@ def _plain(inner: Any) -> Any:
     return getattr(type(inner), "_bench_base", type(inner))
 
 
+def _field_of(inner: Any, name: str) -> _Field | None:
+    kind = _plain(inner)
+    if not issubclass(kind, (ctypes.Structure, ctypes.Union)):
+        return None
+    if (known := _known_fields.get(kind)) is None:
+        known = _known_fields[kind] = {field.name: field for field in _fields(kind, overlaps=False)}
+    return known.get(name)
+
+
+_known_fields: dict[type, dict[str, _Field]] = {}
+
+
 def _offset(inner: Any, name: str) -> int:
     """Return the part of the value inside that an attribute stands for: a field of a structure, or else the whole."""
-    kind = _plain(inner)
-    return int(getattr(kind, name).offset) if issubclass(kind, ctypes.Structure) else -1
+    field = _field_of(inner, name)
+    return -1 if field is None else field.part
+
+
+def _is_part(inner: Any, name: str) -> bool:
+    field = _field_of(inner, name)
+    return field is not None and _compound(field.kind)
+
+
+def tell_apart(inner: Any) -> None:
+    """Note that the value inside a synchronized one is reached past its lock."""
+    if not hasattr(inner, "__dict__"):
+        return
+    inner._bench_apart = True  # for this process, also before the value has a number
+    if (control.active is not None or memory is not None) and hasattr(inner, "_wrapper"):
+        grain.tell_apart(object_of(inner).number)
 
 
 class _FastPath:
@@ -391,10 +610,13 @@ def _value() -> property:
 def _array_item(self: Any, index: Any) -> Any:
     inner = self._obj
     part = _part(index, len(inner), ctypes.sizeof(inner._type_))
-    if part < -1 or (part >= 0 and _compound(inner._type_)):
-        return inner[index]  # refused; or a view, which is not guarded by anything
+    if part < -1:
+        return inner[index]  # which is refused
+    if _is_view(inner._type_):
+        tell_apart(inner)
+        return _guarded(self, "read", part, lambda: inner[index], lambda: inner[index], _getframe(1))
     plain = _plain(inner)
-    found = _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), _getframe(1))
+    found = _guarded(self, "read", part, lambda: plain.__getitem__(inner, index), lambda: inner[index], _getframe(1))
     return _noted(control.active, found)
 
 
@@ -404,10 +626,46 @@ def _set_array_item(self: Any, index: Any, value: Any) -> None:
     if part < -1:
         inner[index] = value  # which is refused
         return
-    part = -1 if _compound(inner._type_) else part
     plain = _plain(inner)
-    _guarded(self, "write", part, lambda: plain.__setitem__(inner, index, value), _getframe(1))
+    _guarded(
+        self,
+        "write",
+        -1 if _is_view(inner._type_) else part,
+        lambda: plain.__setitem__(inner, index, value),
+        lambda: inner.__setitem__(index, value),
+        _getframe(1),
+    )
     _noted(control.active, value)
+
+
+def _get_obj(original: Any) -> Any:
+    @functools.wraps(original)
+    def get_obj(self: Any) -> Any:
+        tell_apart(self._obj)
+        return original(self)
+
+    return get_obj
+
+
+def _synchronized(original: Any, module: Any) -> Any:
+    @functools.wraps(original)
+    def synchronized(obj: Any, *args: Any, **named: Any) -> Any:
+        if _getframe(1).f_globals.get("__name__") != module.__name__:  # one that is made already, and known as it is
+            tell_apart(obj)
+        return original(obj, *args, **named)
+
+    return synchronized
+
+
+def _copied(original: Any) -> Any:
+    @functools.wraps(original)
+    def copy(obj: Any) -> Any:
+        if hasattr(type(obj), "_bench_base"):
+            _move(obj, "read", -1, 0, ctypes.sizeof(obj), _getframe(1))
+        with control.Raw():
+            return original(obj)
+
+    return copy
 
 
 def install() -> None:
@@ -417,8 +675,10 @@ def install() -> None:
     shared: Any = sharedctypes
     shared.reduce_ctype, shared.rebuild_ctype = _reduced(shared.reduce_ctype, shared), _rebuilt(shared.rebuild_ctype)
     shared._new_value = _new(shared._new_value)
-    for name in ("RawValue", "RawArray", "copy"):
+    for name in ("RawValue", "RawArray"):
         setattr(shared, name, _without_points(getattr(shared, name)))
+    shared.copy, shared.synchronized = _copied(shared.copy), _synchronized(shared.synchronized, shared)
+    shared.SynchronizedBase.get_obj = _get_obj(shared.SynchronizedBase.get_obj)
     shared.make_property = _property
     shared.Synchronized.value = _value()
     shared.SynchronizedString.value, shared.SynchronizedString.raw = _property("value"), _property("raw")

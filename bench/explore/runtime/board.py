@@ -225,10 +225,10 @@ class Board:
         numbers[at.COUNTERS + number] = numbers[at.INITIAL_COUNTERS + number] = counter
         numbers[at.OWNERS + number] = numbers[at.HOLDERS + number] = -1
 
-    def tell_all_apart(self) -> None:
-        """Have all steps be fine from now on: what takes several is never one."""
+    def split_all(self) -> None:
+        """Have all steps be fine: what takes several is never one."""
         for number in range(at.MOST_OBJECTS):
-            self.numbers[at.GRAINS + number] |= at.APART
+            self.numbers[at.GRAINS + number] = at.SPLIT
 
     def holder(self, number: int) -> int:
         """Return the lane that holds an object, or -1."""

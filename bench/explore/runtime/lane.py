@@ -168,6 +168,10 @@ class Runtime(Handover):
         numbers[STEPS] = step + 1
         return True
 
+    def forget_read(self, packed: int, frame: FrameType) -> None:
+        """Forget that this lane has read something, so that to read it again is no loop."""
+        self._read_at.pop(packed | self.registry.place_of(frame), None)
+
     def _spins(self, packed: int, frame: FrameType) -> bool:
         """Return whether a lane that reads the same again, and nothing changed since, can only go on like that.
 
