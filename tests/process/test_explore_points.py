@@ -235,14 +235,6 @@ def test_locks_on_files_exclude(name: str, method: str) -> None:
     assert values(explored(name, method)) == {(2, 0, 0): 2 * every}
 
 
-@pytest.mark.parametrize("name", ["Flocked", "Lockfed"])
-def test_a_lock_on_a_file_is_free_as_soon_as_its_holder_is_killed(name: str) -> None:
-    # Killed before any of its steps, also by itself with the baton in hand; the other one then gets the lock.
-    found = explored(name, "fork", kills=1)
-    assert set(values(found)) == {(2, 0, 0)}
-    assert figures(found)["claim"].endswith("with at most 1 kill")
-
-
 # Processes
 
 

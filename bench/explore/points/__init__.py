@@ -5,6 +5,7 @@
     values, shared            `Value` and `Array`; `multiprocessing.shared_memory`
     pipes, queues             connections and the descriptors of `os.pipe`; queues
     files, filelocks, paths   files by name and by descriptor; locks on them; the objects that paths stand for
+    descriptors, eventfds     which open files other processes have as well; counters of the system
     processes                 starting a process, its end, waiting for it
     clock                     sleeping, and reading clocks
     uncontrolled              operations that cannot be controlled: sockets, threads, other programs, maps, timers

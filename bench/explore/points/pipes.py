@@ -22,7 +22,7 @@ from multiprocessing import connection
 from typing import NamedTuple
 
 from bench.explore.model import ANYTHING, MOST_LANES, WHOLE
-from bench.explore.points import ending
+from bench.explore.points import descriptors
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from bench.explore.runtime.lane import Runtime
 
+_ioctl = fcntl.ioctl
 _read, _write, _close, _pipe, _fstat = os.read, os.write, os.close, os.pipe, os.fstat
 _real_poller = select.poll
 _real_wait, _real_pipe = connection.wait, connection.Pipe
@@ -212,7 +213,7 @@ def _sending_part(descriptor: int, size: int) -> int:
     """Return the part that a write concerns: `HEAD` while it fits whatever is read before it."""
     if size > ATOMIC:
         return WHOLE
-    waiting = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
+    waiting = _ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
     return HEAD if int.from_bytes(waiting, sys.byteorder) < 2 * ATOMIC else WHOLE
 
 
@@ -376,7 +377,7 @@ def _close_connection(self: Any) -> None:
         _real_close(self)
         return
     if not hasattr(self, "_bench_own"):
-        ending.mark_spoiled(runtime)
+        descriptors.mark_spoiled(runtime)
     if sys._getframe(1).f_code.co_name == "__del__":
         _close_collected(runtime, self)
     else:
@@ -453,9 +454,11 @@ def os_pipe() -> tuple[int, int]:
     """Make a pipe as `os.pipe` does."""
     ends = _pipe()
     maker = str(sys._getframe(1).f_globals.get("__name__"))
-    if control.active is not None and not maker.startswith("multiprocessing."):
-        control.active.new_object(key_of(ends[0]), "a pipe")
-        ending.opened.update(ends)
+    if control.registry is not None and not maker.startswith("multiprocessing."):
+        control.registry.new_object(key_of(ends[0]), "a pipe")
+        if control.active is not None:
+            descriptors.opened.update(ends)
+            descriptors.described.update(ends)
     return ends
 
 

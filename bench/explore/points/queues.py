@@ -18,7 +18,7 @@ from multiprocessing.reduction import ForkingPickler
 from queue import Empty, Full
 
 from bench.explore.model import ANYTHING
-from bench.explore.points import ending, locks, pipes
+from bench.explore.points import descriptors, locks, pipes
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -96,7 +96,7 @@ def _closing(original: Callable[..., None]) -> Callable[..., None]:
     def close(self: Any) -> None:
         runtime = control.active
         if runtime is not None and not hasattr(self, "_bench_own"):
-            ending.mark_spoiled(runtime)
+            descriptors.mark_spoiled(runtime)
         original(self)
 
     return close

@@ -26,6 +26,31 @@ _ADDRESS = "shared memory, reached by its address"
 _POOL, _EXECUTOR = "a Pool, which has threads", "a pool of processes, which has threads"
 _WITH_THREADS = frozenset({_THREAD, _POOL, _EXECUTOR, _SERVER})
 
+_SOCKET_USES = (
+    "accept",
+    "bind",
+    "close",
+    "connect",
+    "connect_ex",
+    "detach",
+    "listen",
+    "recv",
+    "recv_into",
+    "recvfrom",
+    "recvfrom_into",
+    "recvmsg",
+    "recvmsg_into",
+    "send",
+    "sendall",
+    "sendfile",
+    "sendmsg",
+    "sendto",
+    "setblocking",
+    "settimeout",
+    "shutdown",
+)
+"""Methods of sockets, which may have been made with the state, or come from elsewhere, before any actor runs."""
+
 _CALLS = {
     "threading:Thread.start": _THREAD,
     "_thread:start_new_thread": _THREAD,
@@ -35,6 +60,7 @@ _CALLS = {
     "multiprocessing.connection:SocketListener.__init__": "a socket",
     "multiprocessing.connection:SocketClient": "a socket",
     "socket:socket.__init__": "a socket",
+    **{f"socket:socket.{name}": "a socket" for name in _SOCKET_USES},
     "_posixsubprocess:fork_exec": _PROGRAM,
     "subprocess:Popen.__init__": _PROGRAM,
     "os:fork": "a process by os.fork",
