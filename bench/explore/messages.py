@@ -86,6 +86,7 @@ class Figures(NamedTuple):
         differed: how a schedule went on differently when repeated; empty if none did.
         asleep: schedules that were left off, since what follows was seen.
         limits: what kept schedules from their ends.
+        audit: how many schedules were audited, what was named there, and why there was no audit, or less of one.
     """
 
     schedules: int = 0
@@ -101,6 +102,7 @@ class Figures(NamedTuple):
     differed: str = ""
     asleep: int = 0
     limits: Sequence[str] = ()
+    audit: Mapping[str, Any] | None = None
 
 
 class Replay(NamedTuple):

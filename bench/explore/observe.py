@@ -115,6 +115,7 @@ def _observation(result: ExplorationResult, target: Target, orders: Orders, cell
         "rebuilt": figures.rebuilt,
         "why_rebuilt": figures.why_rebuilt or None,
         "asleep": figures.asleep,
+        "audit": None if figures.audit is None else dict(figures.audit),
         "schedule": None,
     }
     return Observation(

@@ -6,6 +6,7 @@ import os
 import signal
 from typing import NamedTuple
 
+from bench.explore.audit import lines
 from bench.explore.points import ending, locks, processes
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
@@ -51,6 +52,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     watch = _watch(state) if watched else None
     known: dict[object, int] = {}
     residents.settle(always=True)
+    lines.watch(runtime)
     wire.send(("here", os.getpid()))
     while runtime.begin():
         try:

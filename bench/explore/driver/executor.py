@@ -56,6 +56,9 @@ class Executor:
         """What each actor has raised in the last schedule, as its record has it."""
         self._spoiled = self._cells(at.SPOILED)
         self._semaphore = board.semaphore(at.COORDINATOR)
+        self.new_place = True
+        """Whether a step was taken on a line on which none was taken before; or nothing was run."""
+        self._places: set[int] = set()
         self._known: dict[tuple[int, int], Step] = {}
         self._lanes: tuple[int, ...] = ()
         self._taken: list[Step] = []
@@ -239,6 +242,9 @@ class Executor:
                 if len(known) > _MOST_KNOWN:
                     known.clear()
                 step = known[pair] = _unpack(*pair)
+                if step.op.place not in self._places:
+                    self._places.add(step.op.place)
+                    self.new_place = True
             found.append(step)
         return found
 

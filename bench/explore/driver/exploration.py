@@ -9,6 +9,8 @@ import time
 from itertools import islice
 
 from bench.explore import messages
+from bench.explore.audit.lines import NewLines
+from bench.explore.driver.auditing import SAMPLES, audit
 from bench.explore.driver.executor import Executor
 from bench.explore.driver.subject import STANDSTILLS, EndedEarly, Refused
 from bench.explore.model import READS, Plan
@@ -125,6 +127,11 @@ class Exploration:
         self.steps_then = -1
         """Steps of the running schedule when it last gave a sign of life."""
         self.shrinking_until: float | None = None
+        self.lines = NewLines(self.board)
+        self.to_audit: list[tuple[int, ...]] = []
+        """The choices of the schedules that will be audited."""
+        self.samples: list[tuple[int, ...]] = []
+        """Those of others that are too, if there is time."""
 
     def run(self) -> None:
         """Explore, or follow the schedule that is given."""
@@ -158,6 +165,7 @@ class Exploration:
         self.report_witnesses()
         caveats = self.subject.caveats(self.schedules)
         but = [*caveats.claim, *self._unrecorded()]
+        audited = audit(self.board, self.subject, self.play_and_report, self.to_audit, self.samples)
         doubts = [*self.board.uncontrolled(), *filter(None, [self.executor.differed]), *caveats.limits]
         self.send(
             messages.Figures(
@@ -166,7 +174,7 @@ class Exploration:
                 seconds=took_s,
                 strategy=strategy.name,
                 complete=strategy.complete and not but and not doubts,
-                claim="; ".join((strategy.claim(), *caveats.narrowed, *but)),
+                claim="; ".join((strategy.claim(), *caveats.narrowed, *but, *audited.caveats())),
                 points=self.executor.distinct,
                 rebuilt=caveats.rebuilt,
                 why_rebuilt=caveats.why_rebuilt,
@@ -174,6 +182,7 @@ class Exploration:
                 differed=self.executor.differed,
                 asleep=self.asleep,
                 limits=caveats.limits,
+                audit=audited._asdict(),
             )
         )
 
@@ -225,6 +234,11 @@ class Exploration:
             self.board.note_uncontrolled(f"{self.labels.object(number)}: changed by something that is not seen")
         if self.counting:
             self.schedules += 1
+            if self.executor.new_place or self.lines.came():
+                self.executor.new_place = False
+                self.to_audit.append(trace.lanes)
+            elif len(self.samples) < SAMPLES:
+                self.samples.append(trace.lanes)
         if trace.outcome:
             self._count(trace)
         elif end == "asleep":
@@ -289,6 +303,7 @@ class Exploration:
                 trace, witness = self.play_in_detail(self._shrunk(key, one.lanes))
                 if trace.outcome == key:
                     self.send(messages.Witness(one.number, witness))
+                    self.to_audit.append(trace.lanes)
                 self._repeat(trace)
 
     def _unrecorded(self) -> list[str]:

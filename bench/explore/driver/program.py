@@ -49,6 +49,7 @@ _PRELOADED = (
     "multiprocessing.queues",
     "multiprocessing.sharedctypes",
     "bench.process.instrument",
+    "bench.explore.audit.lines",
     "bench.process.death_signal",
     *(
         f"bench.explore.points.{name}"

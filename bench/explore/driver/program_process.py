@@ -17,6 +17,7 @@ import signal
 import sys
 from multiprocessing import util
 
+from bench.explore.audit import lines
 from bench.explore.points import processes
 from bench.explore.runtime import control
 from bench.explore.runtime.lane import Runtime
@@ -55,6 +56,7 @@ def run_program(board: Board, events: str, load: Callable[[], Any], method: str,
         random.seed(seed)
         function = load()
         context = multiprocessing.get_context(method)
+        lines.watch(runtime)
         before = open_descriptors().items()
         runtime.begin()
         status = _run(function, context, events, before)

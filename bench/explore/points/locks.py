@@ -93,7 +93,8 @@ def _key(semlock: Any) -> str:
 def _registering_init(init: Any) -> Any:
     @functools.wraps(init)
     def made(self: Any, kind: int, value: int, maxvalue: int, *, ctx: Any) -> None:
-        init(self, kind, value, maxvalue, ctx=ctx)
+        with control.Raw():  # no other lane knows a semaphore that is just made
+            init(self, kind, value, maxvalue, ctx=ctx)
         known.add(self)
         if control.registry is not None:
             number = control.registry.new_object(_key(self._semlock), type(self).__name__, value)
@@ -105,7 +106,8 @@ def _registering_init(init: Any) -> Any:
 def _registering_setstate(setstate: Any) -> Any:
     @functools.wraps(setstate)
     def come(self: Any, state: Any) -> None:
-        setstate(self, state)
+        with control.Raw():
+            setstate(self, state)
         known.add(self)
 
     return come

@@ -427,7 +427,8 @@ def pipe(duplex: bool = True) -> Any:
             one, other = _real_pipe(duplex)
         one._bench_own = other._bench_own = True
     if duplex:
-        _name(one.fileno(), other.fileno())
+        with control.Raw():
+            _name(one.fileno(), other.fileno())
     if control.registry is not None:
         maker = sys._getframe(1).f_globals.get("__name__")
         number = control.registry.new_object(

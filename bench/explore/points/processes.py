@@ -15,6 +15,7 @@ import signal
 import sys
 from multiprocessing import process, util
 
+from bench.explore.audit import lines
 from bench.explore.points import pipes, uncontrolled
 from bench.explore.runtime import control, registry
 from bench.explore.runtime.board import EVENTS
@@ -243,6 +244,7 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
             _own = runtime, number, parent
             runtime.send_stack = functools.partial(journal_stack, runtime)
             gc.disable()  # so that finalizers run at a certain time, as in the process that started this one
+            lines.watch(runtime)
             run()
         except control.Abandoned:
             _end_abandoned()

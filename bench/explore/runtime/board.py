@@ -130,6 +130,7 @@ class Board:
     detail = _Number(at.DETAIL)
     finer = _Number(at.FINER)
     named_lanes = _Number(at.NAMED_LANES)
+    audit = _Number(at.AUDIT)
     _uncontrolled = _Number(at.UNCONTROLLED)
 
     def __init__(self, path: str, *, create: bool = False) -> None:
@@ -289,6 +290,15 @@ class Board:
     def uncontrolled(self) -> list[str]:
         """Return what cannot be controlled."""
         return [self._text(at.NOTES, at.UNCONTROLLED_SIZE, number) for number in range(self._uncontrolled)]
+
+    def set_call(self, lane: int, text: bytes) -> None:
+        """Note what a lane calls, and the user's line."""
+        place = at.CALLS + at.CALL_SIZE * lane
+        self.bytes[place : place + len(text) + 1] = text + b"\0"
+
+    def call(self, lane: int) -> str:
+        """Return what a lane calls, a line break, and the user's line."""
+        return self._text(at.CALLS, at.CALL_SIZE, lane)
 
     def close(self) -> None:
         """Release the memory; views of it that others hold keep it."""

@@ -109,6 +109,13 @@ FINER = _exploration("FINER", "changes whenever the steps on an object have to b
 DETAIL = _exploration("DETAIL", "1 if each step is to record the value that it saw")
 UNCONTROLLED = _exploration("UNCONTROLLED", "things noted that cannot be controlled")
 NAMED_LANES = _exploration("NAMED_LANES", "lanes that have a name")
+AUDIT = _exploration(
+    "AUDIT", "the process that traces those started from now on; -1: they note events alone; 0: nothing"
+)
+NEW_LINES = _exploration("NEW_LINES", "how many of the user's lines were run in some process for the first time")
+AUDIT_CUT = _exploration("AUDIT_CUT", "1 once an audited process has made too many calls for all of them to be audited")
+TRACED = _exploration("TRACED", "by lane, whether its process is traced: ASKS, TRACES, or an error below 0", MOST_LANES)
+WHERE = _exploration("WHERE", "by lane, where its process is, as `audit.calls` numbers that", MOST_LANES)
 HOSTS = _exploration("HOSTS", "by lane, the lane in whose process it runs: its own, but for feeders", MOST_LANES)
 PIDS = _exploration("PIDS", "by lane, its process", MOST_LANES)
 COUNTERS = _exploration("COUNTERS", "by object, its counter: above 0 where a step that wants it can go", MOST_OBJECTS)
@@ -122,6 +129,7 @@ NUMBERS = _exploration.end
 """Numbers of the board."""
 
 KEY_SIZE, ORIGIN_SIZE, LABEL_SIZE, PLACE_SIZE, NAME_SIZE, VALUE_SIZE, UNCONTROLLED_SIZE = 192, 64, 256, 256, 64, 64, 256
+CALL_SIZE = 384
 """Bytes of one text of each kind, with the zero byte at its end."""
 
 _bytes = _Area("bytes", 8 * NUMBERS)
@@ -133,6 +141,7 @@ LINES = _bytes("LINES", "by place, file:line", MOST_PLACES, PLACE_SIZE)
 NAMES = _bytes("NAMES", "by lane, its name", MOST_LANES, NAME_SIZE)
 VALUES = _bytes("VALUES", "by step, the value that it saw", MOST_STEPS, VALUE_SIZE)
 NOTES = _bytes("NOTES", "what cannot be controlled", MOST_UNCONTROLLED, UNCONTROLLED_SIZE)
+CALLS = _bytes("CALLS", "by lane, the function that it calls, a line break, and the user's line", MOST_LANES, CALL_SIZE)
 SIZE = _bytes.end
 """Bytes of the file."""
 
@@ -141,6 +150,9 @@ COORDINATOR = MOST_LANES
 
 STARTING, SOME_YIELD, ABANDONED, SOME_DIRTY = 1, 2, 4, 8
 """Bits of `SLOW`: actors are still to be started; a lane yields; the schedule is given up; a lane is dirty."""
+
+ASKS, TRACES = 1, 2
+"""Of a process that is to be traced: it waits for that; it is."""
 
 ENDS = ("", "done", "stuck", "limit", "asleep", "diverged", "died", "uncontrolled")
 DONE, STUCK, OVER_LIMIT, ALL_ASLEEP, DIVERGED, DIED, OUT_OF_CONTROL = range(1, 8)

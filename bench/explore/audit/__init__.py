@@ -1,0 +1,11 @@
+"""The audit of an exploration: a few schedules in which nothing that reaches shared things goes unseen.
+
+It finds what the scheduling points do not know of. In an audited schedule each controlled process notes on the board
+where it is: in the user's code, or in a point that has taken its step. A tracer stops it at each of its system calls,
+and names those that are neither a point's own nor known to be harmless, with the user's line.
+
+calls, numbers     which system calls are harmless; their names by number (pure)
+tracer, ptrace     the process that sees the system calls of all audited processes
+hooks              what runs in an audited process
+lines              lines of the user's that later schedules come to for the first time
+"""

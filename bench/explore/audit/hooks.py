@@ -1,0 +1,235 @@
+"""What runs in an audited process: it notes on the board, at each call and return, where the process is.
+
+The tracer reads that when the process makes a system call. Where the process is follows from its stack alone: the
+innermost frame decides that is the user's, a point's, or our own. Frames of the standard library are passed over: what
+they do the user's code does.
+
+Hooks are installed only in processes that were started to be audited: a hook of `sys.addaudithook` stays for ever.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from bench.explore.audit.calls import LOOKS, NAMING, TRUSTED, USER
+from bench.explore.audit.events import is_reaching
+from bench.explore.runtime import control
+from bench.explore.runtime import layout as at
+from bench.explore.runtime.lane import Runtime
+from bench.process.instrument import is_users, short_name
+
+TYPE_CHECKING = False  # as type checkers know it: each audited process imports this
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
+    from typing import Any
+
+MOST_EVENTS = 100_000
+"""Calls and returns of a process, also from functions of C, after which it is audited no more: about half a second."""
+
+_ASKING_S = 0.0005
+_MOST_ASKING_S = 10.0
+_SET_TRACER, _ANYBODY = 0x59616D61, -1
+"""`PR_SET_PTRACER` of prctl(2), which Yama asks for (its mode 1), and `PR_SET_PTRACER_ANY`."""
+
+_POINTS = "bench.explore.points"
+_OURS = (
+    "bench.explore",
+    "bench.process",
+    "bench.state",
+    "importlib",
+    "linecache",
+    "multiprocessing.heap",
+    "multiprocessing.resource_tracker",
+    "multiprocessing.util",
+    "tokenize",
+    "traceback",
+)
+"""Beginnings of the names of modules whose own calls are not the user's: our own machinery; imports, and what reads the
+source of code; what `multiprocessing` keeps for itself. The user's code that they call back has frames of its own."""
+
+_TAKES_OVER = frozenset({"sys.setprofile", "sys.settrace"})
+"""Events after which these hooks are perhaps no more."""
+
+_PASSED, _USERS, _POINT, _OWN, _NAMES = range(5)
+
+
+def join(runtime: Runtime) -> None:
+    """Be audited from here on, in a process that has just become a lane."""
+    with control.Raw():
+        if runtime.board.audit > 0:
+            _ask_tracer(runtime)
+        _Hooks(runtime).install()
+
+
+def _ask_tracer(runtime: Runtime) -> None:
+    """Wait until the tracer traces this process, or says that it cannot."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_SET_TRACER, ctypes.c_long(_ANYBODY), 0, 0, 0)
+    numbers, cell = runtime.numbers, at.TRACED + runtime.lane
+    numbers[at.WHERE + runtime.lane] = TRUSTED
+    numbers[cell] = at.ASKS
+    os.kill(runtime.board.audit, signal.SIGUSR1)
+    for _ in range(int(_MOST_ASKING_S / _ASKING_S)):
+        if numbers[cell] != at.ASKS:
+            return
+        time.sleep(_ASKING_S)
+
+
+class _Hooks:
+    """The hooks of one process: of its calls, of the user's lines, and of the interpreter's events."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime, self.board, self.numbers = runtime, runtime.board, runtime.numbers
+        self.lane, self.cell = runtime.lane, at.WHERE + runtime.lane
+        self.traced = self.numbers[at.TRACED + runtime.lane] == at.TRACES
+        self.kinds: dict[int, int] = {}
+        self.codes: list[CodeType] = []  # kept alive, so that no other code comes to their addresses
+        self.places: dict[tuple[int, int], str] = {}
+        self.stepped: set[int] = set()
+        """The outermost frames of the points that have taken their step, by their addresses."""
+        self.stops = {id(Runtime.point.__code__), id(Runtime.arrive.__code__)}
+        self.where, self.left = TRUSTED, MOST_EVENTS
+        self.place = self.function = ""
+        self.installed = False
+
+    def install(self) -> None:
+        sys.addaudithook(self.on_event)
+        os.register_at_fork(after_in_child=self.remove)
+        self.installed = True
+        sys.settrace(self.on_line)
+        sys.setprofile(self.on_call)
+
+    def remove(self) -> None:
+        """Do nothing more: this is a child, which has a place on the board of its own, or none."""
+        if self.installed:
+            self.installed = False
+            sys.setprofile(None)
+            sys.settrace(None)
+
+    # Where this process is.
+
+    def kind_of(self, frame: FrameType) -> int:
+        code = frame.f_code
+        if (known := self.kinds.get(id(code))) is None:
+            self.codes.append(code)
+            known = self.kinds[id(code)] = _kind(str(frame.f_globals.get("__name__")), code.co_filename)
+        return known
+
+    def look(self, frame: FrameType | None, function: Any = None) -> None:
+        """Note where this process is, whose innermost frame is `frame`, and which function it is about to call."""
+        if control.active is None:
+            if self.where != TRUSTED:
+                self.where = self.numbers[self.cell] = TRUSTED
+            return
+        where, naming = USER, 0
+        while frame is not None:
+            kind = self.kind_of(frame)
+            if kind == _USERS:
+                break
+            if kind == _OWN or (kind == _POINT and id(frame) in self.stepped):
+                where = TRUSTED
+                break
+            if kind == _POINT:
+                where = LOOKS
+            elif kind == _NAMES:
+                naming = NAMING
+            frame = frame.f_back
+        if frame is None or where == TRUSTED:
+            self.where = self.numbers[self.cell] = TRUSTED
+            return
+        place = self.place_of(frame)
+        name = _name(function) if function is not None else ""
+        if place != self.place or name != self.function:
+            self.place, self.function = place, name
+            self.note(name)
+        self.where = self.numbers[self.cell] = where | naming
+
+    def note(self, name: str) -> None:
+        text = f"{name[:96]}\n{self.place[-250:]}"
+        self.board.set_call(self.lane, text.encode("utf-8", "replace")[: at.CALL_SIZE - 1])
+
+    def place_of(self, frame: FrameType) -> str:
+        key = id(frame.f_code), frame.f_lineno
+        if (found := self.places.get(key)) is None:
+            found = self.places[key] = f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
+        return found
+
+    # The hooks.
+
+    def on_call(self, frame: FrameType, event: str, arg: Any) -> None:
+        """Look where this process is after a call, or a return from one; called for each of them."""
+        self.left -= 1
+        if self.left < 0:
+            self.give_up()
+        elif event == "return":
+            if id(frame.f_code) in self.stops:
+                self.step_taken(frame)
+            else:
+                self.stepped.discard(id(frame))
+            self.look(frame.f_back)
+        elif event == "call":
+            self.look(frame)
+        elif event == "c_call":
+            self.look(frame, arg)
+        elif self.where != TRUSTED:  # behind a function of C this process is where it was before
+            self.look(frame)
+
+    def give_up(self) -> None:
+        """Audit no more of a process that makes too many calls."""
+        if self.installed:
+            self.remove()
+            self.where = self.numbers[self.cell] = TRUSTED
+            self.numbers[at.AUDIT_CUT] = 1
+
+    def step_taken(self, frame: FrameType) -> None:
+        """Note that the point which has called `point` or `arrive` may now do what it has announced."""
+        at_frame, outermost = frame.f_back, 0
+        while at_frame is not None and self.kind_of(at_frame) in (_POINT, _OWN):
+            if self.kind_of(at_frame) == _POINT:
+                outermost = id(at_frame)
+            at_frame = at_frame.f_back
+        if outermost:
+            self.stepped.add(outermost)
+
+    def on_line(self, frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ARG002  # as trace functions are called
+        if not self.installed or self.kind_of(frame) != _USERS:
+            return None
+        self.look(frame)
+        return self.on_line
+
+    def on_event(self, event: str, args: Any) -> None:
+        if not self.installed or self.where & ~NAMING != USER or control.active is None:
+            return
+        if event in _TAKES_OVER:
+            self.board.note_uncontrolled(f"{event}, which ends the audit, {self.place}")
+        elif is_reaching(event, args):
+            if self.traced:
+                self.note(self.function if "." in self.function else event)
+            else:
+                self.board.note_uncontrolled(f"{event}, {self.place}")
+
+
+def _kind(module: str, filename: str) -> int:
+    if module.startswith(_POINTS):
+        return _POINT
+    if module.startswith(_OURS):
+        return _OWN
+    if is_users(filename):
+        return _USERS
+    return _NAMES if module == "tempfile" else _PASSED
+
+
+def _name(function: Any) -> str:
+    """Return the name of a function of an extension module, as people know it."""
+    owner = getattr(function, "__self__", None)
+    module = getattr(function, "__module__", None) or getattr(
+        owner if isinstance(owner, type) else type(owner), "__module__", ""
+    )
+    name = str(getattr(function, "__qualname__", function))
+    module = "os" if module == "posix" else str(module).lstrip("_")
+    return name if module in ("", "builtins") else f"{module}.{name}"

@@ -1,0 +1,220 @@
+"""The tracer: a process that sees each system call of the audited ones, and names those that may reach shared things.
+
+It is forked from the exploring process, and traces what asks for it: each process that becomes a lane. It needs no
+privilege: they are of one user, and ask for it themselves. If it dies, those that it traces just go on.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import signal
+import site
+import sys
+import sysconfig
+
+from bench.explore.audit import calls
+from bench.explore.audit.numbers import name_of
+from bench.explore.audit.ptrace import ALL, EVENT_STOP, Info, Ptrace
+from bench.explore.runtime import layout as at
+from bench.process.death_signal import die_with_parent
+
+TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from bench.explore.runtime.board import Board
+
+_NEWS = (signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM)
+"""Something that is traced has stopped or ended; a process asks to be traced; the tracer shall end."""
+
+_PATIENCE_S = 0.5
+_LONGEST_PATH = 4096
+
+
+class Tracer:
+    """The tracer, as the exploring process knows it.
+
+    Attributes:
+        why_not: why nothing can be traced here; empty if it can.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self.board, self.why_not = board, ""
+        ready, ready_end = os.pipe()
+        self._found, found_end = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            _run(board, ready_end, found_end)
+        os.close(ready_end)
+        os.close(found_end)
+        os.read(ready, 1)
+        os.close(ready)
+
+    def end(self) -> list[str]:
+        """End the tracer, and return what it has named."""
+        os.kill(self.pid, signal.SIGTERM)
+        with open(self._found, "rb") as file:
+            said = file.read()
+        os.waitpid(self.pid, 0)
+        if not said:
+            self.why_not = "the tracer has died"
+            return []
+        found: list[str]
+        found, self.why_not = ast.literal_eval(said.decode())
+        return found
+
+
+def _run(board: Board, ready: int, found: int) -> NoReturn:
+    try:
+        die_with_parent()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _NEWS)
+        os.write(ready, b"!")
+        loop = _Loop(board)
+        loop.run()
+        os.write(found, repr((list(loop.named.values()), loop.why_not)).encode())
+    finally:
+        os._exit(0)
+
+
+class _Traced:
+    """What is known of one process: its lane, the call it is at, and the descriptors that it has opened."""
+
+    __slots__ = ("call", "lane", "own", "started")
+
+    def __init__(self, lane: int) -> None:
+        self.lane, self.started = lane, False
+        self.call = ""
+        self.own: set[int] = set()
+
+
+class _Loop:
+    def __init__(self, board: Board) -> None:
+        self.board, self.numbers = board, board.numbers
+        self.ptrace = Ptrace()
+        self.traced: dict[int, _Traced] = {}
+        self.named: dict[tuple[str, str], str] = {}
+        self.why_not = ""
+        output = frozenset(filter(None, (_link(os.getpid(), number) for number in (1, 2))))
+        self.rules = calls.Rules(_system_paths(), output)
+
+    def run(self) -> None:
+        """Trace until told to end."""
+        while True:
+            news = signal.sigtimedwait(_NEWS, _PATIENCE_S)
+            self.attach_new()
+            self.handle_stops()
+            if news is not None and news.si_signo == signal.SIGTERM:
+                return
+
+    def attach_new(self) -> None:
+        for lane in range(at.MOST_LANES):
+            if self.numbers[at.TRACED + lane] == at.ASKS and (pid := self.numbers[at.PIDS + lane]) not in self.traced:
+                try:
+                    self.ptrace.seize(pid)
+                except ProcessLookupError:  # killed meanwhile, in a schedule that was given up
+                    self.numbers[at.TRACED + lane] = 0
+                except OSError as error:
+                    self.why_not = self.why_not or f"ptrace is refused here: {error.strerror}"
+                    self.numbers[at.TRACED + lane] = -(error.errno or 1)
+                else:
+                    self.traced[pid] = _Traced(lane)
+
+    def handle_stops(self) -> None:
+        while self.traced:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | ALL)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+                self.traced.pop(pid, None)
+            elif os.WIFSTOPPED(status):
+                with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end comes next
+                    self.handle_stop(pid, status)
+
+    def handle_stop(self, pid: int, status: int) -> None:
+        number, event = os.WSTOPSIG(status), status >> 16
+        known = self.traced.get(pid)
+        if number == signal.SIGTRAP | 0x80 and known is not None:
+            if (info := self.ptrace.info(pid)) is not None:
+                self.at_call(pid, known, info)
+            self.ptrace.go_on(pid)
+        elif event == EVENT_STOP:
+            if number != signal.SIGTRAP:
+                self.ptrace.listen(pid)
+                return
+            if known is not None and not known.started:
+                self.ptrace.go_on(pid)
+                known.started = True
+                self.numbers[at.TRACED + known.lane] = at.TRACES
+                return
+            self.ptrace.go_on(pid)
+        else:
+            self.ptrace.go_on(pid, 0 if event else number)
+
+    def at_call(self, pid: int, known: _Traced, info: Info) -> None:
+        """Look at a system call that is about to be made, or was made."""
+        if info.result is not None:
+            if info.result >= 0 and known.call in calls.OPENS:
+                known.own.add(info.result)
+            return
+        name = known.call = name_of(info.machine, info.number)
+        own = bool(info.args) and info.args[0] in known.own
+        if name == "close":
+            known.own.discard(info.args[0])
+        elif name in calls.HANDS_ON:
+            known.own.clear()
+        where = self.numbers[at.WHERE + known.lane]
+        if where == calls.TRUSTED or name in calls.ALWAYS:
+            return
+        path = file = ""
+        if (index := calls.WITH_PATH.get(name, -1)) >= 0:
+            path = _text(pid, info.args[index])
+        if (index := calls.WITH_FILE.get(name, -1)) >= 0 and not path:
+            file = _link(pid, info.args[index])
+        call = calls.Call(name, info.args, where, path, file, own, pid)
+        if not self.rules.is_harmless(call):
+            function, _, place = self.board.call(known.lane).partition("\n")
+            self.named.setdefault((function or name, place), calls.text(call, function, place))
+
+
+def _system_paths() -> tuple[str, ...]:
+    """Return beginnings of paths to what is installed: the interpreter, and packages."""
+    paths = {
+        sys.prefix,
+        sys.base_prefix,
+        sys.exec_prefix,
+        os.path.dirname(os.__file__),
+        *sysconfig.get_paths().values(),
+    }
+    with contextlib.suppress(AttributeError):
+        paths |= {*site.getsitepackages(), site.getusersitepackages()}
+    return tuple(os.path.join(path, "") for path in paths if len(path) > 1)
+
+
+def _link(pid: int, descriptor: int) -> str:
+    """Return what a descriptor of a process is of; empty where it is of nothing."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{descriptor & 0xFFFFFFFF}")
+    except (OSError, ValueError):
+        return ""
+
+
+def _text(pid: int, address: int) -> str:
+    """Return a text in the memory of a process, up to its zero byte; empty where there is none."""
+    found = b""
+    try:
+        with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+            memory.seek(address)
+            while b"\0" not in found and len(found) < _LONGEST_PATH:
+                # Not beyond a page, behind which there may be nothing.
+                if not (more := memory.read(4096 - (address + len(found)) % 4096)):
+                    break
+                found += more
+    except (OSError, ValueError, OverflowError):
+        return ""
+    return os.fsdecode(found.partition(b"\0")[0])

@@ -1,0 +1,114 @@
+"""Runs the audited schedules of an exploration, in processes that are made for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import NamedTuple
+
+from bench.explore.audit.hooks import MOST_EVENTS
+from bench.explore.audit.tracer import Tracer
+from bench.explore.model import Plan
+from bench.explore.runtime import layout as at
+
+TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from bench.explore.driver.subject import Subject
+    from bench.explore.model import Trace
+    from bench.explore.runtime.board import Board
+
+MOST = 24
+"""Schedules that are audited: the first, each that came to a line of the user's for the first time, each witness."""
+
+LONGEST_S = 3.0
+"""How long an audit may take before it leaves off the schedules that remain."""
+
+SAMPLES = 0 if sys.version_info >= (3, 12) else 24
+"""Other schedules that are audited in what time there is: before Python 3.12 new lines are seen at steps alone."""
+
+SAMPLING_S = 0.3
+
+_IN_VAIN = "something is not controlled in any case"
+
+MACHINES = frozenset({"x86_64", "aarch64", "riscv64", "loongarch64"})
+"""Machines whose system calls have names here."""
+
+
+class Audited(NamedTuple):
+    """What an audit gave.
+
+    Attributes:
+        schedules: how many ran under audit.
+        named: what reached shared things past the scheduling points.
+        why_not: why system calls were not seen, or why nothing was audited; `None` if all was.
+    """
+
+    schedules: int
+    named: Sequence[str]
+    why_not: str | None
+
+    def caveats(self) -> list[str]:
+        """Return what a claim is not shown for."""
+        return [f"not audited: {self.why_not}"] if self.why_not and self.why_not != _IN_VAIN else []
+
+
+def audit(
+    board: Board,
+    subject: Subject,
+    play: Callable[[Plan], Trace],
+    schedules: Iterable[tuple[int, ...]],
+    samples: Iterable[tuple[int, ...]],
+) -> Audited:
+    """Run schedules again, in new processes, under audit; note what it names as not controlled.
+
+    Where something is known already that is not controlled, nothing is audited: it may do anything at any time.
+
+    Args:
+        board: the board.
+        subject: the subject; its processes are ended.
+        play: runs a plan, and puts everything back.
+        schedules: the choices of their steps.
+        samples: those of more schedules, which are audited for `SAMPLING_S` at most.
+    """
+    before = board.uncontrolled()
+    if before:
+        return Audited(0, (), _IN_VAIN)
+    subject.close()
+    tracer, why_not = _tracer(board)
+    board.audit = tracer.pid if tracer is not None else -1
+    board.numbers[at.AUDIT_CUT] = 0
+    different, ran, until = list(dict.fromkeys(schedules)), 0, time.monotonic() + LONGEST_S
+    try:
+        while ran < min(len(different), MOST) and (not ran or time.monotonic() < until):
+            play(Plan(different[ran]))
+            ran += 1
+        sampled = [lanes for lanes in dict.fromkeys(samples) if lanes not in different]
+        until, more = min(until, time.monotonic() + SAMPLING_S), 0
+        while more < len(sampled) and time.monotonic() < until:
+            play(Plan(sampled[more]))
+            more += 1
+        subject.close()
+    finally:
+        board.audit = 0
+        named = tracer.end() if tracer is not None else []
+    for what in named:
+        board.note_uncontrolled(what)
+    less = [
+        tracer.why_not if tracer is not None else why_not,
+        f"calls of a process beyond the first {MOST_EVENTS:,}" if board.numbers[at.AUDIT_CUT] else "",
+        f"{len(different) - ran} of {len(different)} schedules that differ" if ran < len(different) else "",
+    ]
+    return Audited(ran + more, board.uncontrolled(), "; ".join(filter(None, less)) or None)
+
+
+def _tracer(board: Board) -> tuple[Tracer | None, str]:
+    """Start the tracer; return it, or `None` and why there can be none."""
+    if sys.platform != "linux":
+        return None, "system calls are traced on Linux alone"
+    if (machine := os.uname().machine) not in MACHINES:
+        return None, f"the system calls of {machine} are not known here"
+    return Tracer(board), ""

@@ -1,0 +1,76 @@
+"""Audited schedules: what reaches shared things past every point is named, and nothing else is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bench.explore.observe import observe
+from bench.observation import Observation
+from bench.outcomes import METHODS, Conditions
+from bench.targets import find
+from bench.verdict import Verdict, judge
+from tests.fixtures.figures import figures_of
+
+pytestmark = [
+    pytest.mark.pinned,
+    pytest.mark.skipif(sys.platform != "linux", reason="system calls are traced on Linux"),
+]
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+
+
+def explored(name: str, method: str = "fork", file: str = "audited") -> tuple[Observation, Verdict]:
+    (found,) = find([f"{FIXTURES / file}.py::{name}"])
+    observation = observe(found, method=method, seconds=60.0, seed=1)
+    return observation, judge(found.program.expectations, observation, Conditions(method, VERSION, 1))
+
+
+def audit_of(observation: Observation) -> dict[str, Any]:
+    return cast("dict[str, Any]", figures_of(observation)["audit"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_library_does_in_c_is_named_with_the_users_line(method: str) -> None:
+    observation, verdict = explored("InDatabase", method)
+    assert verdict.status == "unknown"
+    assert any("not controlled: sqlite3.connect (" in limit and "audited.py:" in limit for limit in observation.limits)
+    assert audit_of(observation)["why_not"] is None
+    assert {f"not controlled: {one}" for one in audit_of(observation)["named"]} == set(observation.limits)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_calls_of_a_programs_children_are_named(method: str) -> None:
+    observation, verdict = explored("child_that_calls", method)
+    assert verdict.status == "unknown"
+    assert {one.partition(",")[0] for one in audit_of(observation)["named"]} == {"openat", "write"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_no_other_process_sees_and_what_points_do_is_not_named(method: str) -> None:
+    observation, verdict = explored("Harmless", method)
+    assert (verdict.status, verdict.why) == ("pass", "")
+    assert (audit_of(observation)["named"], audit_of(observation)["why_not"]) == ([], None)
+    assert "not audited" not in str(figures_of(observation)["claim"])
+
+
+def test_a_line_that_only_a_later_schedule_comes_to_is_audited_there() -> None:
+    # Two schedules are all that there are; the second one is found by its new line, or else as a sample.
+    for name in ("LaterWithAStep", "LaterWithoutAStep"):
+        observation, verdict = explored(name)
+        assert verdict.status == "unknown"
+        assert [one.partition(",")[0] for one in audit_of(observation)["named"]] == ["mkdir"]
+
+
+def test_where_nothing_can_be_traced_events_are_named_and_the_claim_says_less() -> None:
+    observation, verdict = explored("InDatabase", file="audit_refused")
+    assert verdict.status == "unknown"
+    assert any("sqlite3.connect" in one for one in audit_of(observation)["named"])
+    observation, verdict = explored("Locked", file="audit_refused")
+    assert verdict.status == "pass"
+    assert str(audit_of(observation)["why_not"]).startswith("ptrace is refused here: ")
+    assert "; not audited: ptrace is refused here" in str(figures_of(observation)["claim"])
