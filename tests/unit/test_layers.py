@@ -123,7 +123,6 @@ RUNS: Mapping[str, frozenset[str]] = {
     "explore.findings.files": OBSERVER,
     "explore.audit": EXPLORING | CONTROLLED,
     "explore.audit.numbers": EXPLORING,
-    "explore.audit.ptrace": EXPLORING,
     "explore.audit.tracer": EXPLORING,
     "explore.runtime": EXPLORING | CONTROLLED,
     "explore.runtime.board": ANY,

@@ -168,7 +168,7 @@ class Rules:
 
     def _is_of_system(self, call: Call) -> bool:
         """Return whether it is about a file that no test changes; of a path that is relative, nothing is known."""
-        return (call.path or call.file).startswith(self.system)
+        return (call.path or call.file).startswith((*self.system, f"/proc/{call.pid}/"))
 
     def _is_of_system_or_nameless(self, call: Call) -> bool:
         return self._is_of_system(call) or _is_nameless(call)

@@ -16,6 +16,8 @@ import time
 
 from bench.explore.audit.calls import LOOKS, NAMING, TRUSTED, USER
 from bench.explore.audit.events import is_reaching
+from bench.explore.audit.memory import Memory
+from bench.explore.audit.ptrace import REGISTERS
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.lane import Runtime
@@ -95,6 +97,7 @@ class _Hooks:
         self.stops = {id(Runtime.point.__code__), id(Runtime.arrive.__code__)}
         self.where, self.left = TRUSTED, MOST_EVENTS
         self.place = self.function = ""
+        self.memory = Memory(runtime) if self.traced and os.uname().machine in REGISTERS else None
         self.installed = False
 
     def install(self) -> None:
@@ -110,6 +113,8 @@ class _Hooks:
             self.installed = False
             sys.setprofile(None)
             sys.settrace(None)
+            if self.memory is not None:
+                self.memory.open_anyway()
 
     # Where this process is.
 
@@ -123,8 +128,7 @@ class _Hooks:
     def look(self, frame: FrameType | None, function: Any = None) -> None:
         """Note where this process is, whose innermost frame is `frame`, and which function it is about to call."""
         if control.active is None:
-            if self.where != TRUSTED:
-                self.where = self.numbers[self.cell] = TRUSTED
+            self.be(TRUSTED)
             return
         where, naming = USER, 0
         while frame is not None:
@@ -140,14 +144,26 @@ class _Hooks:
                 naming = NAMING
             frame = frame.f_back
         if frame is None or where == TRUSTED:
-            self.where = self.numbers[self.cell] = TRUSTED
+            self.be(TRUSTED)
             return
         place = self.place_of(frame)
         name = _name(function) if function is not None else ""
         if place != self.place or name != self.function:
             self.place, self.function = place, name
             self.note(name)
-        self.where = self.numbers[self.cell] = where | naming
+        self.be(where | naming)
+
+    def be(self, where: int) -> None:
+        """Note where this process is; open its shared memory in a point, and close it in the user's code."""
+        if where == self.where and (where & ~NAMING != USER or self.memory is None):
+            return
+        if self.memory is not None:
+            if where & ~NAMING == USER:
+                self.numbers[self.cell] = TRUSTED  # what closing it takes
+                self.memory.close()
+            else:
+                self.memory.open()
+        self.where = self.numbers[self.cell] = where
 
     def note(self, name: str) -> None:
         text = f"{name[:96]}\n{self.place[-250:]}"
@@ -169,8 +185,10 @@ class _Hooks:
         elif event == "return":
             if id(frame.f_code) in self.stops:
                 self.step_taken(frame)
-            else:
+            elif id(frame) in self.stepped:
                 self.stepped.discard(id(frame))
+                if frame.f_code.co_name == "__buffer__":
+                    return  # the memory is read or written by who called this, before any other call
             self.look(frame.f_back)
         elif event == "call":
             self.look(frame)
@@ -183,6 +201,8 @@ class _Hooks:
         """Audit no more of a process that makes too many calls."""
         if self.installed:
             self.remove()
+            if self.memory is not None:
+                self.memory.free()
             self.where = self.numbers[self.cell] = TRUSTED
             self.numbers[at.AUDIT_CUT] = 1
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import os
 import signal
 import site
@@ -15,8 +16,9 @@ import sys
 import sysconfig
 
 from bench.explore.audit import calls
+from bench.explore.audit.memory import READ, WRITE, shared_regions
 from bench.explore.audit.numbers import name_of
-from bench.explore.audit.ptrace import ALL, EVENT_STOP, Info, Ptrace
+from bench.explore.audit.ptrace import ALL, EVENT_STOP, REGISTERS, Info, Ptrace
 from bench.explore.runtime import layout as at
 from bench.process.death_signal import die_with_parent
 
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
 _NEWS = (signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM)
 """Something that is traced has stopped or ended; a process asks to be traced; the tracer shall end."""
 
+MEMORY = "shared memory, accessed past its points"
+
+MOST_FAULTS = 100
+"""Accesses of a process to shared memory, past its points, after which they are let happen."""
+
+_NO_ARGS = (0, 0, 0, 0, 0, 0)
+_MAP_SHARED = 1
 _PATIENCE_S = 0.5
 _LONGEST_PATH = 4096
 
@@ -82,18 +91,19 @@ def _run(board: Board, ready: int, found: int) -> NoReturn:
 class _Traced:
     """What is known of one process: its lane, the call it is at, and the descriptors that it has opened."""
 
-    __slots__ = ("call", "lane", "own", "started")
+    __slots__ = ("args", "behind", "call", "faults", "lane", "own", "started")
 
     def __init__(self, lane: int) -> None:
         self.lane, self.started = lane, False
-        self.call = ""
+        self.call, self.behind, self.faults = "", 0, 0
+        self.args: tuple[int, ...] = _NO_ARGS
         self.own: set[int] = set()
 
 
 class _Loop:
     def __init__(self, board: Board) -> None:
         self.board, self.numbers = board, board.numbers
-        self.ptrace = Ptrace()
+        self.ptrace, self.registers = Ptrace(), REGISTERS.get(os.uname().machine, REGISTERS["x86_64"])
         self.traced: dict[int, _Traced] = {}
         self.named: dict[tuple[str, str], str] = {}
         self.why_not = ""
@@ -141,7 +151,10 @@ class _Loop:
         known = self.traced.get(pid)
         if number == signal.SIGTRAP | 0x80 and known is not None:
             if (info := self.ptrace.info(pid)) is not None:
+                known.behind = info.behind
                 self.at_call(pid, known, info)
+            self.ptrace.go_on(pid)
+        elif number == signal.SIGSEGV and not event and known is not None and self.at_fault(pid, known):
             self.ptrace.go_on(pid)
         elif event == EVENT_STOP:
             if number != signal.SIGTRAP:
@@ -159,10 +172,10 @@ class _Loop:
     def at_call(self, pid: int, known: _Traced, info: Info) -> None:
         """Look at a system call that is about to be made, or was made."""
         if info.result is not None:
-            if info.result >= 0 and known.call in calls.OPENS:
-                known.own.add(info.result)
+            self.behind_call(known, info.result)
             return
         name = known.call = name_of(info.machine, info.number)
+        known.args = info.args
         own = bool(info.args) and info.args[0] in known.own
         if name == "close":
             known.own.discard(info.args[0])
@@ -180,6 +193,41 @@ class _Loop:
         if not self.rules.is_harmless(call):
             function, _, place = self.board.call(known.lane).partition("\n")
             self.named.setdefault((function or name, place), calls.text(call, function, place))
+
+    def behind_call(self, known: _Traced, result: int) -> None:
+        """Note what a call has made; and whether it was given shared memory, which it could not reach."""
+        if result >= 0 and known.call in calls.OPENS:
+            known.own.add(result)
+        if _is_mapping(known.call, known.args):
+            self.numbers[at.MAPPED + known.lane] += 1
+        if result == -errno.EFAULT and self.numbers[at.MEMORY + known.lane] == at.CLOSED:
+            self.name_access(known)
+
+    def at_fault(self, pid: int, known: _Traced) -> bool:
+        """Name an access to shared memory, and let it happen; return whether the fault was one."""
+        cell = at.MEMORY + known.lane
+        if self.numbers[cell] != at.CLOSED or not known.behind:
+            return False
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps:
+            regions = list(shared_regions(maps, self.board.path, protected=True))
+        address = self.ptrace.address(pid)
+        if not any(region.start <= address < region.start + region.length for region in regions):
+            return False
+        self.name_access(known)
+        for region in regions:
+            for protection in (READ, READ | WRITE):  # what is mapped to be read alone cannot be made writable
+                self.ptrace.call(pid, self.registers, known.behind, (region.start, region.length, protection))
+        known.faults += 1
+        self.numbers[cell] = at.OPEN if known.faults < MOST_FAULTS else at.FREE
+        return True
+
+    def name_access(self, known: _Traced) -> None:
+        _, _, place = self.board.call(known.lane).partition("\n")
+        self.named.setdefault((MEMORY, place), f"{MEMORY}, {place}")
+
+
+def _is_mapping(name: str, args: tuple[int, ...]) -> bool:
+    return name in ("munmap", "mremap") or (name == "mmap" and args[3] & _MAP_SHARED == _MAP_SHARED)
 
 
 def _system_paths() -> tuple[str, ...]:

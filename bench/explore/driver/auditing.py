@@ -17,8 +17,9 @@ TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from bench.explore.driver.executor import Executor
     from bench.explore.driver.subject import Subject
-    from bench.explore.model import Trace
+    from bench.explore.model import End, Trace
     from bench.explore.runtime.board import Board
 
 MOST = 24
@@ -57,7 +58,7 @@ class Audited(NamedTuple):
 
 
 def audit(
-    board: Board,
+    executor: Executor,
     subject: Subject,
     play: Callable[[Plan], Trace],
     schedules: Iterable[tuple[int, ...]],
@@ -68,41 +69,50 @@ def audit(
     Where something is known already that is not controlled, nothing is audited: it may do anything at any time.
 
     Args:
-        board: the board.
+        executor: the executor.
         subject: the subject; its processes are ended.
         play: runs a plan, and puts everything back.
         schedules: the choices of their steps.
         samples: those of more schedules, which are audited for `SAMPLING_S` at most.
     """
-    before = board.uncontrolled()
-    if before:
+    board = executor.board
+    if board.uncontrolled():
         return Audited(0, (), _IN_VAIN)
     subject.close()
     tracer, why_not = _tracer(board)
     board.audit = tracer.pid if tracer is not None else -1
     board.numbers[at.AUDIT_CUT] = 0
-    different, ran, until = list(dict.fromkeys(schedules)), 0, time.monotonic() + LONGEST_S
+    executor.forget()
+    wanted = list(dict.fromkeys(schedules))
+    more = [lanes for lanes in dict.fromkeys(samples) if lanes not in wanted]
     try:
-        while ran < min(len(different), MOST) and (not ran or time.monotonic() < until):
-            play(Plan(different[ran]))
-            ran += 1
-        sampled = [lanes for lanes in dict.fromkeys(samples) if lanes not in different]
-        until, more = min(until, time.monotonic() + SAMPLING_S), 0
-        while more < len(sampled) and time.monotonic() < until:
-            play(Plan(sampled[more]))
-            more += 1
+        until = time.monotonic() + LONGEST_S
+        ends = _play_in_time(play, wanted[:MOST], until)
+        ends += _play_in_time(play, more, min(until, time.monotonic() + SAMPLING_S)) if len(ends) == len(wanted) else []
         subject.close()
     finally:
         board.audit = 0
         named = tracer.end() if tracer is not None else []
     for what in named:
         board.note_uncontrolled(what)
+    left, differed = len(wanted) - len(ends), ends.count("diverged")
     less = [
         tracer.why_not if tracer is not None else why_not,
         f"calls of a process beyond the first {MOST_EVENTS:,}" if board.numbers[at.AUDIT_CUT] else "",
-        f"{len(different) - ran} of {len(different)} schedules that differ" if ran < len(different) else "",
+        f"{left} of {len(wanted)} schedules that differ" if left > 0 else "",
+        f"{differed} schedules, which went on differently" if differed else "",
     ]
-    return Audited(ran + more, board.uncontrolled(), "; ".join(filter(None, less)) or None)
+    return Audited(len(ends), board.uncontrolled(), "; ".join(filter(None, less)) or None)
+
+
+def _play_in_time(play: Callable[[Plan], Trace], schedules: Sequence[tuple[int, ...]], until: float) -> list[End]:
+    """Run schedules, at least the first, until a time; return the ends of those that were run."""
+    ends: list[End] = []
+    for lanes in schedules:
+        if ends and time.monotonic() > until:
+            break
+        ends.append(play(Plan(lanes)).end)
+    return ends
 
 
 def _tracer(board: Board) -> tuple[Tracer | None, str]:

@@ -205,6 +205,10 @@ class Executor:
         gone = self._ops(gone) if (gone := self.board.gone) else {}
         return Trace(steps, end, pending, outcome if end not in ("diverged", "asleep") else "", gone)
 
+    def forget(self) -> None:
+        """Compare the next schedule with none before: its processes, and the objects that they make, are others."""
+        self._lanes, self._taken, self._log = (), [], b""
+
     def _read(self, lanes: tuple[int, ...]) -> tuple[Step, ...] | None:
         """Return the steps of the log; `None` where the same choices have led to other steps than before."""
         # A plan mostly begins with the choices of the schedule before it, as strategies search one branch after the
@@ -218,7 +222,7 @@ class Executor:
         same = common_prefix(lanes, self._lanes)
         if log[: 16 * same] != self._log[: 16 * same]:
             self._note_difference(log, same)
-            self._lanes, self._taken, self._log = (), [], b""
+            self.forget()
             return None
         steps = self._taken[:same] + self._decode(same, count)
         self._lanes, self._taken, self._log = tuple([step.lane for step in steps]), steps, log

@@ -10,7 +10,7 @@ from itertools import islice
 
 from bench.explore import messages
 from bench.explore.audit.lines import NewLines
-from bench.explore.driver.auditing import SAMPLES, audit
+from bench.explore.driver.auditing import SAMPLES, Audited, audit
 from bench.explore.driver.executor import Executor
 from bench.explore.driver.subject import STANDSTILLS, EndedEarly, Refused
 from bench.explore.model import READS, Plan
@@ -123,6 +123,7 @@ class Exploration:
         self.found: dict[str, Finding] = {}
         self.schedules = self.asleep = 0
         self.counting = True
+        self.auditing = False
         self.reported_at = 0.0
         self.steps_then = -1
         """Steps of the running schedule when it last gave a sign of life."""
@@ -165,7 +166,7 @@ class Exploration:
         self.report_witnesses()
         caveats = self.subject.caveats(self.schedules)
         but = [*caveats.claim, *self._unrecorded()]
-        audited = audit(self.board, self.subject, self.play_and_report, self.to_audit, self.samples)
+        audited = self._audit()
         doubts = [*self.board.uncontrolled(), *filter(None, [self.executor.differed]), *caveats.limits]
         self.send(
             messages.Figures(
@@ -204,6 +205,13 @@ class Exploration:
         for one in self.found.values():
             one.count, one.lanes = 0, ()
 
+    def _audit(self) -> Audited:
+        self.auditing = True
+        try:
+            return audit(self.executor, self.subject, self.play_and_report, self.to_audit, self.samples)
+        finally:
+            self.auditing = False
+
     def replay(self, wanted: Mapping[str, Any]) -> None:
         """Follow a schedule that was recorded, and journal what became of it."""
         from bench.explore.findings.following import follow
@@ -227,7 +235,8 @@ class Exploration:
         end = executor.run(plan, self._look_after)
         changed = subject.changed() if self.schedules < SCHEDULES_SEARCHED or not self.counting else set()
         outcome = subject.outcome(end)
-        key = self._register(outcome) if outcome is not None else ""
+        # Under audit some accesses fail: what comes of that is no finding.
+        key = self._register(outcome) if outcome is not None and not self.auditing else ""
         # After a process has died no other goes on: to a strategy that is as if none could.
         trace = executor.trace(plan, "stuck" if end == "died" else end, key)
         for number in changed - {step.op.object for step in trace.steps if step.op.kind not in READS}:

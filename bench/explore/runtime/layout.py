@@ -115,6 +115,12 @@ AUDIT = _exploration(
 NEW_LINES = _exploration("NEW_LINES", "how many of the user's lines were run in some process for the first time")
 AUDIT_CUT = _exploration("AUDIT_CUT", "1 once an audited process has made too many calls for all of them to be audited")
 TRACED = _exploration("TRACED", "by lane, whether its process is traced: ASKS, TRACES, or an error below 0", MOST_LANES)
+MEMORY = _exploration(
+    "MEMORY", "by lane, whether its process can reach shared memory now: CLOSED, OPEN or FREE", MOST_LANES
+)
+MAPPED = _exploration(
+    "MAPPED", "by lane, how many times its process has mapped shared memory, or unmapped any", MOST_LANES
+)
 WHERE = _exploration("WHERE", "by lane, where its process is, as `audit.calls` numbers that", MOST_LANES)
 HOSTS = _exploration("HOSTS", "by lane, the lane in whose process it runs: its own, but for feeders", MOST_LANES)
 PIDS = _exploration("PIDS", "by lane, its process", MOST_LANES)
@@ -153,6 +159,9 @@ STARTING, SOME_YIELD, ABANDONED, SOME_DIRTY = 1, 2, 4, 8
 
 ASKS, TRACES = 1, 2
 """Of a process that is to be traced: it waits for that; it is."""
+
+FREE, OPEN, CLOSED = range(3)
+"""Of the shared memory of a process: it is not audited; it can be reached now, in a point; it cannot."""
 
 ENDS = ("", "done", "stuck", "limit", "asleep", "diverged", "died", "uncontrolled")
 DONE, STUCK, OVER_LIMIT, ALL_ASLEEP, DIVERGED, DIED, OUT_OF_CONTROL = range(1, 8)
