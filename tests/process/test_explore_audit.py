@@ -24,9 +24,9 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 VERSION = ".".join(map(str, sys.version_info[:3]))
 
 
-def explored(name: str, method: str = "fork", file: str = "audited") -> tuple[Observation, Verdict]:
+def explored(name: str, method: str = "fork", file: str = "audited", **more: Any) -> tuple[Observation, Verdict]:
     (found,) = find([f"{FIXTURES / file}.py::{name}"])
-    observation = observe(found, method=method, seconds=60.0, seed=1)
+    observation = observe(found, method=method, seconds=60.0, seed=1, **more)
     return observation, judge(found.program.expectations, observation, Conditions(method, VERSION, 1))
 
 
@@ -56,6 +56,23 @@ def test_what_no_other_process_sees_and_what_points_do_is_not_named(method: str)
     assert (verdict.status, verdict.why) == ("pass", "")
     assert (audit_of(observation)["named"], audit_of(observation)["why_not"]) == ([], None)
     assert "not audited" not in str(figures_of(observation)["claim"])
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [*((name, method) for name in ("ByCopy", "ByKernel") for method in METHODS), ("ByViewOfState", "fork")],
+)
+def test_an_access_to_shared_memory_past_the_points_is_named(name: str, method: str) -> None:
+    observation, verdict = explored(name, method)
+    assert verdict.status == "unknown"
+    assert any("shared memory" in limit and "audited.py:" in limit for limit in observation.limits)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_shared_memory_that_is_reached_in_points_is_not_named(method: str) -> None:
+    observation, verdict = explored("InMemory", method, schedules=20)
+    assert (verdict.status, verdict.why) == ("pass", "")
+    assert audit_of(observation)["why_not"] is None
 
 
 def test_a_line_that_only_a_later_schedule_comes_to_is_audited_there() -> None:

@@ -53,6 +53,9 @@ _OURS = (
 """Beginnings of the names of modules whose own calls are not the user's: our own machinery; imports, and what reads the
 source of code; what `multiprocessing` keeps for itself. The user's code that they call back has frames of its own."""
 
+_UNDER_A_LOCK = frozenset({("multiprocessing.synchronize", "_state"), ("multiprocessing.synchronize", "_count")})
+"""What a `Barrier` keeps in shared memory: it reads and writes that while it holds the lock of its condition."""
+
 _TAKES_OVER = frozenset({"sys.setprofile", "sys.settrace"})
 """Events after which these hooks are perhaps no more."""
 
@@ -122,7 +125,7 @@ class _Hooks:
         code = frame.f_code
         if (known := self.kinds.get(id(code))) is None:
             self.codes.append(code)
-            known = self.kinds[id(code)] = _kind(str(frame.f_globals.get("__name__")), code.co_filename)
+            known = self.kinds[id(code)] = _kind(str(frame.f_globals.get("__name__")), code.co_filename, code.co_name)
         return known
 
     def look(self, frame: FrameType | None, function: Any = None) -> None:
@@ -234,10 +237,10 @@ class _Hooks:
                 self.board.note_uncontrolled(f"{event}, {self.place}")
 
 
-def _kind(module: str, filename: str) -> int:
+def _kind(module: str, filename: str, function: str) -> int:
     if module.startswith(_POINTS):
         return _POINT
-    if module.startswith(_OURS):
+    if module.startswith(_OURS) or (module, function) in _UNDER_A_LOCK:
         return _OWN
     if is_users(filename):
         return _USERS
