@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from bench.explore.audit.hooks import MOST_EVENTS
 from bench.explore.audit.tracer import Tracer
+from bench.explore.driver.subject import EndedEarly, Refused
 from bench.explore.model import Plan
 from bench.explore.runtime import layout as at
 
@@ -84,13 +85,17 @@ def audit(
     board.numbers[at.AUDIT_CUT] = 0
     executor.forget()
     wanted = list(dict.fromkeys(schedules))
+    ends: list[End]
     more = [lanes for lanes in dict.fromkeys(samples) if lanes not in wanted]
+    ends, failed = [], ""
     try:
         until = time.monotonic() + LONGEST_S
         ends = _play_in_time(play, wanted[:MOST], until)
         ends += _play_in_time(play, more, min(until, time.monotonic() + SAMPLING_S)) if len(ends) == len(wanted) else []
-        subject.close()
+    except (EndedEarly, Refused) as error:  # of a state that can be made once alone, for one
+        failed = f"its processes could not be started again: {error}"
     finally:
+        subject.close()
         board.audit = 0
         named = tracer.end() if tracer is not None else []
     for what in named:
@@ -99,7 +104,8 @@ def audit(
     less = [
         tracer.why_not if tracer is not None else why_not,
         f"calls of a process beyond the first {MOST_EVENTS:,}" if board.numbers[at.AUDIT_CUT] else "",
-        f"{left} of {len(wanted)} schedules that differ" if left > 0 else "",
+        failed,
+        f"{left} of {len(wanted)} schedules that differ" if left > 0 and not failed else "",
         f"{differed} schedules, which went on differently" if differed else "",
     ]
     return Audited(len(ends), board.uncontrolled(), "; ".join(filter(None, less)) or None)

@@ -202,6 +202,9 @@ class Exploration:
         """Count from the beginning; outcomes that do not come again stay as they were journalled."""
         self.report()
         self.schedules = 0
+        self.to_audit.clear()
+        self.samples.clear()
+        self.executor.new_place = True
         for one in self.found.values():
             one.count, one.lanes = 0, ()
 
