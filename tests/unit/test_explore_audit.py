@@ -38,6 +38,7 @@ HARMLESS = {
     "its own descriptors": Call("fcntl", args(3, 1030), file="pipe:[3]"),
     "a name by chance": Call("getrandom", where=USER | NAMING),
     "a signal to itself": Call("tgkill", args(50, 50, 10), pid=50),
+    "its own end": Call("kill", args(50, 9), pid=50),
     "a wait for nothing": Call("poll", args(0, 0, 100)),
     "the time": Call("clock_gettime", args(1)),
 }
@@ -58,7 +59,7 @@ NAMED = {
     "one that is closed by the number": Call("dup2", args(3, 7), file="pipe:[3]"),
     "a lock on a file": Call("fcntl", args(3, 6), file="/tmp/x"),
     "chance": Call("getrandom"),
-    "a signal": Call("kill", args(50, 10), pid=50),
+    "a signal": Call("kill", args(51, 10), pid=50),
     "a signal to another thread's process": Call("tgkill", args(51, 51, 10), pid=50),
     "a wait": Call("poll", args(1 << 40, 1)),
     "the time that the CPU took": Call("clock_gettime", args(2)),

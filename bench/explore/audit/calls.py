@@ -144,7 +144,7 @@ class Rules:
             ("ioctl", lambda call: call.args[1] in _OF_TERMINALS),
             ("fcntl", lambda call: call.args[1] in _OF_DESCRIPTORS),
             ("getrandom", lambda call: bool(call.where & NAMING)),
-            ("tgkill tkill", lambda call: call.args[0] == call.pid),
+            ("kill tgkill tkill", lambda call: call.args[0] == call.pid),
             ("poll ppoll", lambda call: not call.args[1]),
             ("select pselect6", lambda call: not call.args[0]),
             ("clock_gettime", lambda call: call.args[0] not in _CPU_TIMES),
