@@ -5,7 +5,6 @@ The list is closed: what is not known to be harmless is not. Each entry has its 
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
@@ -109,15 +108,11 @@ _FUTEX_PRIVATE = 128
 _OF_DESCRIPTORS = frozenset({0, 1, 2, 3, 1030})
 """F_DUPFD, F_GETFD, F_SETFD, F_GETFL and F_DUPFD_CLOEXEC of fcntl(2): they concern the process's own table."""
 
-_OF_TERMINALS = frozenset({0x5401, 0x5413, 0x5450, 0x5451})
-"""TCGETS, TIOCGWINSZ, FIONCLEX and FIOCLEX of ioctl(2): whether it is a terminal; whether `exec` closes it."""
+_OF_TERMINALS = frozenset({0x5401, 0x802C542A, 0x5413, 0x5450, 0x5451})
+"""TCGETS, TCGETS2, TIOCGWINSZ, FIONCLEX and FIOCLEX of ioctl(2): whether it is a terminal; whether `exec` closes it."""
 
 _CPU_TIMES = frozenset({2, 3})
 """CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID."""
-
-
-_NAMELESS = re.compile(r"/#\d+ \(deleted\)$|^/memfd:")
-"""What the descriptor of a file made with `O_TMPFILE`, or by memfd_create(2), is of."""
 
 
 class Rules:
@@ -183,8 +178,11 @@ class Rules:
 
 
 def _is_nameless(call: Call) -> bool:
-    """Return whether it is about a file that this process has made without a name, so that no other can open it."""
-    return call.own and _NAMELESS.search(call.file) is not None
+    """Return whether it is about a file that this process has opened itself and that has no name, as of `tempfile`.
+
+    No other process can open it; one that has it open has taken a step for that, or was named.
+    """
+    return call.own and call.file.endswith(" (deleted)")
 
 
 def _closes_nothing_shared(call: Call) -> bool:

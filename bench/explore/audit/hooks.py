@@ -33,7 +33,7 @@ MOST_EVENTS = 100_000
 """Calls and returns of a process, also from functions of C, after which it is audited no more: about half a second."""
 
 _ASKING_S = 0.0005
-_MOST_ASKING_S = 10.0
+_MOST_ASKING_S = 1.5
 _SET_TRACER, _ANYBODY = 0x59616D61, -1
 """`PR_SET_PTRACER` of prctl(2), which Yama asks for (its mode 1), and `PR_SET_PTRACER_ANY`."""
 
@@ -80,7 +80,7 @@ def _ask_tracer(runtime: Runtime) -> None:
     numbers[cell] = at.ASKS
     os.kill(runtime.board.audit, signal.SIGUSR1)
     for _ in range(int(_MOST_ASKING_S / _ASKING_S)):
-        if numbers[cell] != at.ASKS:
+        if numbers[cell] != at.ASKS or runtime.board.audit < 0:
             return
         time.sleep(_ASKING_S)
 

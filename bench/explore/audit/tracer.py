@@ -14,6 +14,7 @@ import signal
 import site
 import sys
 import sysconfig
+import time
 
 from bench.explore.audit import calls
 from bench.explore.audit.memory import READ, WRITE, shared_regions
@@ -25,6 +26,7 @@ from bench.process.death_signal import die_with_parent
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
     from bench.explore.runtime.board import Board
@@ -39,7 +41,7 @@ MOST_FAULTS = 100
 
 _NO_ARGS = (0, 0, 0, 0, 0, 0)
 _MAP_SHARED = 1
-_PATIENCE_S = 0.5
+_PATIENCE_S, _LOOK_S = 0.5, 0.0002
 _LONGEST_PATH = 4096
 
 
@@ -77,15 +79,41 @@ class Tracer:
 
 
 def _run(board: Board, ready: int, found: int) -> NoReturn:
+    loop: _Loop | None = None
+    why_not = ""
     try:
         die_with_parent()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _NEWS)
-        os.write(ready, b"!")
         loop = _Loop(board)
+        os.write(ready, b"!")
         loop.run()
-        os.write(found, repr((list(loop.named.values()), loop.why_not)).encode())
+        why_not = loop.why_not
+    except Exception as error:  # noqa: BLE001  # a mistake of the bench: it is told as what kept the audit from its end
+        why_not = f"the tracer has failed: {type(error).__name__}: {error}"
     finally:
+        board.audit = -1  # so that nobody waits for it any more
+        os.write(found, repr((list(loop.named.values()) if loop is not None else [], why_not)).encode())
         os._exit(0)
+
+
+def _wait_for_signals() -> Callable[[], bool]:
+    """Return a function that waits until there is something to do, and returns whether the tracer shall end."""
+    if hasattr(signal, "sigtimedwait"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _NEWS)
+
+        def wait() -> bool:
+            news = signal.sigtimedwait(_NEWS, _PATIENCE_S)
+            return news is not None and news.si_signo == signal.SIGTERM
+
+        return wait
+    ends: list[int] = []  # on PyPy, which has no such function
+    for number in _NEWS:
+        signal.signal(number, lambda came, _: ends.append(came) if came == signal.SIGTERM else None)
+
+    def look() -> bool:
+        time.sleep(_LOOK_S)
+        return bool(ends)
+
+    return look
 
 
 class _Traced:
@@ -107,17 +135,17 @@ class _Loop:
         self.traced: dict[int, _Traced] = {}
         self.named: dict[tuple[str, str], str] = {}
         self.why_not = ""
+        self.news = _wait_for_signals()
         output = frozenset(filter(None, (_link(os.getpid(), number) for number in (1, 2))))
         self.rules = calls.Rules(_system_paths(), output)
 
     def run(self) -> None:
         """Trace until told to end."""
-        while True:
-            news = signal.sigtimedwait(_NEWS, _PATIENCE_S)
+        over = False
+        while not over:
+            over = self.news()
             self.attach_new()
             self.handle_stops()
-            if news is not None and news.si_signo == signal.SIGTERM:
-                return
 
     def attach_new(self) -> None:
         for lane in range(at.MOST_LANES):
