@@ -84,6 +84,12 @@ def test_a_line_that_only_a_later_schedule_comes_to_is_audited_there() -> None:
         assert [one.partition(",")[0] for one in audit_of(observation)["named"]] == ["mkdir"]
 
 
+def test_calls_of_the_users_code_are_named_where_no_points_are() -> None:
+    observation, verdict = explored("ByPickling")
+    assert verdict.status == "unknown"
+    assert [one.partition(",")[0] for one in audit_of(observation)["named"]] == ["access"]
+
+
 def test_where_nothing_can_be_traced_events_are_named_and_the_claim_says_less() -> None:
     observation, verdict = explored("InDatabase", file="audit_refused")
     assert verdict.status == "unknown"

@@ -130,7 +130,7 @@ class _Hooks:
 
     def look(self, frame: FrameType | None, function: Any = None) -> None:
         """Note where this process is, whose innermost frame is `frame`, and which function it is about to call."""
-        if control.active is None:
+        if control.active is None and not self.is_called_back(frame):
             self.be(TRUSTED)
             return
         where, naming = USER, 0
@@ -155,6 +155,12 @@ class _Hooks:
             self.place, self.function = place, name
             self.note(name)
         self.be(where | naming)
+
+    def is_called_back(self, frame: FrameType | None) -> bool:
+        """Return whether the user's code runs where no points are, as when it is asked how an object is pickled."""
+        while frame is not None and (kind := self.kind_of(frame)) in (_PASSED, _NAMES):
+            frame = frame.f_back
+        return frame is not None and kind == _USERS
 
     def be(self, where: int) -> None:
         """Note where this process is; open its shared memory in a point, and close it in the user's code."""
@@ -226,7 +232,7 @@ class _Hooks:
         return self.on_line
 
     def on_event(self, event: str, args: Any) -> None:
-        if not self.installed or self.where & ~NAMING != USER or control.active is None:
+        if not self.installed or self.where & ~NAMING != USER:
             return
         if event in _TAKES_OVER:
             self.board.note_uncontrolled(f"{event}, which ends the audit, {self.place}")
