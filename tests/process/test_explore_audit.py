@@ -84,6 +84,12 @@ def test_a_line_that_only_a_later_schedule_comes_to_is_audited_there() -> None:
         assert [one.partition(",")[0] for one in audit_of(observation)["named"]] == ["mkdir"]
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="elsewhere a semaphore is no object of C")
+def test_a_look_into_a_semaphore_is_named() -> None:
+    observation, _ = explored("BySemaphore")
+    assert any("a semaphore, reached past its points, " in limit for limit in observation.limits)
+
+
 def test_calls_of_the_users_code_are_named_where_no_points_are() -> None:
     observation, verdict = explored("ByPickling")
     assert verdict.status == "unknown"

@@ -79,7 +79,7 @@ ALWAYS = frozenset((*_OF_ITSELF, *_WAITS, *_CLOCKS, *_OF_GLIBC, *_PRIVATE))
 OF_POINTS = frozenset(
     words("""
     fstat newfstatat stat lstat statx fstatfs readlink readlinkat access faccessat faccessat2 getsockname getsockopt
-    fcntl ioctl poll ppoll lseek
+    ppoll
     """)
 )
 """What points look at to find out which object a step is of. They say by a step what they do with it."""
@@ -110,6 +110,12 @@ _OF_DESCRIPTORS = frozenset({0, 1, 2, 3, 1030})
 
 _OF_TERMINALS = frozenset({0x5401, 0x802C542A, 0x5413, 0x5450, 0x5451})
 """TCGETS, TCGETS2, TIOCGWINSZ, FIONCLEX and FIOCLEX of ioctl(2): whether it is a terminal; whether `exec` closes it."""
+
+_ASKING = _OF_DESCRIPTORS | {5, 36, 1032}
+"""Beside those, F_GETLK, F_OFD_GETLK and F_GETPIPE_SZ of fcntl(2)."""
+
+_WAITING_BYTES, _WHERE_IT_IS = 0x541B, (0, 1)
+"""FIONREAD of ioctl(2); no way from SEEK_CUR, of lseek(2)."""
 
 _CPU_TIMES = frozenset({2, 3})
 """CLOCK_PROCESS_CPUTIME_ID and CLOCK_THREAD_CPUTIME_ID."""
@@ -152,11 +158,7 @@ class Rules:
         where = call.where & ~NAMING
         if where == TRUSTED or call.name in ALWAYS:
             return True
-        if (
-            where == LOOKS
-            and call.name in OF_POINTS
-            and not (call.name == "close" and not _closes_nothing_shared(call))
-        ):
+        if where == LOOKS and (call.name in OF_POINTS or _only_looks(call)):
             return True
         rule = self.by_name.get(call.name)
         return rule is not None and rule(call)
@@ -175,6 +177,20 @@ class Rules:
     def _maps_privately(self, call: Call) -> bool:
         # To map memory is no access to it.
         return bool(call.args[3] & _ANONYMOUS) or call.args[3] & _MAP_TYPE == _PRIVATE_MAP
+
+
+def _only_looks(call: Call) -> bool:
+    """Return whether a point may make a call, without a step, to find out what a descriptor is of, or what is ready."""
+    match call.name:
+        case "fcntl":
+            return call.args[1] in _ASKING
+        case "ioctl":
+            return call.args[1] == _WAITING_BYTES
+        case "poll":
+            return call.args[2] == 0
+        case "lseek":
+            return call.args[1:3] == _WHERE_IT_IS
+    return False
 
 
 def _is_nameless(call: Call) -> bool:

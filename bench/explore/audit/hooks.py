@@ -56,6 +56,12 @@ source of code; what `multiprocessing` keeps for itself. The user's code that th
 _UNDER_A_LOCK = frozenset({("multiprocessing.synchronize", "_state"), ("multiprocessing.synchronize", "_count")})
 """What a `Barrier` keeps in shared memory: it reads and writes that while it holds the lock of its condition."""
 
+_OF_TASKS = frozenset({("multiprocessing.queues", "join"), ("multiprocessing.queues", "task_done")})
+"""What looks, under a lock as well, at how many tasks of a `JoinableQueue` are not done."""
+
+_OF_OWNER = frozenset({"_count", "_is_mine"})
+"""Functions of a semaphore that look at what only this process knows: how often it holds a recursive lock."""
+
 _TAKES_OVER = frozenset({"sys.setprofile", "sys.settrace"})
 """Events after which these hooks are perhaps no more."""
 
@@ -203,6 +209,8 @@ class _Hooks:
             self.look(frame)
         elif event == "c_call":
             self.look(frame, arg)
+            if self.where & ~NAMING == USER and _is_of_semaphore(arg, frame):
+                self.board.note_uncontrolled(f"a semaphore, reached past its points, {self.place}")
         elif self.where != TRUSTED:  # behind a function of C this process is where it was before
             self.look(frame)
 
@@ -251,6 +259,14 @@ def _kind(module: str, filename: str, function: str) -> int:
     if is_users(filename):
         return _USERS
     return _NAMES if module == "tempfile" else _PASSED
+
+
+def _is_of_semaphore(function: Any, frame: FrameType) -> bool:
+    """Return whether a function of C reads or changes a semaphore, which it does without a system call."""
+    owner = type(getattr(function, "__self__", None))
+    if owner.__name__ != "SemLock" or function.__name__ in _OF_OWNER:
+        return False
+    return (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _OF_TASKS
 
 
 def _name(function: Any) -> str:
