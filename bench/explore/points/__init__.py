@@ -4,7 +4,9 @@
     grain                     which objects need finer steps than others
     values, shared            `Value` and `Array`; `multiprocessing.shared_memory`
     pipes, queues             connections and the descriptors of `os.pipe`; queues
-    files, filelocks, paths   files by name and by descriptor; locks on them; the objects that paths stand for
+    files, openfiles          files by name; what is open
+    filelocks                 locks on files
+    filesteps, paths          steps on files; the objects that paths stand for
     descriptors, eventfds     which open files other processes have as well; counters of the system
     processes                 starting a process, its end, waiting for it
     clock                     sleeping, and reading clocks
