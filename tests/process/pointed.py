@@ -668,25 +668,6 @@ class JoinedFirst(Children):
 
 
 @scenario(acceptable(bool))
-class Shared:
-    """An item of a shared list is added to."""
-
-    def __init__(self, mp: Any) -> None:
-        self.items = shared_memory.ShareableList([0, 5])
-
-    @actor
-    def one(self) -> None:
-        self.items[0] += 1
-
-    @actor
-    def other(self) -> None:
-        self.items[0] += 1
-
-    def result(self) -> object:
-        return self.items[0]
-
-
-@scenario(acceptable(bool))
 class SharedBytes:
     """A byte of a shared segment is added to."""
 

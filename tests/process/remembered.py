@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from multiprocessing import sharedctypes
+import os
+import struct
+from multiprocessing import shared_memory, sharedctypes
 from typing import Any
 
 from bench import acceptable, actor, scenario
@@ -358,3 +360,283 @@ class ShownAndAsked(Saw):
         shown = repr(self.value)
         asked = bool(self.value)
         self.saw.value = 2 * (shown == "c_int(1)") + asked
+
+
+# Buffers
+
+
+@scenario(acceptable(bool))
+class BytesTaken(Saw):
+    """The first bytes of an array, twice: each is a look."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.items, self.between = mp.RawArray("i", 4), mp.RawValue("i", 0)
+
+    @actor
+    def write(self) -> None:
+        self.between.value = 1
+        self.items[0] = 1
+
+    @actor
+    def read(self) -> None:
+        first = bytes(self.items)[0]
+        self.between.value = 2
+        self.saw.value = 10 * first + bytes(self.items)[0]
+
+
+@scenario(acceptable(bool))
+class BytesTakenInTurn(BytesTaken):
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.lock = mp.Lock()
+
+    @actor
+    def write(self) -> None:
+        with self.lock:
+            self.items[0] = 1
+
+    @actor
+    def read(self) -> None:
+        with self.lock:
+            self.saw.value = bytes(self.items)[0]
+
+
+@scenario(acceptable(bool))
+class ViewKept(BytesTaken):
+    """An actor keeps a view of an array, and reads by it."""
+
+    @actor
+    def read(self) -> None:
+        view = memoryview(self.items).cast("B")
+        self.saw.value = view[0]
+
+
+@scenario(acceptable(bool))
+class ViewOfState(BytesTaken):
+    """The state has such a view, which a forked actor has too."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.view = memoryview(self.items).cast("B")
+
+    @actor
+    def read(self) -> None:
+        self.saw.value = self.view[0]
+
+
+@scenario(acceptable(bool))
+class TakenOnlyAtFirst(BytesTaken):
+    """The state is filled by buffers that nobody keeps."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        struct.pack_into("i", self.items, 4, 7)
+        self.first = bytes(self.items)[4]
+
+    @actor
+    def read(self) -> None:
+        self.saw.value = self.first
+
+
+# Segments
+
+
+class Segment(Saw):
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.segment = shared_memory.SharedMemory(create=True, size=64)
+        self.lock = mp.Lock()
+        struct.pack_into("ii", self.buf, 8, 3, 4)
+
+    @property
+    def buf(self) -> Any:
+        return self.segment.buf
+
+
+@scenario(acceptable(bool))
+class LikeAMemoryview(Segment):
+    """What is right on a memoryview is right on the buffer of a segment."""
+
+    @actor
+    def one(self) -> None:
+        with self.buf as view, view[0:8].cast("i") as numbers:
+            numbers[0] = 5
+            assert isinstance(numbers, memoryview)
+            assert (numbers[0], numbers.tolist(), numbers.format, numbers.itemsize) == (5, [5, 0], "i", 4)
+            assert (numbers.nbytes, numbers.shape, numbers.readonly, len(numbers)) == (8, (2,), False, 2)
+            assert bytes(view[:2]) == view[:2] == b"\5\0" == b"".join([view[:1], view[1:2]])
+            assert list(view[:2]) == [5, 0]
+            assert int.from_bytes(view[:4], "little") == 5
+            assert view.toreadonly().readonly
+            view[16:18] = b"ab"
+            view[18:20] = view[16:18]
+            assert (view[16:20].tobytes(), view[19:15:-1].tobytes(), view[16:20].hex()) == (
+                b"abab",
+                b"baba",
+                "61626162",
+            )
+        for use in (lambda: view[0], lambda: hash(self.buf)):
+            try:
+                use()
+            except ValueError:
+                continue
+            raise AssertionError
+
+    @actor
+    def other(self) -> None:
+        self.saw.value = struct.unpack_from("i", self.buf, 24)[0]
+
+
+@scenario(acceptable(bool))
+class NumbersOfSegment(Segment):
+    """Each adds to a number of the segment, without a lock."""
+
+    def add(self) -> None:
+        self.buf.cast("i")[2] += 1
+
+    @actor
+    def one(self) -> None:
+        self.add()
+
+    @actor
+    def other(self) -> None:
+        self.add()
+
+    def result(self) -> object:
+        return self.buf.cast("i")[2]
+
+
+@scenario(acceptable(bool))
+class PackedInTurn(NumbersOfSegment):
+    def add(self) -> None:
+        with self.lock:
+            (found,) = struct.unpack_from("i", self.buf, 8)
+            struct.pack_into("i", self.buf, 8, found + 1)
+
+
+@scenario(acceptable(bool))
+class PackedBeside(NumbersOfSegment):
+    """Each packs a number of its own."""
+
+    @actor
+    def one(self) -> None:
+        struct.pack_into("i", self.buf, 8, 7)
+
+    @actor
+    def other(self) -> None:
+        struct.pack_into("i", self.buf, 16, 8)
+
+
+@scenario(acceptable(bool))
+class Packed(NumbersOfSegment):
+    def add(self) -> None:
+        (found,) = struct.unpack_from("i", self.buf, 8)
+        struct.pack_into("i", self.buf, 8, found + 1)
+
+
+@scenario(acceptable(bool))
+class ViewOfSegment(Segment):
+    """The state has a part of the buffer."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.part = self.buf[8:12]
+
+    @actor
+    def one(self) -> None:
+        self.part[0] = 1
+
+    @actor
+    def other(self) -> None:
+        self.saw.value = self.part[0]
+
+
+@scenario(acceptable(bool))
+class WrittenOut(Segment):
+    """Written into a pipe, which is a step that does not say that it reads the segment."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.out, self.into = os.pipe()
+
+    @actor
+    def one(self) -> None:
+        self.buf[8] = 1
+
+    @actor
+    def other(self) -> None:
+        os.write(self.into, self.buf[8:9])
+        self.saw.value = os.read(self.out, 1)[0]
+
+
+# Lists
+
+
+class Listed(Saw):
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.items: Any = shared_memory.ShareableList([1, "a longer text"])
+        self.lock = mp.Lock()
+
+    def result(self) -> object:
+        return repr(self.items[0])
+
+
+@scenario(acceptable(bool))
+class OfAnotherType(Listed):
+    """One writes a float where an integer was; the other reads."""
+
+    @actor
+    def write(self) -> None:
+        self.items[0] = 2.0
+
+    @actor
+    def read(self) -> None:
+        assert self.items[0] == 1, repr(self.items[0])
+
+
+@scenario(acceptable(bool))
+class ListedInTurn(Listed):
+    @actor
+    def one(self) -> None:
+        with self.lock:
+            self.items[0] += 1
+
+    @actor
+    def other(self) -> None:
+        with self.lock:
+            self.items[0] += 1
+
+
+@scenario(acceptable(bool))
+class ListedAtOnce(Listed):
+    @actor
+    def write(self) -> None:
+        self.items[0] = 2
+
+    @actor
+    def read(self) -> None:
+        try:
+            self.saw.value = self.items[0]
+        except ValueError:
+            self.saw.value = 9
+
+    def result(self) -> object:
+        return self.saw.value
+
+
+@scenario(acceptable(bool))
+class TextListed(Listed):
+    """A text is moved piece by piece."""
+
+    @actor
+    def write(self) -> None:
+        self.items[1] = "t x"
+
+    @actor
+    def read(self) -> None:
+        self.saw.value = len(self.items[1])
+
+    def result(self) -> object:
+        return 0

@@ -139,3 +139,99 @@ def test_a_part_of_a_value_is_reached_past_its_lock(method: str) -> None:
 
 def test_the_text_of_a_value_and_its_truth_are_reads() -> None:
     assert counts(explored("ShownAndAsked")) == {0: 2, 1: 1, 3: 1}  # write; read, read, note
+
+
+# Buffers
+
+
+def kept(observation: Observation) -> bool:
+    """Whether memory is kept by its address, and that is named with the line."""
+    found = [limit for limit in observation.limits if "by its address or a buffer" in limit]
+    assert all("tests/process/remembered.py:" in limit for limit in found)
+    return bool(found)
+
+
+cpython_only = pytest.mark.skipif(sys.implementation.name != "cpython", reason="requests for buffers are not seen")
+
+
+@each_method
+@cpython_only
+def test_bytes_of_an_array_are_read_when_they_are_asked_for(method: str) -> None:
+    found = explored("BytesTaken", method, "dpor")
+    assert {one.outcome.value for one in found.outcomes} == {0, 1, 11}
+    assert torn(found)  # between the two steps of a move
+
+
+@each_method
+@cpython_only
+def test_bytes_that_are_taken_in_turn_are_known(method: str) -> None:
+    assert set(counts(explored("BytesTakenInTurn", method, "dpor"))) == {0, 1}
+
+
+@cpython_only
+@pytest.mark.parametrize("name", ["ViewKept", "ViewOfState"])
+def test_who_keeps_a_buffer_is_named(name: str) -> None:
+    assert kept(explored(name))
+
+
+@each_method
+@cpython_only
+def test_buffers_that_nobody_keeps_are_no_matter(method: str) -> None:
+    assert set(counts(explored("TakenOnlyAtFirst", method, "dpor"))) == {7}
+
+
+# Segments
+
+
+@each_method
+@cpython_only
+def test_the_buffer_of_a_segment_is_like_a_memoryview(method: str) -> None:
+    assert set(counts(explored("LikeAMemoryview", method, "dpor"))) == {0}
+
+
+@cpython_only
+@pytest.mark.parametrize(
+    ("name", "wanted"), [("NumbersOfSegment", {4, 5}), ("PackedInTurn", {5}), ("PackedBeside", {7})]
+)
+def test_numbers_of_a_segment_are_read_and_written(name: str, wanted: set[int]) -> None:
+    assert set(counts(explored(name, strategy="dpor"))) == wanted
+
+
+@cpython_only
+def test_what_struct_does_while_another_lane_does_it_too_is_named() -> None:
+    assert torn(explored("Packed", strategy="dpor"))
+
+
+@cpython_only
+def test_a_part_of_a_segment_in_the_state_has_points() -> None:
+    assert set(counts(explored("ViewOfSegment", strategy="dpor"))) == {3, 1}
+
+
+@cpython_only
+def test_a_segment_that_is_read_in_another_step_is_named() -> None:
+    assert kept(explored("WrittenOut", strategy="dpor"))
+
+
+# Lists
+
+
+@each_method
+def test_an_item_that_changes_its_type_is_seen_in_between(method: str) -> None:
+    found = explored("OfAnotherType", method, "dpor")
+    assert not found.limits
+    causes = {str(one.outcome.detail.get("exception", one.outcome.detail)) for one in found.outcomes}
+    assert any("not enough values" in cause for cause in causes)  # its format is zero
+    assert any("5e-324" in cause for cause in causes)  # the new format, the old bytes
+
+
+def test_an_item_is_zero_before_it_is_written() -> None:
+    assert set(counts(explored("ListedAtOnce"))) == {1, 0, 2, 9}
+
+
+@each_method
+def test_items_that_are_changed_in_turn_are_right(method: str) -> None:
+    assert set(counts(explored("ListedInTurn", method, "dpor"))) == {"3"}
+
+
+def test_a_text_is_moved_while_another_lane_reads_it() -> None:
+    assert torn(explored("TextListed", strategy="dpor"))

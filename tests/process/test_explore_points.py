@@ -273,12 +273,6 @@ def test_a_child_that_cannot_feed_does_not_end() -> None:
 
 
 @each_method
-def test_items_of_a_shared_list_are_read_and_written(method: str) -> None:
-    assert values(explored("Shared", method)) == {1: 4, 2: 2}
-
-
-@each_method
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="a class cannot hand on the memory of another object")
 def test_bytes_of_a_shared_segment_are_read_and_written(method: str) -> None:
     assert values(explored("SharedBytes", method)) == {1: 4, 2: 2}
 

@@ -7,7 +7,7 @@ import signal
 from typing import NamedTuple
 
 from bench.explore.audit import lines
-from bench.explore.points import ending, locks, processes
+from bench.explore.points import buffers, ending, locks, processes, shared
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.lane import Runtime
@@ -51,6 +51,8 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     method, mine = getattr(type(state), name), board.lane(lane)
     watch = _watch(state) if watched else None
     known: dict[object, int] = {}
+    buffers.note_kept()
+    shared.note_kept()
     residents.settle(always=True)
     lines.watch(runtime)
     wire.send(("here", os.getpid()))
@@ -63,6 +65,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
         else:
             runtime.stop()
             mine.raised = 0 if returned is None else RETURNED
+        buffers.note_kept()
         ending.close_opened(runtime)
         if runtime.holding:
             locks.forget_holding()

@@ -53,7 +53,7 @@ _PRELOADED = (
     "bench.process.death_signal",
     *(
         f"bench.explore.points.{name}"
-        for name in ("barriers", "clock", "files", "locks", "pipes", "queues", "shared", "threads", "values")
+        for name in ("barriers", "buffers", "clock", "files", "locks", "pipes", "queues", "shared", "threads", "values")
     ),
 )
 """What each child imports, so that a forkserver, which has it, need not have each import it anew: that takes 100 ms.

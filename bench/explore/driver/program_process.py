@@ -18,7 +18,7 @@ import sys
 from multiprocessing import util
 
 from bench.explore.audit import lines
-from bench.explore.points import processes
+from bench.explore.points import buffers, processes, shared
 from bench.explore.runtime import control
 from bench.explore.runtime.lane import Runtime
 from bench.process import journal
@@ -56,6 +56,8 @@ def run_program(board: Board, events: str, load: Callable[[], Any], method: str,
         random.seed(seed)
         function = load()
         context = multiprocessing.get_context(method)
+        buffers.note_kept()
+        shared.note_kept()
         lines.watch(runtime)
         before = open_descriptors().items()
         runtime.begin()

@@ -1,6 +1,7 @@
 """Scheduling points: patches of `multiprocessing`, `os` and `time` that make each shared operation one step.
 
     locks, barriers           locks, semaphores, conditions, events; looks at barriers
+    moves, buffers            accesses that move memory piece by piece; memory that is asked for as a buffer
     grain                     which objects need finer steps than others
     values, shared            `Value` and `Array`; `multiprocessing.shared_memory`
     pipes, queues             connections and the descriptors of `os.pipe`; queues

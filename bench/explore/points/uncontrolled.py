@@ -201,8 +201,3 @@ def _reaches_shared(args: tuple[Any, ...]) -> bool:
     if str(sys._getframe(2).f_globals.get("__name__")).startswith(_OURS):
         return False
     return any(hasattr(type(one), "_bench_base") for one in args)
-
-
-def note_buffer() -> None:
-    """Note a request for shared memory as a buffer, through which it can be read and written."""
-    note(_ADDRESS)

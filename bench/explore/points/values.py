@@ -5,7 +5,7 @@ the latter are moves, see `moves`. To write a bit field is to read and to write 
 
 What `multiprocessing` makes in shared memory is made of a subclass here whose attributes and items are points. It is
 sent to other processes as the original type, and instrumented there again. Accesses by address are not seen, but noted
-as not controlled; so is a use as a buffer, from Python 3.12 on.
+as not controlled; of those by a buffer see `buffers`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from ctypes import string_at as _string_at
 from sys import _getframe
 
 from bench.explore.model import NOTHING
-from bench.explore.points import grain, locks, moves
-from bench.explore.points.uncontrolled import note_buffer
+from bench.explore.points import buffers, grain, locks, moves
 from bench.explore.runtime import control
 from bench.explore.runtime.packing import PART, word
 
@@ -98,12 +97,12 @@ def _subclass(kind: Any, *, overlaps: bool) -> Any:
         own.update({field.name: _attribute(field) for field in _fields(kind, overlaps=overlaps)})
     else:
         return kind
-    if hasattr(kind, "__buffer__"):  # from Python 3.12 on
-        own["__buffer__"] = _buffer(kind)
+    buffers.provide(kind, own, _move_all)
     made = type(kind)(kind.__name__, (kind,), own)
     for name in ("value", "raw"):  # ctypes puts its own into each array of characters
         if name in own:
             setattr(made, name, own[name])
+    buffers.provide_by_table(made, _move_all)
     return made
 
 
@@ -119,12 +118,9 @@ def _shown(self: Any) -> str:
     return f"{type(self).__name__}({self.value!r})"
 
 
-def _buffer(kind: Any) -> Any:
-    def buffer(self: Any, flags: int) -> Any:
-        note_buffer()
-        return kind.__buffer__(self, flags)
-
-    return buffer
+def _move_all(item: Any, runtime: Runtime, kind: str, frame: Any) -> None:  # noqa: ARG001  # as `buffers` calls it
+    if control.registry is not None:
+        _move(item, kind, -1, 0, ctypes.sizeof(item), frame)
 
 
 class _Field:

@@ -55,6 +55,10 @@ class Registry:
         """Return how many shared objects were made since."""
         return self._created
 
+    def is_present(self) -> bool:
+        """Return whether the lane takes part in a schedule, be it inside one of its own steps."""
+        return bool(self.board.present >> self._lane & 1)
+
     # Lines.
 
     def place_of(self, frame: FrameType | None) -> int:
