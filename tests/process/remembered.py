@@ -426,6 +426,19 @@ class ViewOfState(BytesTaken):
 
 
 @scenario(acceptable(bool))
+class AddressOfState(BytesTaken):
+    """The state has its address."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.address = ctypes.addressof(self.items)
+
+    @actor
+    def read(self) -> None:
+        self.saw.value = ctypes.c_int.from_address(self.address).value
+
+
+@scenario(acceptable(bool))
 class TakenOnlyAtFirst(BytesTaken):
     """The state is filled by buffers that nobody keeps."""
 

@@ -169,7 +169,7 @@ def test_bytes_that_are_taken_in_turn_are_known(method: str) -> None:
 
 
 @cpython_only
-@pytest.mark.parametrize("name", ["ViewKept", "ViewOfState"])
+@pytest.mark.parametrize("name", ["ViewKept", "ViewOfState", "AddressOfState"])
 def test_who_keeps_a_buffer_is_named(name: str) -> None:
     assert kept(explored(name))
 

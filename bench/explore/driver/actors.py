@@ -8,7 +8,7 @@ from multiprocessing import connection
 from bench.explore.driver.actor_process import Seat, run_actor
 from bench.explore.driver.labels import label_objects
 from bench.explore.driver.subject import EndedEarly, Refused
-from bench.explore.points import locks, pipes, values
+from bench.explore.points import buffers, locks, pipes, values
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.registry import Registry
@@ -52,6 +52,7 @@ class Actors:
         locks.known.clear()
         made: list[Any] = []
         values.memory = made
+        buffers.begin_state()
         control.use_registry(registry := Registry(board, at.COORDINATOR))
         registry.reset()
         self.state = kind(context)

@@ -16,8 +16,8 @@ import weakref
 from contextlib import suppress
 from sys import _getframe
 
+from bench.explore.points.uncontrolled import addresses, line_of
 from bench.explore.runtime import control
-from bench.process.instrument import is_users, short_name
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -40,7 +40,7 @@ class _Lease:
 
     def __init__(self, owner: Any, buffer: object, flags: int, frame: FrameType) -> None:
         self.buffer, self.call = buffer, (id(frame), frame.f_lasti)
-        self.line = _line(frame)
+        self.line = line_of(frame)
         self.noted = False
         # numpy gives a buffer back at once, and keeps the address, with a reference to what provided it.
         self.owner = weakref.ref(owner) if flags & _WRITABLE and "numpy" in sys.modules else None
@@ -51,15 +51,6 @@ _leases: dict[int, _Lease] = {}
 
 _addresses: list[_Lease] = []
 """Buffers that were given back before the lanes began, and whose addresses may be kept all the same."""
-
-
-def _line(frame: FrameType | None) -> str:
-    """Return the user's line that a frame is at or was called from."""
-    while frame is not None:
-        if is_users(frame.f_code.co_filename):
-            return f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
-        frame = frame.f_back
-    return ""
 
 
 def ask(
@@ -103,14 +94,33 @@ def _in_schedule() -> bool:
 
 
 def _note(lease: _Lease) -> None:
-    registry = control.registry
-    if registry is not None and not lease.noted:
+    if not lease.noted:
         lease.noted = True
-        registry.board.note_uncontrolled(f"{_KEPT}, {lease.line}" if lease.line else _KEPT)
+        _note_line(lease.line)
+
+
+def _note_line(line: str) -> None:
+    if control.registry is not None:
+        control.registry.board.note_uncontrolled(f"{_KEPT}, {line}" if line else _KEPT)
+
+
+_at_import: int | None = None
+"""How many addresses were got before the first state was made; `None` before that."""
+
+
+def begin_state() -> None:
+    """Forget the addresses that earlier states, and their results, have got."""
+    global _at_import  # noqa: PLW0603  # there is one number for the process
+    if _at_import is None:
+        _at_import = len(addresses)
+    del addresses[_at_import:]
 
 
 def note_kept() -> None:
-    """Note the buffers that are out, which somebody keeps."""
+    """Note the buffers that are out, which somebody keeps, and the addresses that somebody may keep."""
+    for line in addresses:
+        _note_line(line)
+    addresses.clear()
     for lease in list(_leases.values()):
         _note(lease)
     for lease in _addresses:

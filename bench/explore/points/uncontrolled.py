@@ -13,6 +13,7 @@ import sys
 
 from bench.explore.runtime import control
 from bench.explore.runtime.packing import op_of
+from bench.process.instrument import is_users, short_name
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -103,6 +104,12 @@ _MAP_USES = (
 _ADDRESS_USES = ("addressof", "byref", "cast", "memmove", "memset", "pointer", "string_at")
 """Functions of ctypes that reach memory past its attributes, if their arguments are shared."""
 
+_ADDRESSES = ("addressof", "byref", "cast", "pointer")
+"""Those that return an address, or something that has one, which can be kept."""
+
+addresses: list[str] = []
+"""The user's lines that got addresses of shared memory while no lane was controlled."""
+
 _OURS = ("bench.explore.", "bench.process.", "bench.state.", "multiprocessing.", "ctypes")
 
 _real_map = mmap.mmap
@@ -160,6 +167,15 @@ def note(what: str) -> None:
         runtime.note_uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
 
 
+def line_of(frame: Any) -> str:
+    """Return the user's line that a frame is at or was called from; empty if there is none."""
+    while frame is not None:
+        if is_users(frame.f_code.co_filename):
+            return f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return ""
+
+
 def _is_internal(frame: Any) -> bool:
     return str(frame.f_globals.get("__name__")).startswith("multiprocessing.")
 
@@ -187,8 +203,11 @@ def _note_addresses() -> None:
     def noting(real: Any) -> Any:
         @functools.wraps(real)
         def called(*args: Any) -> Any:
-            if control.active is not None and _reaches_shared(args):
-                note(_ADDRESS)
+            if _reaches_shared(args):
+                if control.active is not None:
+                    note(_ADDRESS)
+                elif real.__name__ in _ADDRESSES:
+                    addresses.append(line_of(sys._getframe(1)))
             return real(*args)
 
         return called
