@@ -213,8 +213,9 @@ def hand_on_by_table(kind: Any, move: Callable[[Any, Runtime, str, FrameType], N
     _set(_table(kind), _GET(get), None)
 
 
-_GET = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
-_RELEASE = ctypes.PYFUNCTYPE(None, ctypes.py_object, ctypes.c_void_p)
+if SET_BY_HAND:
+    _GET = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
+    _RELEASE = ctypes.PYFUNCTYPE(None, ctypes.py_object, ctypes.c_void_p)
 
 
 def _table(kind: Any) -> Any:
