@@ -12,7 +12,7 @@ import struct
 import tempfile
 from typing import Any
 
-from bench import acceptable, actor, scenario
+from bench import acceptable, actor, program, scenario
 
 
 class InFolder:
@@ -107,6 +107,27 @@ class OffsetSetAndAsked(Inherited):
         self.seen[1] = os.lseek(self.inherited, 0, os.SEEK_CUR)
 
 
+def _read_byte(descriptor: int, seen: Any, me: int) -> None:
+    seen[me] = int(os.read(descriptor, 1))
+
+
+@program(acceptable(bool))
+def one_offset_of_children(mp: Any) -> object:
+    """Two children read one byte each through what they have from their parent, who opened it in the same schedule."""
+    descriptor, path = tempfile.mkstemp()
+    os.write(descriptor, b"12")
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    seen = mp.RawArray("i", 2)
+    children = [mp.Process(target=_read_byte, args=(descriptor, seen, me)) for me in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    os.close(descriptor)
+    os.unlink(path)
+    return list(seen)
+
+
 # Folders, links, names
 
 
@@ -183,7 +204,7 @@ class LinkTurned(InFolder):
 
     @actor
     def turn(self) -> None:
-        os.symlink("version2", self.path("next"))
+        pathlib.Path(self.path("next")).symlink_to("version2")
         os.replace(self.path("next"), self.path("current"))
 
     @actor
@@ -239,6 +260,22 @@ class ByPathlib(InFolder):
     @actor
     def search(self) -> None:
         self.seen[1] = len(list(pathlib.Path(self.folder).glob("*/file")))
+
+
+@scenario(acceptable(bool))
+class Temporary(InFolder):
+    """A file is there for a moment; another one has no name at all."""
+
+    @actor
+    def use(self) -> None:
+        with tempfile.TemporaryFile() as nameless:
+            nameless.write(b"x")
+        with tempfile.NamedTemporaryFile("w", dir=self.folder) as file:
+            file.write("x")
+
+    @actor
+    def look(self) -> None:
+        self.seen[1] = len(os.listdir(self.folder))
 
 
 @scenario(acceptable(bool))

@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import sys
+import tempfile
 
 from bench.explore.points import descriptors, eventfds, filelocks, openfiles
 from bench.explore.points.filesteps import controlled, take_step
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from bench.explore.runtime.lane import Runtime
 
-_stat, _fstat, _listdir, _scandir = os.stat, os.fstat, os.listdir, os.scandir
+_stat, _fstat, _listdir, _scandir, _unlink = os.stat, os.fstat, os.listdir, os.scandir, os.unlink
 
 _LOOKS = ("access", "getxattr", "listxattr")
 _LOOKS_AT_LINK = ("lstat", "readlink")
@@ -87,6 +88,7 @@ def install() -> None:
     descriptors.install()
     eventfds.install()
     filelocks.install()
+    _install_into_tempfile()
     if sys.version_info < (3, 11):
         _install_into_pathlib()
 
@@ -107,6 +109,13 @@ def _replace(name: str, wrapped: Any) -> None:
             group.add(wrapped)
 
 
+def _install_into_tempfile() -> None:
+    """Patch the closing of a temporary file, which has the real `os.unlink` as a default of its arguments."""
+    for function in vars(tempfile._TemporaryFileCloser).values():  # type: ignore[attr-defined]  # private; a test of each Python holds it
+        if defaults := getattr(function, "__defaults__", None):
+            function.__defaults__ = tuple(os.unlink if one is _unlink else one for one in defaults)
+
+
 def _install_into_pathlib() -> None:
     """Patch `pathlib`, which before Python 3.11 keeps references of its own to the functions of `os`."""
     import pathlib
@@ -116,7 +125,7 @@ def _install_into_pathlib() -> None:
         setattr(accessor, name, staticmethod(getattr(os, name)))
     accessor.open = staticmethod(openfiles.open_file)
     accessor.readlink = staticmethod(os.readlink)
-    accessor.symlink = staticmethod(lambda a, b, target_is_directory=False: os.symlink(a, b, target_is_directory))
+    accessor.symlink = staticmethod(os.symlink)
 
 
 def _name_operation(real: Any, kind: str, *, follow: bool) -> Any:

@@ -425,7 +425,7 @@ def open_file(
     letters = set(mode) if isinstance(mode, str) else set()
     if runtime is not None:
         _note_special(runtime, file)
-    if is_internal(sys._getframe(1)) or not _usual(file, letters, mode, buffering):
+    if is_internal(sys._getframe(1)) or not _usual(file if opener is None else None, letters, mode, buffering):
         return _open(file, mode, buffering, encoding, errors, newline, closefd, opener)
     how = "".join(letters & set("rwax+"))
     if runtime is None or isinstance(file, int) or opener is not None:  # what the opener does is a step
@@ -443,13 +443,16 @@ def open_file(
 
 
 def _usual(file: Any, letters: set[str], mode: str, buffering: int) -> bool:
-    """Return whether `open` is called for a regular file or a pipe, with arguments that it takes."""
+    """Return whether `open` is called for a regular file or a pipe, with arguments that it takes.
+
+    Of a file that is `None`, as an opener decides what is opened, it is not known yet: `_File` will see.
+    """
     if letters - set("rwaxbt+") or len(letters) != len(mode) or len(letters & set("rwax")) != 1:
         return False
     if {"b", "t"} <= letters or (buffering == 0 and "b" not in letters):
         return False
     try:
-        there = (_fstat if isinstance(file, int) else _stat)(file).st_mode
+        there = stat.S_IFREG if file is None else (_fstat if isinstance(file, int) else _stat)(file).st_mode
     except (OSError, ValueError, TypeError):
         there = stat.S_IFREG
     return stat.S_ISREG(there) or stat.S_ISFIFO(there) or stat.S_ISSOCK(there)
