@@ -29,11 +29,17 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
     from typing import Any
 
-MOST_EVENTS = 100_000
-"""Calls and returns of a process, also from functions of C, after which it is audited no more: about half a second."""
+MOST_CALLS = 20_000
+"""Calls and returns in the user's code and in points, after which a process is audited no more: a third of a second."""
+
+_IN_IMPORTS = 16
+"""How many calls and returns elsewhere, as in an import, count as one of those."""
+
+MOST_CLOSINGS = 64
+"""How often the shared memory is closed on each line, which takes some 0.2 ms: a line in a loop is not new any more."""
 
 _ASKING_S = 0.0005
-_MOST_ASKING_S = 1.5
+_MOST_ASKING_S = 4.0
 _SET_TRACER, _ANYBODY = 0x59616D61, -1
 """`PR_SET_PTRACER` of prctl(2), which Yama asks for (its mode 1), and `PR_SET_PTRACER_ANY`."""
 
@@ -89,6 +95,7 @@ def _ask_tracer(runtime: Runtime) -> None:
         if numbers[cell] != at.ASKS or runtime.board.audit < 0:
             return
         time.sleep(_ASKING_S)
+    numbers[at.AUDIT_CUT] |= at.NOT_IN_TIME
 
 
 class _Hooks:
@@ -104,9 +111,11 @@ class _Hooks:
         self.stepped: set[int] = set()
         """The outermost frames of the points that have taken their step, by their addresses."""
         self.stops = {id(Runtime.point.__code__), id(Runtime.arrive.__code__)}
-        self.where, self.left = TRUSTED, MOST_EVENTS
+        self.where, self.left = TRUSTED, MOST_CALLS * _IN_IMPORTS
         self.place = self.function = ""
         self.memory = Memory(runtime) if self.traced and os.uname().machine in REGISTERS else None
+        self.closed_at: dict[str, int] = {}
+        """How often the shared memory was closed on a line."""
         self.installed = False
 
     def install(self) -> None:
@@ -174,11 +183,19 @@ class _Hooks:
             return
         if self.memory is not None:
             if where & ~NAMING == USER:
-                self.numbers[self.cell] = TRUSTED  # what closing it takes
-                self.memory.close()
+                self.close_memory()
             else:
                 self.memory.open()
         self.where = self.numbers[self.cell] = where
+
+    def close_memory(self) -> None:
+        """Close the shared memory, unless this line has done without it often enough."""
+        assert self.memory is not None
+        if not self.memory.is_open() or (times := self.closed_at.get(self.place, 0)) >= MOST_CLOSINGS:
+            return
+        self.closed_at[self.place] = times + 1
+        self.numbers[self.cell] = TRUSTED  # what closing it takes
+        self.memory.close()
 
     def note(self, name: str) -> None:
         text = f"{name[:96]}\n{self.place[-250:]}"
@@ -194,7 +211,7 @@ class _Hooks:
 
     def on_call(self, frame: FrameType, event: str, arg: Any) -> None:
         """Look where this process is after a call, or a return from one; called for each of them."""
-        self.left -= 1
+        self.left -= 1 if self.where == TRUSTED else _IN_IMPORTS
         if self.left < 0:
             self.give_up()
         elif event == "return":
@@ -221,7 +238,8 @@ class _Hooks:
             if self.memory is not None:
                 self.memory.free()
             self.where = self.numbers[self.cell] = TRUSTED
-            self.numbers[at.AUDIT_CUT] = 1
+            self.numbers[at.AUDIT_CUT] |= at.TOO_MANY_CALLS
+            self.numbers[at.TRACED + self.lane] = at.LEAVES
 
     def step_taken(self, frame: FrameType) -> None:
         """Note that the point which has called `point` or `arrive` may now do what it has announced."""

@@ -63,10 +63,12 @@ class Memory:
         self._protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
         self._numbers[self._cell] = at.OPEN
 
+    def is_open(self) -> bool:
+        """Return whether the memory can be reached, and is still to be closed."""
+        return bool(self._numbers[self._cell] == at.OPEN)
+
     def close(self) -> None:
-        """Protect the memory, if it is open; also what was mapped meanwhile."""
-        if self._numbers[self._cell] != at.OPEN:
-            return
+        """Protect the memory, which is open; also what was mapped meanwhile."""
         if (mapped := self._numbers[self._mapped_cell]) != self._mapped:
             self._mapped = mapped
             with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
-_SYSCALL, _SEIZE, _INTERRUPT, _LISTEN, _GET_SYSCALL_INFO = 24, 0x4206, 0x4207, 0x4208, 0x420E
+_DETACH, _SYSCALL, _SEIZE, _INTERRUPT, _LISTEN, _GET_SYSCALL_INFO = 17, 24, 0x4206, 0x4207, 0x4208, 0x420E
 _GETSIGINFO, _GETREGSET, _SETREGSET, _GENERAL = 0x4202, 0x4204, 0x4205, 1
 _TRACESYSGOOD, _TRACEEXEC = 1, 16
 
@@ -110,6 +110,10 @@ class Ptrace:
     def go_on(self, pid: int, signal: int = 0) -> None:
         """Let a process run to its next system call, or the end of the one it is at, with a signal if not 0."""
         self._do(_SYSCALL, pid, None, signal)
+
+    def leave(self, pid: int) -> None:
+        """Trace a process that is stopped no more, and let it run."""
+        self._do(_DETACH, pid)
 
     def listen(self, pid: int) -> None:
         """Leave a process stopped that a signal has stopped, until another one lets it go on."""

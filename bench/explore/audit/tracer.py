@@ -181,7 +181,11 @@ class _Loop:
             if (info := self.ptrace.info(pid)) is not None:
                 known.behind = info.behind
                 self.at_call(pid, known, info)
-            self.ptrace.go_on(pid)
+            if self.numbers[at.TRACED + known.lane] == at.LEAVES:
+                self.ptrace.leave(pid)
+                del self.traced[pid]
+            else:
+                self.ptrace.go_on(pid)
         elif number == signal.SIGSEGV and not event and known is not None and self.at_fault(pid, known):
             self.ptrace.go_on(pid)
         elif event == EVENT_STOP:

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import NamedTuple
 
-from bench.explore.audit.hooks import MOST_EVENTS
+from bench.explore.audit.hooks import MOST_CALLS
 from bench.explore.audit.tracer import Tracer
 from bench.explore.driver.subject import EndedEarly, Refused
 from bench.explore.model import Plan
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MOST = 24
 """Schedules that are audited: the first, each that came to a line of the user's for the first time, each witness."""
 
-LONGEST_S = 3.0
-"""How long an audit may take before it leaves off the schedules that remain."""
+LONGEST_S = 5.0
+"""How long an audit may take, beyond its first schedule, before it leaves off those that remain."""
 
 SAMPLES = 0 if sys.version_info >= (3, 12) else 24
 """Other schedules that are audited in what time there is: before Python 3.12 new lines are seen at steps alone."""
@@ -89,9 +89,9 @@ def audit(
     more = [lanes for lanes in dict.fromkeys(samples) if lanes not in wanted]
     ends, failed = [], ""
     try:
-        until = time.monotonic() + LONGEST_S
-        ends = _play_in_time(play, wanted[:MOST], until)
-        ends += _play_in_time(play, more, min(until, time.monotonic() + SAMPLING_S)) if len(ends) == len(wanted) else []
+        ends = _play_in_time(play, wanted[:1], 0.0)  # it starts the processes, however long that takes
+        ends += _play_in_time(play, wanted[1:MOST], LONGEST_S)
+        ends += _play_in_time(play, more, SAMPLING_S) if len(ends) == len(wanted) else []
     except (EndedEarly, Refused) as error:  # of a state that can be made once alone, for one
         failed = f"its processes could not be started again: {error}"
     finally:
@@ -100,10 +100,12 @@ def audit(
         named = tracer.end() if tracer is not None else []
     for what in named:
         board.note_uncontrolled(what)
+    cut = board.numbers[at.AUDIT_CUT]
     left, differed = len(wanted) - len(ends), ends.count("diverged")
     less = [
         tracer.why_not if tracer is not None else why_not,
-        f"calls of a process beyond the first {MOST_EVENTS:,}" if board.numbers[at.AUDIT_CUT] else "",
+        f"calls of a process beyond its first {MOST_CALLS:,}" if cut & at.TOO_MANY_CALLS else "",
+        "a process that the tracer came to too late" if cut & at.NOT_IN_TIME else "",
         failed,
         f"{left} of {len(wanted)} schedules that differ" if left > 0 and not failed else "",
         f"{differed} schedules, which went on differently" if differed else "",
@@ -111,9 +113,10 @@ def audit(
     return Audited(len(ends), board.uncontrolled(), "; ".join(filter(None, less)) or None)
 
 
-def _play_in_time(play: Callable[[Plan], Trace], schedules: Sequence[tuple[int, ...]], until: float) -> list[End]:
-    """Run schedules, at least the first, until a time; return the ends of those that were run."""
+def _play_in_time(play: Callable[[Plan], Trace], schedules: Sequence[tuple[int, ...]], longest_s: float) -> list[End]:
+    """Run schedules, at least the first, as long as there is time; return the ends of those that were run."""
     ends: list[End] = []
+    until = time.monotonic() + longest_s
     for lanes in schedules:
         if ends and time.monotonic() > until:
             break

@@ -113,8 +113,12 @@ AUDIT = _exploration(
     "AUDIT", "the process that traces those started from now on; -1: they note events alone; 0: nothing"
 )
 NEW_LINES = _exploration("NEW_LINES", "how many of the user's lines were run in some process for the first time")
-AUDIT_CUT = _exploration("AUDIT_CUT", "1 once an audited process has made too many calls for all of them to be audited")
-TRACED = _exploration("TRACED", "by lane, whether its process is traced: ASKS, TRACES, or an error below 0", MOST_LANES)
+AUDIT_CUT = _exploration(
+    "AUDIT_CUT", "why a process is not audited to its end, or not from its beginning: TOO_MANY_CALLS, NOT_IN_TIME"
+)
+TRACED = _exploration(
+    "TRACED", "by lane, whether its process is traced: ASKS, TRACES, LEAVES, or an error below 0", MOST_LANES
+)
 MEMORY = _exploration(
     "MEMORY", "by lane, whether its process can reach shared memory now: CLOSED, OPEN or FREE", MOST_LANES
 )
@@ -157,8 +161,11 @@ COORDINATOR = MOST_LANES
 STARTING, SOME_YIELD, ABANDONED, SOME_DIRTY = 1, 2, 4, 8
 """Bits of `SLOW`: actors are still to be started; a lane yields; the schedule is given up; a lane is dirty."""
 
-ASKS, TRACES = 1, 2
-"""Of a process that is to be traced: it waits for that; it is."""
+TOO_MANY_CALLS, NOT_IN_TIME = 1, 2
+"""Bits of `AUDIT_CUT`: a process has made too many calls; the tracer did not come to it in time."""
+
+ASKS, TRACES, LEAVES = 1, 2, 3
+"""Of a process that is to be traced: it waits for that; it is; it shall be no more."""
 
 FREE, OPEN, CLOSED = range(3)
 """Of the shared memory of a process: it is not audited; it can be reached now, in a point; it cannot."""
