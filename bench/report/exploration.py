@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.figures import ExploreFigures
 from bench.report.findings import without_numbers
 from bench.report.histogram import STYLES
-from bench.report.lines import Line, Span, counted, line, one_line
+from bench.report.lines import Line, Span, counted, line, one_line, wrapped
 from bench.report.places import where
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _claim_lines(observed: Sequence[Located], places: set[Place], width: int) ->
     for shape, held in ranked[:CLAIMS]:
         at = "" if len(ranked) == 1 else f"  {where(held.keys(), places)}"
         texts = set(held.values())
-        yield line("      ", one_line(texts.pop() if len(texts) == 1 else shape, width), at)
+        yield from wrapped(["      "], texts.pop() if len(texts) == 1 else shape, width, tail=at)
     if len(ranked) > CLAIMS:
         yield line(f"      {counted(len(ranked) - CLAIMS, 'more claim')} in other cells")
 

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.figures import ExploreFigures, StressFigures
-from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent
+from bench.report.lines import (
+    LEAST_ROOM,
+    Line,
+    Span,
+    Style,
+    counted,
+    duration,
+    line,
+    one_line,
+    percent,
+    rows_of,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +29,12 @@ if TYPE_CHECKING:
 BAR = 20
 """Characters of a bar that stands for every sample."""
 
+MOST_ROWS = 4
+"""Rows that a value may take; a record has all of it."""
+
+MOST_ROWS_OF_OTHERS = 12
+"""Rows that the text of another outcome may take: the place stands at its end, and messages may be of any length."""
+
 STYLES: dict[Grade | None, Style] = {"acceptable": "good", "interesting": "odd", "forbidden": "bad", None: ""}
 VERDICTS: dict[str, Style] = {"pass": "good", "fail": "bad", "unknown": "trouble"}
 
@@ -26,15 +44,15 @@ def histogram(judged: Judged, *, width: int = 100, top: int = 8) -> list[Line]:
 
     Args:
         judged: the observation, with its verdict.
-        width: characters of a line; longer texts are cut.
+        width: characters of a line; longer texts are wrapped, and only very long values are cut.
         top: the number of outcomes that get a line; forbidden ones always do, the others share a last line.
     """
     return [
         _heading(judged),
         *_bars(judged.outcomes, width, top),
-        *([line("    ", one_line(text, width - 4))] if (text := _figures_text(judged.figures)) else []),
-        *(line("    warning: ", one_line(text, width - 13)) for text in judged.warnings),
-        *([line("    why: ", one_line(judged.why, width - 9))] if judged.why else []),
+        *(row for text in _figures_texts(judged.figures) for row in wrapped(["    "], text, width)),
+        *(row for text in judged.warnings for row in wrapped(["    warning: "], text, width)),
+        *(wrapped(["    why: "], judged.why, width) if judged.why else []),
     ]
 
 
@@ -48,15 +66,16 @@ def _heading(judged: Judged) -> Line:
     )
 
 
-def _figures_text(figures: Figures | None) -> str:
-    """Return the figures of the mode in one line."""
+def _figures_texts(figures: Figures | None) -> list[str]:
+    """Return what the mode has shown, if it claims anything, and its figures."""
     match figures:
         case StressFigures():
-            return "; ".join(_stress_parts(figures))
+            texts = ["; ".join(_stress_parts(figures))]
         case ExploreFigures():
-            return "; ".join(_explore_parts(figures))
+            texts = [figures.claim or "", "; ".join(_explore_parts(figures))]
         case None:
-            return ""
+            texts = []
+    return [text for text in texts if text]
 
 
 def _stress_parts(figures: StressFigures) -> Iterator[str]:
@@ -72,9 +91,7 @@ def _stress_parts(figures: StressFigures) -> Iterator[str]:
 
 
 def _explore_parts(figures: ExploreFigures) -> Iterator[str]:
-    """Yield the claim, the schedules that were left off, the speed and the strategy."""
-    if figures.claim:
-        yield figures.claim
+    """Yield the schedules that were left off, the speed and the strategy."""
     if figures.asleep:
         yield f"{counted(figures.asleep, 'schedule')} pruned, since others are equal to them"
     if (rate := figures.steps_per_second) is not None:
@@ -87,19 +104,33 @@ def _bars(outcomes: Sequence[Graded], width: int, top: int) -> list[Line]:
     total = max(sum(one.count for one in outcomes), 1)
     shown = [one for index, one in enumerate(outcomes) if index < top or one.grade == "forbidden"]
     rest = [one for index, one in enumerate(outcomes) if index >= top and one.grade != "forbidden"]
-    return [*(_bar(one, total, width) for one in shown), *_rest(rest, total)]
+    rows: list[Line] = []
+    above: tuple[Grade | None, str] | None = None
+    for one in shown:
+        rows += _bar(one, total, width, as_above=bool(one.why) and above == (one.grade, one.why))
+        above = (one.grade, one.why)
+    return [*rows, *_rest(rest, total)]
 
 
-def _bar(one: Graded, total: int, width: int) -> Line:
+def _bar(one: Graded, total: int, width: int, *, as_above: bool) -> Iterator[Line]:
+    """Yield the bar with its outcome and grade; the reason is wrapped beside the outcome, or below one that is long."""
     share = one.count / total
     bar = "#" * max(1, round(share * BAR))
     head = f"    {one.count:>9,} {percent(share):>7} {bar:<{BAR}} "
-    text = one_line(one.outcome.text())
-    why = one.why if one.grade else "not graded"
+    room = max(width - len(head), LEAST_ROOM)
+    rows = MOST_ROWS if one.outcome.kind == "value" else MOST_ROWS_OF_OTHERS
+    text = one_line(one.outcome.text(), rows * room)
+    why = "as above" if as_above else one.why if one.grade else "not graded"
     tail = f"{one.grade or 'ungraded'}" + (f": {one_line(why)}" if why else "")
-    text = one_line(text, max(width - len(head) - len(tail) - 2, 30))
-    room = max(width - len(head) - len(text) - 2, 30)
-    return line(head, text, "  ", Span(one_line(tail, room), STYLES[one.grade]))
+    style = STYLES[one.grade]
+    if len(text) + 2 + len(tail) <= room or len(text) + 2 + LEAST_ROOM <= room:
+        yield from wrapped([head, text, "  "], tail, width, style=style)
+        return
+    below = " " * len(head)
+    for number, row in enumerate(rows_of(text, room)):
+        yield line(below if number else head, row)
+    for row in rows_of(tail, room):
+        yield line(below, Span(row, style))
 
 
 def _rest(rest: Sequence[Graded], total: int) -> list[Line]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -36,6 +38,46 @@ def one_line(text: str, width: int | None = None) -> str:
     spaced = " ".join(text.split())
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in spaced)
     return shown if width is None or len(shown) <= width else shown[: max(width - 1, 0)] + "…"
+
+
+_PLACE = re.compile(r"\w:\d")
+
+LEAST_ROOM = 30
+"""Characters of a line that a text gets at least, however far to the right it begins."""
+
+
+def rows_of(text: str, room: int) -> list[str]:
+    """Return a text in rows of at most `room` characters, broken between words.
+
+    A word with a place in it, `file:line`, is never cut, so that it can be copied out of a log: it has a row of its
+    own, which may be longer.
+    """
+    room = max(room, LEAST_ROOM)
+    words = " ".join(
+        word if _PLACE.search(word) else " ".join(textwrap.wrap(word, room, break_on_hyphens=False))
+        for word in one_line(text).split(" ")
+    )
+    return textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def wrapped(head: Iterable[str | Span], text: str, width: int, *, style: Style = "", tail: str = "") -> list[Line]:
+    """Return a text behind a head in as many lines as it takes, each of which begins below the first.
+
+    Args:
+        head: the parts of the first line before the text.
+        text: what is wrapped.
+        width: characters of a line; words that are longer exceed it.
+        style: of the text.
+        tail: what follows the text in its last line, whole.
+    """
+    first = line(*head)
+    start = sum(len(span.text) for span in first)
+    rows = rows_of(text, width - start)
+    if tail and len(rows[-1]) + len(tail) > max(width - start, LEAST_ROOM) and len(rows) > 1:
+        rows = [*rows, ""]
+    befores: list[Line] = [first, *([line(" " * start)] * (len(rows) - 1))]
+    lines = [(*before, Span(row, style)) for before, row in zip(befores, rows, strict=True)]
+    return [*lines[:-1], (*lines[-1], Span(tail))] if tail else lines
 
 
 def words(items: Sequence[str], last: str = "and") -> str:

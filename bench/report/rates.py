@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from bench.figures import StressFigures
 from bench.observation import Rate
 from bench.report.histogram import STYLES
-from bench.report.lines import Line, Span, counted, line, one_line, percent, words
+from bench.report.lines import Line, Span, counted, line, percent, words, wrapped
 from bench.report.places import where
 
 if TYPE_CHECKING:
@@ -142,24 +142,19 @@ def rates(run: RunRecords, width: int = 100) -> list[Line]:
         lines += _table(one, width, by_python=by_python)
     if any(_NOT_SEEN in span.text for one in lines for span in one):
         lines.insert(1, line(Span(not_seen, "dim")))
-    return [*lines, *(_still(one, width) for one in still), line()]
+    return [*lines, *(row for one in still for row in _still(one, width)), line()]
 
 
 def _pythons(every: Iterable[StressedTarget]) -> set[str]:
     return {place.python for one in every for place in one.places}
 
 
-def _still(one: StressedTarget, width: int) -> Line:
+def _still(one: StressedTarget, width: int) -> list[Line]:
     places = set(one.places)
     (column,) = one.columns()
-    text = one_line(column.text, max(width - len(one.target) - 40, 30))
-    return line(
-        "  ",
-        Span(one.target, "bold"),
-        "  always ",
-        Span(text, STYLES[column.grade]),
-        f" {where(places, places)}, {counted(one.samples, 'sample')}",
-    )
+    tail = f" {where(places, places)}, {counted(one.samples, 'sample')}"
+    head = ("  ", Span(one.target, "bold"), "  always ")
+    return wrapped(head, column.text, width - len(tail), style=STYLES[column.grade], tail=tail)
 
 
 def _table(one: StressedTarget, width: int, *, by_python: bool) -> Iterator[Line]:
@@ -174,7 +169,7 @@ def _table(one: StressedTarget, width: int, *, by_python: bool) -> Iterator[Line
         yield line(f"      the actors overlapped in {words(found)} of the samples that were looked at")
     for name, column in zip(names, shown, strict=True):
         if name != column.text:
-            yield line(f"      {name}  ", Span(one_line(column.text, width - 10), STYLES[column.grade]))
+            yield from wrapped([f"      {name}  "], column.text, width, style=STYLES[column.grade])
     blocks = [_block(one, size, names, shown, rows) for size in sizes]
     for part in _parts(blocks, width - _HEAD - 4):
         heads = [f"{'Python':<9} {'method':<11}" if by_python else f"{'method':<{_HEAD}}"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bench.explore.findings.schedule import KILLED
 from bench.explore.findings.words import step_text, wait_text
 from bench.report.histogram import STYLES
-from bench.report.lines import Line, Span, Style, counted, line
+from bench.report.lines import Line, Span, Style, counted, line, wrapped
 
 if TYPE_CHECKING:
     from bench.outcomes import Grade, Outcome
@@ -37,6 +37,10 @@ _ENDING = 40
 
 MATTERS = "this makes the difference"
 """The note at a switch."""
+
+
+MOST_OF_A_TEXT = 2_000
+"""Characters of an outcome, a reason or a place that are shown: a message may be of any length."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ class _Page:
     def more(self) -> str:
         return "…" if self.unicode else "..."
 
-    def fit(self, text: str, room: int) -> str:
+    def fit(self, text: str, room: int = MOST_OF_A_TEXT) -> str:
         """Return a text that fits: nothing in it moves the cursor, and it has at most `room` characters."""
         shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
         if not self.unicode:
@@ -210,10 +214,10 @@ class _Page:
         """Return a place as it is shown: file and line, relative to the root, else with the file's own folder alone."""
         place = place.partition(" in ")[0]
         if short:
-            return self.fit(place.rpartition("/")[2], 40)
+            return self.fit(place.rpartition("/")[2])
         if self.root and place.startswith(f"{self.root}/"):
-            return self.fit(place[len(self.root) + 1 :], self.width)
-        place = self.fit(place, 1000)
+            return self.fit(place[len(self.root) + 1 :])
+        place = self.fit(place)
         return "/".join(place.rsplit("/", 2)[-2:]) if place.startswith("/") else place
 
 
@@ -299,7 +303,7 @@ class _Story:
                 yield line(Span(f"{'':{at.number + 4}}{self.omission()}", "dim"))
                 continue
             if number in self.preempted:
-                yield self.switch_line(number, at)
+                yield from self.switch_lines(number, at)
             yield from self.step_lines(number, at)
             if number in self.differs and number not in self.preempted:
                 yield from self.note_lines(self.differs[number], self.column_of(self.steps[number].lane, at))
@@ -317,14 +321,14 @@ class _Story:
     def cell_lines(self, lane: int, number: str, text: str, place: str, style: Style, at: _Columns) -> Iterator[Line]:
         """Draw a text in the column of a lane, over as many lines as it takes."""
         end = self.column_of(self.acting[-1], at) + at.each + 2
-        where = _tail(self.page.place(place, short=at.short), self.page.width - end)
+        where = self.page.place(place, short=at.short)
         for shown in textwrap.wrap(self.page.fit(text, 4 * at.each), at.each) or [""]:
             before = f"  {number:>{at.number}}  ".ljust(self.column_of(lane, at))
             gap = " " * (end - len(before) - len(shown))
             yield line(Span(before, "dim"), Span(shown, style), gap, Span(where, "dim"))
             number = where = ""
 
-    def switch_line(self, number: int, at: _Columns) -> Line:
+    def switch_lines(self, number: int, at: _Columns) -> Iterator[Line]:
         """Draw a preemption: an arrow from the lane that could have gone on to the one that ran."""
         away, to = self.lane_before(number), self.steps[number].lane
         page, word = self.page, " interrupted "
@@ -333,8 +337,14 @@ class _Story:
         rule = f"{page.rule * 2}{word}".ljust(length - 1, page.rule)
         drawn = f"{rule}{page.right} " if away < to else f"{page.left}{rule}"
         if number not in self.differs:
-            return line(" " * left, Span(drawn, "odd"))
-        return line(" " * left, Span(page.fit(f"{drawn}  {self.differs[number]}", page.width - left), "bad"))
+            yield line(" " * left, Span(drawn, "odd"))
+            return
+        note = f"{drawn}  {self.differs[number]}"
+        if left + len(note) <= page.width:
+            yield line(" " * left, Span(note, "bad"))
+            return
+        yield line(" " * left, Span(drawn, "odd"))
+        yield from self.note_lines(self.differs[number], self.column_of(to, at))
 
     def lane_before(self, number: int) -> int:
         """Return the lane that ran before a step; a lane that is killed in between does not run."""
@@ -358,34 +368,38 @@ class _Story:
             if number in self.preempted:
                 how: Style = "bad" if number in self.differs else "odd"
                 matters = f": {self.differs[number]}" if number in self.differs else ""
-                text = f"    {page.rule * 2} {self.names[self.lane_before(number)]} is interrupted{matters}"
-                yield line(Span(page.fit(text, page.width), how))
+                text = f"{self.names[self.lane_before(number)]} is interrupted{matters}"
+                yield from wrapped([f"    {page.rule * 2} "], page.fit(text), page.width, style=how)
             style: Style = "bad" if number in self.differs or step.kind == KILLED else ""
-            yield self.list_line(f"{number + 1:>4}", self.names[step.lane], wide, step.text, step.place, style)
+            yield from self.list_line(f"{number + 1:>4}", self.names[step.lane], wide, step.text, step.place, style)
             if number in self.differs and number not in self.preempted:
                 yield from self.note_lines(self.differs[number], 8 + wide)
         for lane, one in self.pending.items():
-            yield self.list_line(" " * 4, self.names[lane], wide, self.wait_of(lane), str(one[4]), "odd")
+            yield from self.list_line(" " * 4, self.names[lane], wide, self.wait_of(lane), str(one[4]), "odd")
 
-    def list_line(self, number: str, name: str, wide: int, text: str, place: str, style: Style) -> Line:
+    def list_line(self, number: str, name: str, wide: int, text: str, place: str, style: Style) -> Iterator[Line]:
         head = f"{number}  {name:<{wide}}  "
-        room = self.page.width - len(head)
-        where = _tail(self.page.place(place), max(room - len(text) - 2, room // 2))
-        text = self.page.fit(text, max(room - len(where) - 2, 0))
-        return line(Span(head, "dim"), Span(text, style), Span(f"  {where}", "dim"))
+        where, text = self.page.place(place), self.page.fit(text)
+        if len(head) + len(text) + 2 + len(where) <= self.page.width:
+            yield line(Span(head, "dim"), Span(text, style), Span(f"  {where}", "dim"))
+            return
+        yield from wrapped([Span(head, "dim")], text, self.page.width, style=style)
+        if where:
+            yield line(" " * len(head), Span(where, "dim"))
 
     def ending_lines(self) -> Iterator[Line]:
         end, fit = self.end, self.page.fit
         yield line()
         style = STYLES.get(end.grade) or "bold"
         graded = ": ".join(filter(None, (end.grade, end.why)))
-        yield line("    gives ", Span(fit(end.outcome, self.page.width - 10), style))
+        yield from wrapped(["    gives "], fit(end.outcome), self.page.width, style=style)
         if graded:
-            yield line("    ", Span(fit(graded, self.page.width - 4), style))
+            yield from wrapped(["    "], fit(graded), self.page.width, style=style)
         yield line("    by ", self.measure())
         if circle := self.circle():
             yield line(Span("    a circle:", "bad"))
-            yield from (line("        ", Span(fit(part, self.page.width - 8), "bad")) for part in circle)
+            for part in circle:
+                yield from wrapped(["        "], fit(part), self.page.width, style="bad")
         for process in end.processes:
             yield from self.stack_lines(process)
         if end.replay:
@@ -422,9 +436,4 @@ class _Story:
         name = process.get("name") or process.get("role") or "process"
         yield line(f"    {name}:")
         rows = str(process.get("stack") or "gave no stack").rstrip().splitlines()
-        yield from (line(Span(f"        {self.page.fit(row, self.page.width - 8)}".rstrip(), "dim")) for row in rows)
-
-
-def _tail(text: str, room: int) -> str:
-    """Return the last `room` characters of a place: its line number is at the right."""
-    return text if len(text) <= room else text[len(text) - room :] if room > 0 else ""
+        yield from (line(Span(f"        {self.page.fit(row)}".rstrip(), "dim")) for row in rows)

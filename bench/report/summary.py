@@ -9,7 +9,7 @@ from bench.called import command_name
 from bench.report import findings as found
 from bench.report.exploration import exploration_lines
 from bench.report.grid import STYLES, grid
-from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words
+from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words, wrapped
 from bench.report.places import HOST, where
 from bench.report.rates import rates
 from bench.sampling import TIMED
@@ -125,8 +125,8 @@ def _how_often(one: Spread) -> str:
 def _outcome_lines(one: Finding, width: int) -> list[Line]:
     others = f" (and {len(one.texts) - 1} of other wording)" if len(one.texts) > 1 else ""
     return [
-        line("      ", one_line(one.texts[0], 2 * width - 6 - len(others)), others),
-        *([line("      why: ", one_line(one.why, 2 * width))] if one.why else []),
+        *wrapped(["      "], one.texts[0], width, tail=others),
+        *(wrapped(["      why: "], one.why, width) if one.why else []),
     ]
 
 
@@ -135,8 +135,8 @@ def _distribution_lines(one: Finding, spread: Distribution, width: int) -> list[
     more = [f"{spread.distinct - TOP:,} more"] if spread.distinct > TOP else []
     span = f" from {spread.span[0]} to {spread.span[1]}" if spread.span else ""
     return [
-        line(f"      {spread.distinct:,} different values{span}: ", one_line(words([*listed, *more]), width)),
-        *([line("      why: ", one_line(one.why, 2 * width))] if one.why else []),
+        *wrapped([f"      {spread.distinct:,} different values{span}: "], words([*listed, *more]), width),
+        *(wrapped(["      why: "], one.why, width) if one.why else []),
         *(_acceptable(*spread.acceptable) if spread.acceptable else ()),
     ]
 
@@ -155,7 +155,7 @@ def _failed_test(note: Note, run: RunRecords, width: int) -> list[Line]:
     first = min(note.places, key=lambda place: place.order)
     return [
         line("  ", Span(note.targets[0], "bold"), f"  {note.kind}"),
-        line("      ", one_line(note.text, width - 6)),
+        *wrapped(["      "], note.text, width),
         line(f"      {where(note.places, note.universe)}"),
         line("      again: ", Span(reproduce(first, None, run, run.seed), "bold")),
     ]
@@ -165,14 +165,14 @@ def _note(note: Note, width: int) -> list[Line]:
     targets = words([*note.targets[:4], *([f"{len(note.targets) - 4} more"] if len(note.targets) > 4 else [])])
     mode = f"{note.kind}: " if note.kind in TIMED else ""
     return [
-        line("  ", mode, one_line(note.text, 2 * width)),
+        *wrapped(["  ", mode], note.text, width),
         line(f"      {where(note.places, note.universe)}, from {targets}"),
     ]
 
 
 def _trouble(note: Note, width: int) -> list[Line]:
     return [
-        line("  ", Span(note.kind, "trouble"), ": ", one_line(note.text or "no reason was recorded", 2 * width)),
+        *wrapped(["  ", Span(note.kind, "trouble"), ": "], note.text or "no reason was recorded", width),
         line(f"      {where(note.places, note.universe)}"),
     ]
 

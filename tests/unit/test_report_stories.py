@@ -68,7 +68,7 @@ def story_text(one: Judged, seen: set[str] | None = None) -> str:
 def test_the_histogram_counts_schedules_and_states_the_claim() -> None:
     text = plain(histogram(judged()))
     assert "[explore, fork, local]  6 schedules in 0.0 s" in text
-    assert "    all 6 interleavings; 1,234 steps/s; by dfs\n" in text
+    assert "    all 6 interleavings\n    1,234 steps/s; by dfs\n" in text
 
 
 def test_what_is_acceptable_has_no_story() -> None:

@@ -205,7 +205,7 @@ def test_no_line_is_wider_than_asked_for_nor_moves_the_cursor(
 ) -> None:
     found = {
         "lane_names": ["a", "bb", "c" * 12, "d"],
-        "steps": made,
+        "steps": [[*one[:4], "x.py:1", one[5]] for one in made],
         "preempted": [len(made) // 2],
         "pending": [[1, "acquire", "lock", -1, "x.py:3"]],
     }
@@ -214,3 +214,18 @@ def test_no_line_is_wider_than_asked_for_nor_moves_the_cursor(
         assert len(row) <= max(width, 60)
         assert row.isprintable()
         assert unicode or row.isascii()
+
+
+@pytest.mark.parametrize("width", [40, 100, 160])
+def test_a_place_and_a_reason_are_whole_however_long_they_are(width: int) -> None:
+    place = f"{'deep/' * 30}module.py:1234"
+    why = " ".join(["reason"] * 60)
+    steps = [[0, "read", "x", -1, place, "1"], [1, "write", "x", -1, place, "2"]]
+    found = {"lane_names": ["a", "b"], "steps": steps, "pending": [[0, "acquire", "lock", -1, place]]}
+    told = "".join(
+        "".join(text for text, _ in row) + "\n"
+        for row in story(found, Ending(f"at {place}", "value", "forbidden", why), width=width)
+    )
+    assert told.count("module.py:1234") == 4
+    assert told.count("reason") == 60
+    assert "…" not in told

@@ -276,7 +276,7 @@ def test_histogram_shows_the_most_frequent_and_every_forbidden_outcome() -> None
         == f"""\
 FAIL    {ACCOUNT}  [repeat, fork, local]  145 samples in 1.5 s
            20  13.8 % ###                  0  interesting: the race
-           19  13.1 % ###                  1  interesting: the race
+           19  13.1 % ###                  1  interesting: as above
             1   0.7 % #                    '\\x1b[31mred'  forbidden: nobody listed it
           105  72.4 %                      7 more outcomes
 """
