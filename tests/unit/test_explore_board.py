@@ -250,13 +250,13 @@ def test_time_passes_when_no_other_lane_can_run(board: Board) -> None:
     announce(board, 0, Op("sleep", 0, wants=at.NEVER), enabled=False)
     announce(board, 1, Op("sleep", 0, wants=at.NEVER), enabled=False)
     announce(board, 2, Op("write", 1))
-    for lane, until in ((0, 5_000), (1, 2_000)):
+    for lane, until in ((0, 5_000_000), (1, 2_000_000)):
         numbers[at.LANES + lane * at.LANE + at.DEADLINE] = until
         numbers[at.TIMED] |= 1 << lane
     assert [choose(board), numbers[at.CLOCK]] == [2, 0]
     numbers[at.PRESENT] &= ~0b100
-    assert [choose(board), numbers[at.CLOCK]] == [1, 2_000]
-    assert [choose(board), numbers[at.CLOCK]] == [0, 5_000]
+    assert [choose(board), numbers[at.CLOCK]] == [1, 2_000_000]
+    assert [choose(board), numbers[at.CLOCK]] == [0, 5_000_000]
 
 
 def test_a_lane_that_yields_comes_after_the_others_and_all_yielding_for_ever_is_a_livelock(board: Board) -> None:

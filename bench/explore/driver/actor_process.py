@@ -7,7 +7,7 @@ import signal
 from typing import NamedTuple
 
 from bench.explore.audit import lines
-from bench.explore.points import buffers, ending, locks, processes, shared
+from bench.explore.points import buffers, ending, locks, processes, shared, signals, uncontrolled
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.lane import Runtime
@@ -54,6 +54,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     buffers.note_kept()
     shared.note_kept()
     residents.settle(always=True)
+    uncontrolled.note_running(board)
     lines.watch(runtime)
     wire.send(("here", os.getpid()))
     while runtime.begin():
@@ -67,6 +68,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
             mine.raised = 0 if returned is None else RETURNED
         buffers.note_kept()
         ending.close_opened(runtime)
+        signals.restore()
         if runtime.holding:
             locks.forget_holding()
         if watch is not None:

@@ -8,7 +8,7 @@ from multiprocessing import connection
 from bench.explore.driver.actor_process import Seat, run_actor
 from bench.explore.driver.labels import label_objects
 from bench.explore.driver.subject import EndedEarly, Refused
-from bench.explore.points import buffers, locks, pipes, values
+from bench.explore.points import buffers, clock, locks, pipes, uncontrolled, values
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.registry import Registry
@@ -43,7 +43,7 @@ class Actors:
     """
 
     def __init__(self, kind: Any, context: Any, names: Sequence[str], board: Board, why_rebuilt: str = "") -> None:
-        self.kind, self.context, self.names = kind, context, names
+        self.kind, self.context, self.names, self._board = kind, context, names, board
         self.why_rebuilt = why_rebuilt
         self.raised: dict[tuple[int, int], tuple[str, dict[str, Any]]] = {}
         self.stacks: dict[int, str] = {}
@@ -55,13 +55,17 @@ class Actors:
         buffers.begin_state()
         control.use_registry(registry := Registry(board, at.COORDINATOR))
         registry.reset()
+        clock.begin_state()
         self.state = kind(context)
+        self.begins_ns = clock.end_state()
+        """The virtual time, in ns, at which schedules of this state begin."""
         values.memory = None
         self.memory = values.Memory(made)
         self.sizes = label_objects(self.state, board)
         """The bytes of an item of each array among the objects, by number."""
         self.restorer = self._restorer()
         self._start()
+        uncontrolled.note_running(board, {process.pid for process in self.processes})
         self.watch = Watch([self.state]) if self.restorer is not None else None
         self._semaphores = [(lock, lock._semlock._get_value) for lock in locks.known]
         self._values = [get() for _, get in self._semaphores]
@@ -107,6 +111,7 @@ class Actors:
 
     def read_result(self) -> object:
         """Return the result that the scenario reads from its state."""
+        clock.begin_result(self._board.numbers[at.CLOCK])
         return self.kind.result(self.state)
 
     def left(self) -> Any:

@@ -47,6 +47,8 @@ class Executor:
         self.labels = Labels(board)
         board.actors = actors
         self.limit = min(limit, at.MOST_STEPS - 1)
+        self.begins_ns = 0
+        """The virtual time at which schedules begin."""
         self.steps = 0
         """Steps taken so far, in all schedules."""
         self.differed = ""
@@ -110,6 +112,8 @@ class Executor:
     def _write(self, plan: Plan) -> None:
         board, numbers = self.board, self.numbers
         board.bytes[: len(self._fresh)] = self._fresh
+        if self.begins_ns:
+            numbers[at.CLOCK] = self.begins_ns
         count = numbers[at.OBJECTS]
         numbers[at.COUNTERS : at.COUNTERS + count] = numbers[at.INITIAL_COUNTERS : at.INITIAL_COUNTERS + count]
         nobody = b"\xff" * (8 * count)  # -1 each

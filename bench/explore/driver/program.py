@@ -20,7 +20,7 @@ from multiprocessing import resource_tracker
 
 from bench.explore.driver.program_process import MAIN_LANE, run_program
 from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
-from bench.explore.points import processes
+from bench.explore.points import clock, processes, uncontrolled
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS
@@ -53,7 +53,7 @@ _PRELOADED = (
     "bench.process.death_signal",
     *(
         f"bench.explore.points.{name}"
-        for name in ("barriers", "buffers", "clock", "files", "locks", "pipes", "queues", "shared", "threads", "values")
+        for name in ("barriers", "buffers", "clock", "files", "locks", "pipes", "queues", "shared", "signals", "values")
     ),
 )
 """What each child imports, so that a forkserver, which has it, need not have each import it anew: that takes 100 ms.
@@ -88,6 +88,8 @@ class ProgramSubject:
             _start_forkserver()
         if not self._shares_at_import():
             self._load()
+            executor.begins_ns = clock.end_import()
+            uncontrolled.note_running(self.board)
         send(Running())
 
     def _load(self) -> Any:
@@ -133,7 +135,8 @@ class ProgramSubject:
         if end in ("done", "died"):
             return decide(self._evidence(wait=end == "done"))
         if end == "stuck":
-            return self._with_failures(deadlock(self.executor))
+            found = deadlock(self.executor)
+            return None if found is None else self._with_failures(found)
         if end == "limit" and not self.executor.overlong:
             return self._with_failures(livelock(self.executor))
         return None

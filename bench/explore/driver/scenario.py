@@ -7,6 +7,7 @@ import multiprocessing
 from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors, crash_of
 from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
+from bench.explore.points import clock
 from bench.outcomes import Outcome
 from bench.parameters import load
 from bench.process.messages import Running, Starting
@@ -36,6 +37,7 @@ class ScenarioSubject:
 
     def __init__(self, orders: Orders, executor: Executor, send: Callable[[Event], None]) -> None:
         self.kind: Any = load(orders.module, orders.name)
+        clock.end_import()
         self.context: Any = multiprocessing.get_context(orders.method)
         self.names = orders.actors
         self.kills, self.grades_kills = orders.kills > 0, orders.grades_kills
@@ -64,6 +66,7 @@ class ScenarioSubject:
         executor = self.executor
         self.there = actors = Actors(self.kind, self.context, self.names, executor.board, self.why_rebuilt)
         self.why_rebuilt, executor.labels.sizes = actors.why_rebuilt, actors.sizes
+        executor.begins_ns = actors.begins_ns
         self.send(Running())
 
     def dead(self) -> int | None:
@@ -95,7 +98,7 @@ class ScenarioSubject:
             # What the survivors of a kill make of the state is a finding only where the author says what it may be.
             return None if killed and not self.grades_kills else self._finished(killed)
         if end == "stuck":
-            return deadlock(self.executor)
+            return self._crashed() if self.dead() is not None else deadlock(self.executor)
         if end == "limit":
             self.overlong += self.executor.overlong
             return None if self.executor.overlong else livelock(self.executor)

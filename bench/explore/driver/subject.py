@@ -82,15 +82,37 @@ STANDSTILLS = frozenset({"deadlock", "hang"})
 """Kinds of outcomes after which processes still wait, so that there are stacks to ask for."""
 
 
-def deadlock(executor: Executor) -> Outcome:
-    """Return the outcome of a schedule that is stuck: which lane waits for what, and which lane holds that."""
-    waits = [_wait(executor, lane) for lane in executor.present()]
+def deadlock(executor: Executor) -> Outcome | None:
+    """Return the outcome of a schedule that is stuck: which lane waits for what, and which lane holds that.
+
+    `None` where something that is no lane runs too, and could end the waits: that is noted. Lanes that wait for locks
+    of each other are stuck whatever else runs.
+    """
+    waits = {lane: _wait(executor, lane) for lane in executor.present()}
+    if executor.board.outsiders and not _is_circle(executor):
+        for one in waits.values():
+            wait = f"{one['lane']} waits for {one['object']}, {one['at']}"
+            executor.board.note_uncontrolled(f"a wait that something outside of the actors may end: {wait}")
+        return None
     cycle = "; ".join(
         f"{one['lane']} waits for {one['object']}" + (f", held by {one['holder']}" if one["holder"] else "")
-        for one in waits
+        for one in waits.values()
     )
-    detail: dict[str, Any] = {"cycle": cycle, "waits": waits}
+    detail: dict[str, Any] = {"cycle": cycle, "waits": list(waits.values())}
     return Outcome("deadlock", detail=detail)
+
+
+def _is_circle(executor: Executor) -> bool:
+    """Return whether lanes wait for locks that are held by each other, or a lane for one of its own."""
+    holders = {lane: executor.holder(op.wants) for lane, op in executor.pending().items() if op.wants}
+    for first in holders:
+        lane, seen = first, set[int]()
+        while lane in holders and lane not in seen:
+            seen.add(lane)
+            lane = holders[lane]
+        if lane in seen:
+            return True
+    return False
 
 
 def _wait(executor: Executor, lane: int) -> dict[str, Any]:

@@ -10,8 +10,10 @@
     filesteps, paths          steps on files; the objects that paths stand for
     descriptors, eventfds     which open files other processes have as well; counters of the system
     processes                 starting a process, its end, waiting for it
+    signals                   signals between processes
     clock                     sleeping, and reading clocks
     uncontrolled              operations that cannot be controlled: sockets, threads, other programs, maps, timers
+    later                     patches of modules that are imported later, and of types written in C
     ending                    what an actor leaves open at the end of a schedule
 
 A function of `os` on descriptors belongs to the module of what the descriptor is of: a file or a pipe.
@@ -31,9 +33,10 @@ def install() -> None:
         processes,
         queues,
         shared,
+        signals,
         uncontrolled,
         values,
     )
 
-    for module in (locks, values, barriers, pipes, queues, files, clock, processes, shared, uncontrolled):
+    for module in (locks, values, barriers, pipes, queues, files, clock, processes, shared, signals, uncontrolled):
         module.install()

@@ -22,7 +22,7 @@ from multiprocessing import connection
 from typing import NamedTuple
 
 from bench.explore.model import ANYTHING, MOST_LANES, WHOLE
-from bench.explore.points import descriptors
+from bench.explore.points import descriptors, uncontrolled
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -122,7 +122,7 @@ def _channel(runtime: Runtime, descriptor: int) -> tuple[int, int | None]:
     known, way = _identity(descriptor)
     number = runtime.object(known, "a pipe")
     if way == -1:
-        runtime.note_uncontrolled("a socket to elsewhere")
+        uncontrolled.note(uncontrolled.ELSEWHERE)
         return number, 0
     return number, way
 

@@ -11,12 +11,11 @@ import functools
 import gc
 import itertools
 import os
-import signal
 import sys
 from multiprocessing import process, util
 
 from bench.explore.audit import lines
-from bench.explore.points import pipes, uncontrolled
+from bench.explore.points import pipes, signals, uncontrolled
 from bench.explore.runtime import control, registry
 from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.lane import Runtime, enter
@@ -58,6 +57,7 @@ def install() -> None:
     kind: Any = process.BaseProcess
     kind.__init__, kind.start, kind._bootstrap = _init_numbered, _start_lane, _bootstrapped
     os._exit = _exit
+    signals.ended.append(_end_killed)
     registry.outermost.add(_bootstrapped.__code__)
 
 
@@ -79,6 +79,7 @@ def _start_lane(self: Any) -> None:
         uncontrolled.note_pool()
     runtime = control.active
     if runtime is None:
+        uncontrolled.note_before()
         _start(self)
         return
     name = _name(self, runtime)
@@ -203,28 +204,23 @@ def _signal_point(real: Callable[..., Any]) -> Callable[..., Any]:
         runtime.point("kill", known)
         if runtime.counter(known) > 0:
             return
-        dies = number == signal.SIGKILL or not _handles(self.pid, number)
+        signals.check(runtime, self.pid, number)
+        dies = signals.ends(self.pid, number)
         with runtime.raw():
             real(self, number)
-            if dies:
-                wait_for_end(self.pid)
         if dies:
-            remove_process(runtime.numbers, lane, by_step=True)
-            _note_end(runtime, known)
-        else:
-            runtime.note_uncontrolled(f"a signal that its process handles: {signal.Signals(number).name}")
+            _end_killed(runtime, lane)
 
     return send
 
 
-def _handles(pid: int, number: int) -> bool:
-    """Return whether a process catches or ignores a signal (proc(5): SigCgt, SigIgn)."""
-    try:
-        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-            masks = [int(line.split()[1], 16) for line in file if line.startswith(("SigCgt", "SigIgn"))]
-    except OSError:
-        return False
-    return any(mask >> number - 1 & 1 for mask in masks)
+def _end_killed(runtime: Runtime, lane: int) -> None:
+    """Wait until the process of a lane has ended by a signal; the exploring process sees to one that it started."""
+    with runtime.raw():
+        wait_for_end(runtime.board.lane(lane).pid)
+    if (number := _numbers.get(lane)) is not None:
+        remove_process(runtime.numbers, lane, by_step=True)
+        _note_end(runtime, number)
 
 
 # In the process that was started.
@@ -243,6 +239,7 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
             runtime = enter(lane)
             _own = runtime, number, parent
             runtime.send_stack = functools.partial(journal_stack, runtime)
+            uncontrolled.note_running(runtime.board)
             gc.disable()  # so that finalizers run at a certain time, as in the process that started this one
             lines.watch(runtime)
             run()

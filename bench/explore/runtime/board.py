@@ -129,6 +129,7 @@ class Board:
     version = _Number(at.VERSION)
     detail = _Number(at.DETAIL)
     finer = _Number(at.FINER)
+    outsiders = _Number(at.OUTSIDERS)
     named_lanes = _Number(at.NAMED_LANES)
     audit = _Number(at.AUDIT)
     _uncontrolled = _Number(at.UNCONTROLLED)

@@ -22,6 +22,9 @@ class Abandoned(BaseException):
 active: Runtime | None = None
 """The runtime of this process while it is controlled; `None` in raw blocks and outside an exploration."""
 
+begun = False
+"""Whether this process has taken part in a schedule."""
+
 registry: Registry | None = None
 """The numbers of objects that this process knows, if it is one of an exploration's, controlled or not."""
 

@@ -32,6 +32,7 @@ TYPE_CHECKING = False  # as type checkers know it: each process of an exploratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import NoReturn
 
     from bench.explore.runtime.board import Board
 
@@ -253,6 +254,17 @@ class Handover:
     def stop(self) -> None:
         """Stop controlling this process, which keeps the baton."""
         control.activate(None)
+
+    def give_up(self) -> NoReturn:
+        """End the schedule here, where the next thing that happens is nobody's step, and nothing can be said of it.
+
+        Raises:
+            Abandoned: always, once the exploring process has all lanes leave.
+        """
+        self.numbers[at.END] = at.OUT_OF_CONTROL
+        self._wake(at.COORDINATOR, at.GO)
+        self._await()
+        raise control.Abandoned
 
     def leave(self) -> None:
         """Leave the schedule and pass the baton. What this lane does from now on is not controlled."""

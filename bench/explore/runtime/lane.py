@@ -43,8 +43,14 @@ COUNTERS, OWNERS, FIRST_COME, WANTED_AT = at.COUNTERS, at.OWNERS, at.FIRST_COME,
 _MOST_AFTER = 1_000
 """Points that a lane may pass on its way out of a schedule that is given up, before each of them throws it out."""
 
-_EPOCH_S = 1_000_000_000.0
-"""What the virtual clock shows at the beginning of a schedule, in seconds."""
+EPOCH_NS = 1_000_000_000_000_000_000
+"""What the virtual clock shows at the beginning of a schedule, in nanoseconds: a day in 2001."""
+
+_EPOCH_S = EPOCH_NS / 1e9
+
+_LATE_NS = 1_000
+"""How much later than asked for a sleep or a timeout ends, as it does for real: by the clocks, whose readings are
+rounded, it must not have been shorter."""
 
 
 class Runtime(Handover):
@@ -101,6 +107,7 @@ class Runtime(Handover):
         """Wait for the next schedule, and be controlled from here on; return `False` if there is none."""
         begun = super().begin()
         if begun:
+            control.begun = True
             control.activate(self)
         return begun
 
@@ -311,16 +318,21 @@ class Runtime(Handover):
 
     def set_deadline(self, time_s: float) -> None:
         """Let the next `point()` of this lane also end when the virtual clock is at `time_s`, as `now()` returns it."""
-        self._deadline = max(1, round((time_s - _EPOCH_S) * 1e9))
+        self._deadline = max(1, round((time_s - _EPOCH_S) * 1e9) + _LATE_NS)
 
     def now(self) -> float:
         """Return the virtual time: seconds since the beginning of the schedule, plus a fixed epoch."""
         self.numbers[at.CLOCK_READ] = 1
         return _EPOCH_S + self.numbers[at.CLOCK] / 1e9
 
+    def now_ns(self) -> int:
+        """Return what `now` does, in whole nanoseconds."""
+        self.numbers[at.CLOCK_READ] = 1
+        return EPOCH_NS + self.numbers[at.CLOCK]
+
     def sleep(self, seconds: float) -> None:
         """Take a step `sleep`, which can be taken when the virtual time has passed."""
-        self._deadline = self.numbers[at.CLOCK] + max(1, round(seconds * 1e9))
+        self._deadline = self.numbers[at.CLOCK] + max(1, round(seconds * 1e9)) + _LATE_NS
         self.point("sleep", 0, wants=at.NEVER)
 
     # Lanes.
@@ -389,5 +401,6 @@ def enter(lane: int) -> Runtime:
     except control.Abandoned:
         runtime.leave()
         raise
+    control.begun = True
     control.activate(runtime)
     return runtime

@@ -108,6 +108,7 @@ VERSION = _exploration("VERSION", "changes whenever an object gets another key")
 FINER = _exploration("FINER", "changes whenever the steps on an object have to become finer")
 DETAIL = _exploration("DETAIL", "1 if each step is to record the value that it saw")
 UNCONTROLLED = _exploration("UNCONTROLLED", "things noted that cannot be controlled")
+OUTSIDERS = _exploration("OUTSIDERS", "1 once something runs that could end a wait, and is no lane")
 NAMED_LANES = _exploration("NAMED_LANES", "lanes that have a name")
 AUDIT = _exploration(
     "AUDIT", "the process that traces those started from now on; -1: they note events alone; 0: nothing"

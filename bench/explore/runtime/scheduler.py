@@ -19,6 +19,9 @@ PROBE_FIRST = 1000
 _FIRST_COME = memoryview(bytes([at.FIRST_COME]) * at.MOST_STEPS).cast("b")
 
 _TICK_NS = 1_000_000
+_NEAR_NS = 20_000
+"""Deadlines so close to each other pass together: which of two such waits ends first is a choice."""
+
 _LAST_TICK_NS = 10**15
 """Where all lanes only read the clock again and again, it advances by steps that double, for about 12 days."""
 
@@ -95,9 +98,11 @@ def _pass_time(numbers: memoryview, *, ticking: bool) -> bool:
         numbers[at.YIELDING] = 0
         return True
     lanes = [lane for lane in range(at.MOST_LANES) if timed >> lane & 1]
-    now = numbers[at.CLOCK] = max(now, min(numbers[at.LANES + lane * at.LANE + at.DEADLINE] for lane in lanes))
-    for lane in lanes:
-        if numbers[at.LANES + lane * at.LANE + at.DEADLINE] <= now:
+    deadlines = [numbers[at.LANES + lane * at.LANE + at.DEADLINE] for lane in lanes]
+    near = max(now, min(deadlines)) + _NEAR_NS
+    numbers[at.CLOCK] = max(now, *(one for one in deadlines if one <= near))
+    for lane, deadline in zip(lanes, deadlines):  # noqa: B905  # Python 3.10 has strict, both are equal
+        if deadline <= near:
             numbers[at.LANES + lane * at.LANE + at.TIMED_OUT] = 1
             numbers[at.TIMED] &= ~(1 << lane)
             numbers[at.ENABLED] |= 1 << lane
