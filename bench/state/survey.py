@@ -13,6 +13,7 @@ import enum
 import os
 import sys
 import types
+from multiprocessing.process import BaseProcess
 
 from bench.state import folders
 
@@ -183,7 +184,9 @@ class _Surveyor:
         self.memory(ctypes.addressof(ctypes.c_char.from_buffer(segment.buf)), len(segment.buf))
 
     def context(self, name: str, item: Any) -> None:
-        """The context itself holds nothing of a sample."""
+        """The context itself holds nothing of a sample; its classes of processes are of the same module."""
+        if isinstance(item, BaseProcess):
+            raise Unrestorable(f"{name}: a process")
 
 
 _KNOWN: dict[str, Callable[[_Surveyor, str, Any], None]] = {

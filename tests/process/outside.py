@@ -7,12 +7,15 @@ import datetime
 import itertools
 import os
 import queue
+import random
+import secrets
 import select
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from datetime import datetime as early
 from typing import Any
 
@@ -365,3 +368,125 @@ class CrossedBesideAProcess(Served):
     def other(self) -> None:
         with self.second, self.first:
             self.x.value = 1
+
+
+# Chance
+
+
+DRAWS: dict[str, Any] = {
+    "os.urandom": lambda: os.urandom(16),
+    "os.getrandom": lambda: os.getrandom(16),
+    "random.random": random.random,
+    "random.choices": lambda: random.choices(range(1_000), k=8),
+    "Random": lambda: random.Random().random(),
+    "SystemRandom": lambda: random.SystemRandom().getrandbits(64),
+    "secrets": secrets.token_hex,
+    "uuid1": uuid.uuid1,
+    "uuid4": uuid.uuid4,
+}
+
+
+@scenario(acceptable(bool))
+class Draws(Noted):
+    """What two actors draw, twice, and the making of the state."""
+
+    def __init__(self, mp: Any) -> None:
+        super().__init__(mp)
+        self.drawn = mp.RawArray("c", 4_000), mp.RawArray("c", 4_000)
+        self.made = uuid.uuid4().hex, random.Random().random()
+
+    def draw(self, me: int) -> None:
+        text = "\n".join(f"{name} {draw()}" for name, draw in DRAWS.items() for _ in range(2))
+        self.drawn[me].raw = text.encode().ljust(4_000)
+        self.x.value = me
+
+    @actor
+    def one(self) -> None:
+        self.draw(0)
+
+    @actor
+    def other(self) -> None:
+        self.draw(1)
+
+    def result(self) -> object:
+        return [*(one.raw.decode().strip() for one in self.drawn), *map(str, self.made)]
+
+
+class Branches(Noted):
+    """Adds one more by chance."""
+
+    def chance(self) -> int:
+        raise NotImplementedError
+
+    @actor
+    def adds(self) -> None:
+        self.seen.value = self.chance() % 2
+
+    @actor
+    def other(self) -> None:
+        self.x.value = 1
+
+
+@scenario(acceptable(lambda value: True))
+class BranchesByBytes(Branches):
+    def chance(self) -> int:
+        return os.urandom(1)[0]
+
+
+@scenario(acceptable(lambda value: True))
+class BranchesByUuid(Branches):
+    def chance(self) -> int:
+        return uuid.uuid4().int
+
+
+@scenario(acceptable(lambda value: True))
+class BranchesByRandom(Branches):
+    def chance(self) -> int:
+        return random.randrange(100)
+
+
+@scenario(acceptable(lambda value: True))
+class BranchesByNumber(Branches):
+    def chance(self) -> int:
+        return os.getpid()
+
+
+@scenario(deterministic(True))
+class NamesItsNumber(Noted):
+    """The number of a process as a name, and as what it is."""
+
+    @actor
+    def names(self) -> None:
+        own = os.getpid()
+        self.x.value = own
+        self.seen.value = f"{own}.{own:d}" == f"{self.x.value}." + str(own) and own == os.getpid() and own in {own}
+
+    @actor
+    def other(self) -> None:
+        self.x.value = self.x.value
+
+    def result(self) -> object:
+        return bool(self.seen.value)
+
+
+@scenario(deterministic([0.5714025946899135, 0.5714025946899135]))
+class SeedsItself:
+    """A generator that the code seeds goes by that seed."""
+
+    def __init__(self, mp: Any) -> None:
+        self.drawn = mp.RawArray("d", 2)
+
+    def draw(self, me: int) -> None:
+        random.seed(10)
+        self.drawn[me] = random.random()
+
+    @actor
+    def one(self) -> None:
+        self.draw(0)
+
+    @actor
+    def other(self) -> None:
+        self.draw(1)
+
+    def result(self) -> object:
+        return list(self.drawn)

@@ -123,3 +123,47 @@ def test_locks_of_each_other_are_a_deadlock_whoever_else_runs() -> None:
     found = explored("CrossedBesideAProcess")
     assert "deadlock" in {one.outcome.kind for one in found.outcomes}
     assert verdict("CrossedBesideAProcess", found) == "fail"
+
+
+# Chance
+
+
+@each_method
+def test_the_same_seed_draws_the_same_and_no_two_processes_do(method: str) -> None:
+    first, again, other = (drawn(explored("Draws", method, seed=seed)) for seed in (7, 7, 8))
+    assert first == again
+    one, two, *_ = first
+    assert len(one) == len(two) == 18  # nothing is drawn twice in a process
+    assert not one & two
+    assert not set().union(*first) & set().union(*other)
+
+
+def drawn(observation: Observation) -> list[set[str]]:
+    """What each actor has drawn with the chance of the seed, and what the making of the state has."""
+    value: Any = observation.outcomes[0].outcome.value
+    return [set(text.splitlines()) for text in value]
+
+
+@pytest.mark.parametrize("name", ["BranchesByBytes", "BranchesByUuid", "BranchesByRandom"])
+def test_where_chance_decides_other_chance_is_tried(name: str) -> None:
+    # 32 schedules with other chance are alike with 2**-32.
+    found = explored(name)
+    assert all_of(found) == {"0", "1"}
+    assert str(figures(found)["claim"]).endswith("; with the chance of seed 0, and once with each of 32 others")
+
+
+def test_who_goes_by_the_number_of_its_process_is_named() -> None:
+    found = explored("BranchesByNumber")
+    assert verdict("BranchesByNumber", found) == "unknown"
+    assert any(
+        "the number of a process, which the system chooses, tests/process/outside.py:" in o for o in found.limits
+    )
+
+
+def test_a_process_may_tell_its_number() -> None:
+    assert all_of(explored("NamesItsNumber")) == {"True", "False"}  # the other one may write over it
+
+
+@each_method
+def test_a_generator_that_is_seeded_goes_by_its_seed(method: str) -> None:
+    assert all_of(explored("SeedsItself", method)) == {"[0.5714025946899135, 0.5714025946899135]"}

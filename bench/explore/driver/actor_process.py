@@ -7,7 +7,7 @@ import signal
 from typing import NamedTuple
 
 from bench.explore.audit import lines
-from bench.explore.points import buffers, ending, locks, processes, shared, signals, uncontrolled
+from bench.explore.points import buffers, chance, ending, locks, processes, shared, signals, uncontrolled
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.lane import Runtime
@@ -55,6 +55,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     shared.note_kept()
     residents.settle(always=True)
     uncontrolled.note_running(board)
+    chance.mark_early(board)
     lines.watch(runtime)
     wire.send(("here", os.getpid()))
     while runtime.begin():

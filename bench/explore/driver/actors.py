@@ -8,7 +8,7 @@ from multiprocessing import connection
 from bench.explore.driver.actor_process import Seat, run_actor
 from bench.explore.driver.labels import label_objects
 from bench.explore.driver.subject import EndedEarly, Refused
-from bench.explore.points import buffers, clock, locks, pipes, uncontrolled, values
+from bench.explore.points import buffers, chance, clock, locks, pipes, uncontrolled, values
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.registry import Registry
@@ -65,6 +65,7 @@ class Actors:
         """The bytes of an item of each array among the objects, by number."""
         self.restorer = self._restorer()
         self._start()
+        chance.mark_early(board)
         uncontrolled.note_running(board, {process.pid for process in self.processes})
         self.watch = Watch([self.state]) if self.restorer is not None else None
         self._semaphores = [(lock, lock._semlock._get_value) for lock in locks.known]

@@ -47,6 +47,11 @@ MOST_SHRINKING = 200
 SHRINKING_S = 3.0
 """How many schedules, and about how many seconds, shrinking one may take."""
 
+CHANCES = 32
+CHANCES_S = 1.0
+"""How many schedules are run with other chance, where any was drawn, and for how long at most: what comes with every
+second chance is missed with 2**-32."""
+
 LONG = 5_000
 """Steps of a schedule above which it is neither shrunk nor recorded: nobody reads that."""
 
@@ -164,6 +169,7 @@ class Exploration:
         schedules, steps = self.schedules, self.executor.steps  # before those of the shrinking
         self.report()
         self.report_witnesses()
+        chances = self._try_chances()
         caveats = self.subject.caveats(self.schedules)
         but = [*caveats.claim, *self._unrecorded()]
         audited = self._audit()
@@ -175,7 +181,7 @@ class Exploration:
                 seconds=took_s,
                 strategy=strategy.name,
                 complete=strategy.complete and not but and not doubts,
-                claim="; ".join((strategy.claim(), *caveats.narrowed, *but, *audited.caveats())),
+                claim="; ".join((strategy.claim(), *caveats.narrowed, *but, *chances, *audited.caveats())),
                 points=self.executor.distinct,
                 rebuilt=caveats.rebuilt,
                 why_rebuilt=caveats.why_rebuilt,
@@ -214,6 +220,27 @@ class Exploration:
             return audit(self.executor, self.subject, self.play_and_report, self.to_audit, self.samples)
         finally:
             self.auditing = False
+
+    def _try_chances(self) -> list[str]:
+        """Run schedules with other chance, if any was drawn, and count what they gave; return what a claim says of it.
+
+        They are neither shrunk nor recorded, since the chance of a schedule is that of the seed.
+        """
+        subject, board, until = self.subject, self.board, time.monotonic() + CHANCES_S
+        if not board.drawn:
+            return []
+        try:
+            while board.chance < CHANCES and time.monotonic() < until:
+                board.chance += 1
+                subject.ready()
+                end = self.executor.run(Plan(), self._look_after)
+                if (outcome := subject.outcome(end)) is not None:
+                    self._count_one(self.found[self._register(outcome)])
+                subject.put_back(end)
+            return [f"with the chance of seed {self.orders.seed}, and once with each of {board.chance} others"]
+        finally:
+            board.chance = 0
+            self.report()
 
     def replay(self, wanted: Mapping[str, Any]) -> None:
         """Follow a schedule that was recorded, and journal what became of it."""
@@ -295,9 +322,14 @@ class Exploration:
         one = self.found[trace.outcome]
         if not one.count:
             one.lanes = trace.lanes
+        if self.counting or not one.count:
+            self._count_one(one)
+
+    def _count_one(self, one: Finding) -> None:
+        if not one.count:
             outcome = one.outcome
             self.send(messages.NewOutcome(one.number, outcome.kind, outcome.value, dict(outcome.detail)))
-        one.count += self.counting or not one.count
+        one.count += 1
 
     # The journal.
 

@@ -20,7 +20,7 @@ from multiprocessing import resource_tracker
 
 from bench.explore.driver.program_process import MAIN_LANE, run_program
 from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
-from bench.explore.points import clock, processes, uncontrolled
+from bench.explore.points import chance, clock, processes, uncontrolled
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS
@@ -53,7 +53,7 @@ _PRELOADED = (
     "bench.process.death_signal",
     *(
         f"bench.explore.points.{name}"
-        for name in ("barriers", "buffers", "clock", "files", "locks", "pipes", "queues", "shared", "signals", "values")
+        for name in ("barriers", "buffers", "chance", "clock", "files", "locks", "pipes", "queues", "shared", "signals", "values")
     ),
 )
 """What each child imports, so that a forkserver, which has it, need not have each import it anew: that takes 100 ms.
@@ -90,6 +90,7 @@ class ProgramSubject:
             self._load()
             executor.begins_ns = clock.end_import()
             uncontrolled.note_running(self.board)
+            chance.mark_early(self.board)
         send(Running())
 
     def _load(self) -> Any:

@@ -12,6 +12,7 @@
     processes                 starting a process, its end, waiting for it
     signals                   signals between processes
     clock                     sleeping, and reading clocks
+    chance                    chance of the system, drawn from the seed
     uncontrolled              operations that cannot be controlled: sockets, threads, other programs, maps, timers
     later                     patches of modules that are imported later, and of types written in C
     ending                    what an actor leaves open at the end of a schedule
@@ -26,6 +27,7 @@ def install() -> None:
     """Install every scheduling point in this process. Outside a controlled schedule they pass straight through."""
     from bench.explore.points import (
         barriers,
+        chance,
         clock,
         files,
         locks,
@@ -38,5 +40,18 @@ def install() -> None:
         values,
     )
 
-    for module in (locks, values, barriers, pipes, queues, files, clock, processes, shared, signals, uncontrolled):
+    for module in (
+        locks,
+        values,
+        barriers,
+        pipes,
+        queues,
+        files,
+        clock,
+        processes,
+        shared,
+        signals,
+        chance,
+        uncontrolled,
+    ):
         module.install()

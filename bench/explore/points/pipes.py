@@ -122,7 +122,7 @@ def _channel(runtime: Runtime, descriptor: int) -> tuple[int, int | None]:
     known, way = _identity(descriptor)
     number = runtime.object(known, "a pipe")
     if way == -1:
-        uncontrolled.note(uncontrolled.ELSEWHERE)
+        uncontrolled.note(uncontrolled.ELSEWHERE, takes_time=True)
         return number, 0
     return number, way
 

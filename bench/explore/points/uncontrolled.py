@@ -164,11 +164,11 @@ def _note_calls(owner: Any, name: str, what: str) -> None:
     def called(*args: Any, **named: Any) -> Any:
         runtime = control.active
         if runtime is not None and what in _WITH_THREADS:
-            note(what)
+            note(what, takes_time=True)
             runtime.stop()  # a thread would arrive at the points of this process's lane as if it were that
         elif not _is_internal(sys._getframe(1)):
             if runtime is not None:
-                note(what)
+                note(what, takes_time=True)
             elif what in _ACTING:
                 note_before(what)
         return real(*args, **named)
@@ -185,7 +185,7 @@ def _select(real: Any) -> Any:
         if runtime is None or _is_internal(sys._getframe(1)):
             return real(rlist, wlist, xlist, timeout)
         if timeout is None or timeout < 0 or rlist or wlist or xlist:
-            note(_WAIT)
+            note(_WAIT, takes_time=True)
             return real(rlist, wlist, xlist, timeout)
         clock.sleep_controlled(runtime, timeout, sys._getframe(1))
         return [], [], []
@@ -197,19 +197,25 @@ def note_pool() -> None:
     """Note a pool of processes that is about to start one, and stop controlling this process."""
     runtime = control.active
     if runtime is not None:
-        note(_EXECUTOR)
+        note(_EXECUTOR, takes_time=True)
         runtime.stop()
 
 
-def note(what: str) -> None:
-    """Note something that cannot be controlled, with the user's line, if this process is controlled now."""
+def note(what: str, *, takes_time: bool = False) -> None:
+    """Note something that cannot be controlled, with the user's line, if this process is controlled now.
+
+    Args:
+        what: it is.
+        takes_time: whether real time passes with it, so that virtual time has to go on as well.
+    """
     runtime = control.active
     if runtime is not None:
         place = op_of(runtime.registry.place_of(sys._getframe(1)), 0).place
         runtime.note_uncontrolled(f"{what}, {runtime.board.place(place)}" if place else what)
         if what in _ACTING:
             runtime.board.outsiders = 1
-        clock.flow(runtime)
+        if takes_time:
+            clock.flow(runtime)
 
 
 # What was started before the actors.

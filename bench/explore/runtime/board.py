@@ -129,6 +129,8 @@ class Board:
     version = _Number(at.VERSION)
     detail = _Number(at.DETAIL)
     finer = _Number(at.FINER)
+    drawn = _Number(at.DRAWN)
+    chance = _Number(at.CHANCE)
     outsiders = _Number(at.OUTSIDERS)
     named_lanes = _Number(at.NAMED_LANES)
     audit = _Number(at.AUDIT)

@@ -21,11 +21,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.control import Raw
-from bench.explore.runtime.scheduler import OVER, PROBE_FIRST, decide, remove_process
+from bench.explore.runtime.scheduler import LOOK_OUTSIDE, OVER, PROBE_FIRST, decide, remove_process
 from bench.process.ended import wait_for_end
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from bench.explore.runtime.board import Board
+
+
+_sleep, _now_ns = time.sleep, time.monotonic_ns
+"""As they are at import: under control, the scheduling points replace them."""
+
+_PATIENCE_NS = 500_000_000
+"""How much real time a schedule has, in all, for what comes from processes and threads that are no lanes."""
+
+_MOMENT_S = 0.002
 
 
 class Handover:
@@ -128,9 +138,11 @@ class Handover:
             chosen = decide(numbers, self.plan)
             if chosen == self.lane:
                 return True
-            if chosen <= OVER:
+            if chosen == LOOK_OUTSIDE:
+                self._look_outside()
+            elif chosen <= OVER:
                 return self._wake(at.COORDINATOR, at.GO)
-            if chosen < 0:
+            elif chosen < 0:
                 if self._kill(-1 - chosen):
                     self._die()
             elif chosen >= PROBE_FIRST:
@@ -186,6 +198,17 @@ class Handover:
         with Raw():
             wait_for_end(pid)
         self.mark_dirty(None)
+
+    def _look_outside(self) -> None:
+        """Have the lanes that wait for something outside of the board probe it again, after a moment of real time."""
+        numbers, now = self.numbers, _now_ns()
+        numbers[at.PATIENCE] = numbers[at.PATIENCE] or now + _PATIENCE_NS
+        if now > numbers[at.PATIENCE]:
+            numbers[at.PATIENCE] = -1
+            return
+        _sleep(_MOMENT_S)
+        numbers[at.DIRTY] |= numbers[at.PROBING]
+        numbers[at.SLOW] |= at.SOME_DIRTY
 
     def _probe_again(self, probe: Callable[[], bool] | None) -> None:
         """Probe what this lane waits for, and note whether its step could be taken now."""

@@ -82,6 +82,7 @@ LOWEST = _schedule("LOWEST", "the lowest priority that the policy pct has assign
 CLOCK_READ = _schedule("CLOCK_READ", "1 once a lane has read the clock")
 PROBING = _schedule("PROBING", "lanes that wait for something that only their own process can probe")
 FEEDERS = _schedule("FEEDERS", "lanes of the feeders of this schedule")
+PATIENCE = _schedule("PATIENCE", "until when what is outside of the lanes is waited for: real ns; -1 no longer")
 CHANGES = _schedule("CHANGES", "the policy pct's changes of priority: how many, then their steps", 1 + MOST_CHANGES)
 
 _lane = _Area("lane")
@@ -108,6 +109,8 @@ VERSION = _exploration("VERSION", "changes whenever an object gets another key")
 FINER = _exploration("FINER", "changes whenever the steps on an object have to become finer")
 DETAIL = _exploration("DETAIL", "1 if each step is to record the value that it saw")
 UNCONTROLLED = _exploration("UNCONTROLLED", "things noted that cannot be controlled")
+DRAWN = _exploration("DRAWN", "1 once chance of the system was asked for")
+CHANCE = _exploration("CHANCE", "which chance there is: 0 for that of the seed, others to compare with it")
 OUTSIDERS = _exploration("OUTSIDERS", "1 once something runs that could end a wait, and is no lane")
 NAMED_LANES = _exploration("NAMED_LANES", "lanes that have a name")
 AUDIT = _exploration(

@@ -13,6 +13,9 @@ from bench.explore.runtime.packing import KILLED_WORD, READ, words_dependent
 OVER = -1000
 """No lane is next: the schedule has ended."""
 
+LOOK_OUTSIDE = -1001
+"""No lane can take its step, but one waits for something that is no lane, and may come in real time."""
+
 PROBE_FIRST = 1000
 """Added to a lane: no lane can be chosen before that one has probed what it waits for."""
 
@@ -35,11 +38,14 @@ def decide(numbers: memoryview, plan: memoryview) -> int:  # noqa: PLR0911  # ea
     depend on how fast the system is.
 
     Returns:
-        The lane that takes it; `model.killing(lane)` if that lane shall be killed; `PROBE_FIRST` + a lane; or `OVER`.
+        The lane that takes it; `model.killing(lane)` if that lane shall be killed; `PROBE_FIRST` + a lane; `OVER`;
+        `LOOK_OUTSIDE`.
     """
     if numbers[at.DIRTY]:
         return PROBE_FIRST + _lowest(numbers[at.DIRTY])
     able = _able(numbers)
+    if able == LOOK_OUTSIDE:
+        return able
     if able <= 0:
         return _end(numbers, at.OVER_LIMIT if able else at.STUCK if numbers[at.PRESENT] else at.DONE)
     step = numbers[at.STEPS]
@@ -69,7 +75,7 @@ def _end(numbers: memoryview, how: int) -> int:
 
 
 def _able(numbers: memoryview) -> int:
-    """Return the lanes that can take their steps; -1 if all that can would only read the same again, for ever.
+    """Return the lanes that can take their steps; -1 if all that can would only read the same again; `LOOK_OUTSIDE`.
 
     A lane that yields comes only after all others, as by itself it gets nowhere (a fair schedule: Musuvathi and Qadeer,
     Fair Stateless Model Checking, PLDI 2008). Where no other is left, time passes to the next deadline; where there is
@@ -77,6 +83,8 @@ def _able(numbers: memoryview) -> int:
     """
     able: int = numbers[at.ENABLED]
     while not able or not able & ~numbers[at.YIELDING]:
+        if numbers[at.OUTSIDERS] and numbers[at.PROBING] and numbers[at.PATIENCE] >= 0:
+            return LOOK_OUTSIDE
         if not _pass_time(numbers, ticking=bool(able)):
             return -1 if able else 0
         able = numbers[at.ENABLED]
