@@ -132,6 +132,9 @@ _FEEDER = "QueueFeederThread"
 
 _real_map = mmap.mmap
 
+_own: set[int] = set()
+"""Processes that the exploration itself has forked."""
+
 _before: list[tuple[str, str]] = []
 """What this process started outside of schedules, with the user's lines."""
 
@@ -169,8 +172,10 @@ def _note_calls(owner: Any, name: str, what: str) -> None:
         elif not _is_internal(sys._getframe(1)):
             if runtime is not None:
                 note(what, takes_time=True)
-            elif what in _ACTING:
-                note_before(what)
+            elif what in _ACTING and not note_before(what) and what == _FORKED:
+                pid = real(*args, **named)
+                _own.add(pid)
+                return pid
         return real(*args, **named)
 
     setattr(owner, name, called)
@@ -221,11 +226,16 @@ def note(what: str, *, takes_time: bool = False) -> None:
 # What was started before the actors.
 
 
-def note_before(what: str = _STARTED) -> None:
-    """Remember something that the user's code starts outside of schedules, to be noted if it is still there then."""
+def note_before(what: str = _STARTED) -> bool:
+    """Remember something that is started outside of schedules, to be noted if it is still there then.
+
+    Returns:
+        Whether it is the user's code that starts it; else it is forgotten.
+    """
     place = users_line(sys._getframe(1))
     if place and all(place != known for _, known in _before):  # what starts a process by another name comes first
         _before.append((what, place))
+    return bool(place)
 
 
 def users_line(frame: FrameType | None) -> str:
@@ -279,7 +289,7 @@ def _has_children(known: Container[int]) -> bool:
             found = [int(pid) for pid in file.read().split()]
     except OSError:
         return False
-    return any(pid not in pids and pid not in known and _runs(pid) for pid in found)
+    return any(pid not in pids and pid not in _own and pid not in known and _runs(pid) for pid in found)
 
 
 def _runs(pid: int) -> bool:
