@@ -17,6 +17,7 @@ from multiprocessing import process, util
 from bench.explore.audit import lines
 from bench.explore.points import pipes, signals, uncontrolled
 from bench.explore.runtime import control, registry
+from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.lane import Runtime, enter
 from bench.explore.runtime.scheduler import remove_process
@@ -215,9 +216,11 @@ def _signal_point(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _end_killed(runtime: Runtime, lane: int) -> None:
-    """Wait until the process of a lane has ended by a signal; the exploring process sees to one that it started."""
+    """Wait until the process of a lane has ended by a signal, and remove it; with an actor the schedule ends."""
     with runtime.raw():
         wait_for_end(runtime.board.lane(lane).pid)
+    if lane < runtime.board.actors:
+        runtime.give_up(at.DIED)
     if (number := _numbers.get(lane)) is not None:
         remove_process(runtime.numbers, lane, by_step=True)
         _note_end(runtime, number)

@@ -278,13 +278,16 @@ class Handover:
         """Stop controlling this process, which keeps the baton."""
         control.activate(None)
 
-    def give_up(self) -> NoReturn:
-        """End the schedule here, where the next thing that happens is nobody's step, and nothing can be said of it.
+    def give_up(self, end: int = at.OUT_OF_CONTROL) -> NoReturn:
+        """End the schedule here.
+
+        Args:
+            end: how it ends: as what happens next is nobody's step, and nothing can be said of it; or `DIED`.
 
         Raises:
             Abandoned: always, once the exploring process has all lanes leave.
         """
-        self.numbers[at.END] = at.OUT_OF_CONTROL
+        self.numbers[at.END] = end
         self._wake(at.COORDINATOR, at.GO)
         self._await()
         raise control.Abandoned
