@@ -53,7 +53,19 @@ _PRELOADED = (
     "bench.process.death_signal",
     *(
         f"bench.explore.points.{name}"
-        for name in ("barriers", "buffers", "chance", "clock", "files", "locks", "pipes", "queues", "shared", "signals", "values")
+        for name in (
+            "barriers",
+            "buffers",
+            "chance",
+            "clock",
+            "files",
+            "locks",
+            "pipes",
+            "queues",
+            "shared",
+            "signals",
+            "values",
+        )
     ),
 )
 """What each child imports, so that a forkserver, which has it, need not have each import it anew: that takes 100 ms.
