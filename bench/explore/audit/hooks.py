@@ -71,6 +71,9 @@ _OF_OWNER = frozenset({"_count", "_is_mine"})
 _TAKES_OVER = frozenset({"sys.setprofile", "sys.settrace"})
 """Events after which these hooks are perhaps no more."""
 
+_HAND_OUT = frozenset({"__buffer__", "hand_out"})
+"""Functions of points that hand out the memory itself, to what has called them."""
+
 _PASSED, _USERS, _POINT, _OWN, _NAMES = range(5)
 
 
@@ -219,7 +222,7 @@ class _Hooks:
                 self.step_taken(frame)
             elif id(frame) in self.stepped:
                 self.stepped.discard(id(frame))
-                if frame.f_code.co_name == "__buffer__":
+                if frame.f_code.co_name in _HAND_OUT:
                     return  # the memory is read or written by who called this, before any other call
             self.look(frame.f_back)
         elif event == "call":

@@ -36,32 +36,34 @@ _WRITABLE = 1
 class _Lease:
     """A buffer that is out: where it was asked for, and by which call."""
 
-    __slots__ = ("buffer", "call", "line", "noted", "owner")
+    __slots__ = ("call", "keeps", "line", "noted", "owner")
 
-    def __init__(self, owner: Any, buffer: object, flags: int, frame: FrameType) -> None:
-        self.buffer, self.call = buffer, (id(frame), frame.f_lasti)
+    def __init__(self, owner: Any, keeps: object, flags: int, frame: FrameType) -> None:
+        self.keeps, self.call = (owner, keeps), _call(frame)
         self.line = line_of(frame)
         self.noted = False
         # numpy gives a buffer back at once, and keeps the address, with a reference to what provided it.
         self.owner = weakref.ref(owner) if flags & _WRITABLE and "numpy" in sys.modules else None
 
 
-_leases: dict[int, _Lease] = {}
-"""By address of the buffer."""
+def _call(frame: FrameType) -> tuple[int, int]:
+    """Return what tells a call from all others that go on at the same time."""
+    return id(frame), frame.f_lasti
+
+
+_leases: dict[int, list[_Lease]] = {}
+"""By address of what provides the buffers."""
 
 _addresses: list[_Lease] = []
 """Buffers that were given back before the lanes began, and whose addresses may be kept all the same."""
 
 
-def ask(
-    owner: Any, buffer: Any, address: int, flags: int, frame: FrameType, move: Callable[[Runtime, str], None]
-) -> None:
+def ask(owner: Any, keeps: Any, flags: int, frame: FrameType, move: Callable[[Runtime, str], None]) -> None:
     """Take the step of a request for a buffer.
 
     Args:
         owner: what provides it.
-        buffer: what is to be kept alive until it is given back.
-        address: what `give_back` knows it by.
+        keeps: what is to be kept alive until it is given back; not the buffer, which is given back as it ends.
         flags: those of the request.
         frame: of the code that asks.
         move: passes the points of an access, `read` or `write`, to all of it.
@@ -69,7 +71,8 @@ def ask(
     in_schedule = control.active is not None or _in_schedule()
     if not in_schedule and str(frame.f_globals.get("__name__")).startswith("bench."):
         return
-    lease = _leases[address] = _Lease(owner, buffer, flags, frame)
+    lease = _Lease(owner, keeps, flags, frame)
+    _leases.setdefault(id(owner), []).append(lease)
     runtime = control.active
     if runtime is not None:
         move(runtime, "write" if flags & _WRITABLE else "read")
@@ -77,10 +80,16 @@ def ask(
         _note(lease)
 
 
-def give_back(address: int, frame: FrameType | None) -> None:
-    """Take a buffer back. If it was kept for longer than a call, that is noted."""
-    lease = _leases.pop(address, None)
-    if lease is None or (not lease.owner and frame is not None and (id(frame), frame.f_lasti) == lease.call):
+def give_back(owner: int, frame: FrameType) -> None:
+    """Take back a buffer of what has that address. If it was kept for longer than a call, that is noted."""
+    leases, call = _leases.get(owner), _call(frame)
+    if not leases:
+        return
+    lease = next((one for one in leases if one.call == call), leases[-1])
+    leases.remove(lease)
+    if not leases:
+        del _leases[owner]
+    if not lease.owner and lease.call == call:
         return
     if control.active is not None or _in_schedule():
         _note(lease)
@@ -121,7 +130,7 @@ def note_kept() -> None:
     for line in addresses:
         _note_line(line)
     addresses.clear()
-    for lease in list(_leases.values()):
+    for lease in [one for leases in _leases.values() for one in leases]:
         _note(lease)
     for lease in _addresses:
         if lease.owner is not None and lease.owner() is not None:
@@ -140,15 +149,15 @@ def provide(kind: Any, own: dict[str, Any], move: Callable[[Any, Runtime, str, F
     if not hasattr(kind, "__buffer__"):
         return
 
-    def buffer(self: Any, flags: int) -> Any:
+    def hand_out(self: Any, flags: int) -> Any:
         found, frame = kind.__buffer__(self, flags), _getframe(1)
-        ask(self, found, id(found), flags, frame, lambda runtime, way: move(self, runtime, way, frame))
+        ask(self, None, flags, frame, lambda runtime, way: move(self, runtime, way, frame))
         return found
 
-    def release(self: Any, buffer: Any) -> None:  # noqa: ARG001  # as Python calls it
-        give_back(id(buffer), _getframe(1))
+    def release(self: Any, buffer: Any) -> None:  # noqa: ARG001  # another view than the one that was provided
+        give_back(id(self), _getframe(1))
 
-    own["__buffer__"], own["__release_buffer__"] = buffer, release
+    own["__buffer__"], own["__release_buffer__"] = hand_out, release
 
 
 # Before Python 3.12: the table of a type has a function that provides a buffer, and one that takes it back.
@@ -175,17 +184,17 @@ def provide_by_table(made: Any, move: Callable[[Any, Runtime, str, FrameType], N
     table = _table(made)
     real = _GET(table[0])
 
-    def get(item: Any, view: int, flags: int) -> int:
+    def hand_out(item: Any, view: int, flags: int) -> int:
         got: int = real(item, view, flags)
         frame = _getframe(1)
         with suppress(control.Abandoned):  # no exception gets out of here; the next point raises it
-            ask(item, None, view, flags, frame, lambda runtime, way: move(item, runtime, way, frame))
+            ask(item, None, flags, frame, lambda runtime, way: move(item, runtime, way, frame))
         return got
 
-    def release(item: Any, view: int) -> None:  # noqa: ARG001  # as Python calls it
-        give_back(view, _getframe(1))
+    def release(item: Any, view: int) -> None:  # noqa: ARG001  # as C code calls it
+        give_back(id(item), _getframe(1))
 
-    _set(table, _GET(get), _RELEASE(release))
+    _set(table, _GET(hand_out), _RELEASE(release))
 
 
 def hand_on_by_table(kind: Any, move: Callable[[Any, Runtime, str, FrameType], None]) -> None:
@@ -199,18 +208,19 @@ def hand_on_by_table(kind: Any, move: Callable[[Any, Runtime, str, FrameType], N
         return
     real = _GET(("PyObject_GetBuffer", ctypes.pythonapi))
 
-    def get(item: Any, view: int, flags: int) -> int:
+    def hand_out(item: Any, view: int, flags: int) -> int:
         frame, own = _getframe(1), item._view[:]
         try:
             real(own, view, flags)
         except BufferError:
             return -1
-        ref = weakref.ref(own, lambda _: give_back(view, _getframe(1)))
+        owner = id(item)
+        ref = weakref.ref(own, lambda _: give_back(owner, _getframe(1)))
         with suppress(control.Abandoned):  # as above
-            ask(item, ref, view, flags, frame, lambda runtime, way: move(item, runtime, way, frame))
+            ask(item, ref, flags, frame, lambda runtime, way: move(item, runtime, way, frame))
         return 0
 
-    _set(_table(kind), _GET(get), None)
+    _set(_table(kind), _GET(hand_out), None)
 
 
 if SET_BY_HAND:

@@ -429,12 +429,11 @@ class Buffer:
 
     def __buffer__(self, flags: int) -> memoryview:
         view, frame = self._view[:] if self._view.ndim else self._view, _getframe(1)
-        buffers.ask(self, view, id(view), flags, frame, lambda runtime, kind: self._move(runtime, kind, frame))
+        buffers.ask(self, None, flags, frame, lambda runtime, kind: self._move(runtime, kind, frame))
         return view
 
     def __release_buffer__(self, view: memoryview) -> None:
-        buffers.give_back(id(view), _getframe(1))
-        view.release()
+        buffers.give_back(id(self), _getframe(1))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._view, name)  # format, shape and the like, which do not change
