@@ -115,8 +115,9 @@ def test_what_is_moved_in_turn_is_as_good_as_one_step(method: str) -> None:
     assert set(counts(explored("SlicedLongInTurn", method, "dpor"))) == {(0, 0), (1, 1)}
 
 
-def test_a_slice_under_the_lock_of_its_array_is_one_step() -> None:
-    assert counts(explored("SlicedUnderItsLock")) == {(0, 0): 3, (1, 1): 1}  # write; read, and two more
+@each_method
+def test_a_slice_under_the_lock_of_its_array_is_one_step(method: str) -> None:
+    assert counts(explored("SlicedUnderItsLock", method)) == {(0, 0): 3, (1, 1): 1}  # write; read, and two more
 
 
 @each_method

@@ -23,6 +23,7 @@ from bench.explore.model import NOTHING
 from bench.explore.points import buffers, grain, locks, moves
 from bench.explore.runtime import control
 from bench.explore.runtime.packing import PART, word
+from bench.process.instrument import is_users
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -643,10 +644,10 @@ def _get_obj(original: Any) -> Any:
     return get_obj
 
 
-def _synchronized(original: Any, module: Any) -> Any:
+def _synchronized(original: Any) -> Any:
     @functools.wraps(original)
     def synchronized(obj: Any, *args: Any, **named: Any) -> Any:
-        if _getframe(1).f_globals.get("__name__") != module.__name__:  # one that is made already, and known as it is
+        if is_users(_getframe(1).f_code.co_filename):  # who has what is inside already, and can reach it as it is
             tell_apart(obj)
         return original(obj, *args, **named)
 
@@ -673,7 +674,7 @@ def install() -> None:
     shared._new_value = _new(shared._new_value)
     for name in ("RawValue", "RawArray"):
         setattr(shared, name, _without_points(getattr(shared, name)))
-    shared.copy, shared.synchronized = _copied(shared.copy), _synchronized(shared.synchronized, shared)
+    shared.copy, shared.synchronized = _copied(shared.copy), _synchronized(shared.synchronized)
     shared.SynchronizedBase.get_obj = _get_obj(shared.SynchronizedBase.get_obj)
     shared.make_property = _property
     shared.Synchronized.value = _value()
