@@ -61,7 +61,7 @@ def test_what_no_other_process_sees_and_what_points_do_is_not_named(method: str)
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [*((name, method) for name in ("ByCopy", "ByKernel") for method in METHODS), ("ByViewOfState", "fork")],
+    [*((name, method) for name in ("ByFunctionOfC", "ByKernel") for method in METHODS), ("ByViewOfState", "fork")],
 )
 def test_an_access_to_shared_memory_past_the_points_is_named(name: str, method: str) -> None:
     observation, verdict = explored(name, method)
