@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.declared import actors_of
-from bench.explore.messages import Counts, Figures, NewOutcome, Orders, Replay, Witness, from_fields
+from bench.explore.messages import Anew, Counts, Figures, NewOutcome, Orders, Replay, Witness, from_fields
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS, VARIABLE, Board
 from bench.outcomes import Outcome
@@ -133,6 +133,9 @@ class _Listener:
             result.counts.update({self.keys[number]: count for number, count in event.counts.items()})
             result.figures = result.figures._replace(schedules=event.schedules, steps=event.steps)
             self.on_counts(result)
+        elif isinstance(event, Anew):
+            self.keys.clear()
+            self.result = ExplorationResult()
         elif isinstance(event, Witness):
             result.witnesses[self.keys[event.number]] = event.witness
         elif isinstance(event, Figures):
@@ -153,8 +156,9 @@ class _Listener:
         """Take in where all processes are: in the result, which is a hang, or where the scheduler cannot see it."""
         asked = [one for one in asked if one.role == "process"]
         names = self.names()
-        main = next((one for one in asked if one.pid == self.main_pid), None)
-        if main is not None and running and _in_result(main.stack):
+        main = next((one for one in asked if _in_result(one.stack)), None)
+        if main is not None and running:
+            names[main.pid] = "MainProcess"
             processes: list[Json] = [stack_record(one, names.get(one.pid)) for one in asked]
             summary = f"after {waited_s:g} s result {waits_at(main.stack)}"
             detail: dict[str, Json] = {

@@ -65,6 +65,10 @@ class Counts(NamedTuple):
     steps: int
 
 
+class Anew(NamedTuple):
+    """The exploration begins anew: what was journalled so far does not count."""
+
+
 class Witness(NamedTuple):
     """The shrunk schedule of an outcome, as `bench.explore.findings.schedule.witness` makes it."""
 
@@ -121,10 +125,10 @@ class Replay(NamedTuple):
 
 
 if TYPE_CHECKING:
-    Event: TypeAlias = messages.Common | NewOutcome | Counts | Witness | Figures | Replay
+    Event: TypeAlias = messages.Common | NewOutcome | Counts | Anew | Witness | Figures | Replay
 
 _KINDS: Mapping[str, Callable[..., Event]] = messages.by_name(
-    *messages.COMMON, NewOutcome, Counts, Witness, Figures, Replay
+    *messages.COMMON, NewOutcome, Counts, Anew, Witness, Figures, Replay
 )
 
 

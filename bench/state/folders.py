@@ -6,6 +6,7 @@ extended attributes are not looked at; what is open or locked is no part of a fo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -64,6 +65,19 @@ def names() -> set[str]:
     """Return the names of all that is in the temporary folder, without what `multiprocessing` makes there."""
     here = base()
     return set() if here is None else {name for name in os.listdir(here) if not name.startswith(_OF_MULTIPROCESSING)}
+
+
+def remove_all(wanted: Iterable[str]) -> None:
+    """Remove files and folders of these names from the temporary folder, as far as that can be done."""
+    import shutil
+
+    for name in wanted:
+        path = os.path.join(base() or "", name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 class Snapshot:

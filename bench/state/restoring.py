@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SETTLING_S = 0.2
 """How long feeder threads may take, after the actors are through, to let go of their queues."""
 
+_CLOSED = getattr(select, "POLLNVAL", 0)
+"""What `poll` returns for a descriptor that is no longer open."""
+
 _ALIGNMENT = 8
 """Bytes to which `multiprocessing.heap` aligns what it hands out."""
 
@@ -63,6 +66,7 @@ class Restorer:
 
     Attributes:
         unrestorable: why no state can be restored any more, once `inspect` has found that; empty until then.
+        lost: what is gone of a state, as `inspect` found last: a folder, a segment; empty if nothing is.
 
     Raises:
         Unrestorable: on creation, if it cannot be shown that the states can be restored.
@@ -77,6 +81,12 @@ class Restorer:
         self._memory = [
             (address, size, ctypes.string_at(address, size))
             for address, size in merged(piece for parts in self._parts for piece in parts.memory)
+        ]
+        # Apart from the rest: the memory of a segment that was closed is no longer there to be written to.
+        self._segments = [
+            (index, segment, bytes(segment._buf))
+            for index, parts in enumerate(self._parts)
+            for segment in parts.segments
         ]
         self._semaphores = [
             (index, name, item, item._semlock._get_value())
@@ -95,11 +105,10 @@ class Restorer:
         self._initial = [get() for get in self._get]
         self._readers = {number: (i, name) for i, parts in enumerate(self._parts) for name, number in parts.readers}
         self._poll = _polling(self._readers)
-        self._segments = [(index, one) for index, parts in enumerate(self._parts) for one in parts.segments]
         self._folders = _snapshots(self._parts)
         self._others = folders.names() if self._folders else set()
         self._changed: set[int] = set()
-        self.unrestorable = ""
+        self.unrestorable = self.lost = ""
         if self._with_items() or any(is_lock(item) and not value for _, _, item, value in self._semaphores):
             raise Unrestorable("a lock is held, or a queue is not empty, from the start")
 
@@ -123,11 +132,18 @@ class Restorer:
                     left = found.setdefault(index, Leftovers())
                     left.locks.append(name)
                     left.spoiled |= type(item).__name__ == "RLock"  # only its owner can release it
-        for index, segment in self._segments:
+        self.lost = ""
+        for number, event in self._poll(0):
+            if event & _CLOSED:
+                found.setdefault(self._readers[number][0], Leftovers()).spoiled = True
+                self.lost = f"{self._readers[number][1]} was closed"
+        for index, segment, _ in self._segments:
             if segment._buf is None or not os.path.exists(f"/dev/shm/{segment._name.lstrip('/')}"):
                 found.setdefault(index, Leftovers()).spoiled = True
+                self.lost = "a segment of its shared memory was closed or removed"
         for index in self._inspect_folders(among):
             found.setdefault(index, Leftovers()).spoiled = True
+            self.lost = "a folder of its own was removed"
         return found
 
     def _inspect_folders(self, among: Container[int] | None) -> set[int]:
@@ -150,7 +166,7 @@ class Restorer:
         """Return state and name of the queues and pipes that are not empty, or not at rest."""
         if not self._readers:
             return []
-        found = [self._readers[number] for number, _ in self._poll(0)]
+        found = [self._readers[number] for number, event in self._poll(0) if not event & _CLOSED]
         for index, name, item, before in self._inner:
             # A queue's counter starts at its highest value, the room of an empty queue; a guard starts free.
             wanted = item._semlock.maxvalue if item._semlock.maxvalue > 1 else before
@@ -163,6 +179,9 @@ class Restorer:
         for address, size, content in self._memory:
             ctypes.memmove(address, content, size)
         lost = set(without)
+        for index, segment, content in self._segments:
+            if index not in lost:
+                segment._buf[:] = content
         if not self._is_initial():
             for index, _, item, before in self._semaphores:
                 if index not in lost and not _set(item, before):

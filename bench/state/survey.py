@@ -43,7 +43,7 @@ class Parts:
         counters: semaphores by which queues count their items.
         guards: locks inside queues, which only the queues use.
         readers: descriptors of pipes and queues that must be empty between samples.
-        segments: segments of shared memory that must still exist.
+        segments: segments of shared memory, which must still exist; their memory is not in `memory`.
         containers: lists, sets and dicts that must not change.
         owners: objects that have the attributes.
         folders: folders of the state's own.
@@ -181,7 +181,6 @@ class _Surveyor:
         if not hasattr(segment, "_name") or segment.buf is None:
             raise Unrestorable(f"{name}: {type(item).__name__}")
         self.parts.segments.append(segment)
-        self.memory(ctypes.addressof(ctypes.c_char.from_buffer(segment.buf)), len(segment.buf))
 
     def context(self, name: str, item: Any) -> None:
         """The context itself holds nothing of a sample; its classes of processes are of the same module."""

@@ -64,6 +64,8 @@ class Actors:
         self.sizes = label_objects(self.state, board)
         """The bytes of an item of each array among the objects, by number."""
         self.restorer = self._restorer()
+        self._lost: str | None = None
+        """What is gone of the state, as it was looked through after its result; `None` if it was not."""
         self._start()
         chance.mark_early(board)
         uncontrolled.note_running(board, {process.pid for process in self.processes})
@@ -117,7 +119,11 @@ class Actors:
 
     def left(self) -> Any:
         """Return what the actors left in the state; `None` where that is nothing, or not known."""
-        return self.restorer.inspect().get(0) if self.restorer is not None else None
+        if self.restorer is None:
+            return None
+        found = self.restorer.inspect()
+        self._lost = self.restorer.lost
+        return found.get(0)
 
     def free_locks(self) -> None:
         """Free what killed actors hold, so that the result can be read."""
@@ -125,10 +131,15 @@ class Actors:
             if lock._semlock.maxvalue == 1 and get() < value:
                 locks.set_value(lock, value)
 
-    def put_back(self) -> bool:
-        """Restore the state; return whether that could be done."""
+    def put_back(self) -> str:
+        """Restore the state; return why that cannot be done, empty if it was."""
         if self.restorer is None:
-            return False
+            return self.why_rebuilt
+        if self._lost is None:  # the result was not read
+            self.restorer.inspect(wait_s=0)
+        self._lost = None
+        if lost := self.restorer.lost or self.restorer.unrestorable:
+            return lost
         if [get() for _, get in self._semaphores] != self._values:
             for (lock, get), value in zip(self._semaphores, self._values):  # noqa: B905  # Python 3.10 has strict
                 if get() != value:
@@ -137,7 +148,7 @@ class Actors:
         pipes.drain(self._readers)
         if self.watch is not None:
             self.watch.undo()
-        return not self.restorer.restore()
+        return "a semaphore could not be set back" if self.restorer.restore() else ""
 
     def close(self) -> None:
         """Kill the processes, and stop watching the state."""

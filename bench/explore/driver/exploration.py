@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from bench.explore.driver.afresh import FreshSubject
     from bench.explore.driver.subject import Subject
     from bench.explore.messages import Event, Orders
     from bench.explore.model import Trace
@@ -55,6 +56,12 @@ second chance is missed with 2**-32."""
 LONG = 5_000
 """Steps of a schedule above which it is neither shrunk nor recorded: nobody reads that."""
 
+COMPARING_S = 2.0
+"""Seconds after which an exploration compares a schedule with one in processes made anew; all do so at the end too."""
+
+MOST_COMPARED = 3
+"""How many witnesses are compared so."""
+
 SCHEDULES_SEARCHED = 16
 """How many schedules at first, beside those that are shrunk, are searched for memory that changed without a step."""
 
@@ -68,7 +75,7 @@ def run(folder: str, orders: Orders) -> None:
         prepare(orders.root, orders.method, orders.seed)
         names = orders.actors or (MAIN,)
         executor = Executor(_board(names), len(names), orders.limit)
-        Exploration(orders, _subject(orders, executor, send), executor, send).run()
+        Exploration(orders, *_subjects(orders, executor, send), executor, send).run()
     except Refused as error:
         send(common.Refused(str(error)))
     except EndedEarly as error:
@@ -77,7 +84,8 @@ def run(folder: str, orders: Orders) -> None:
     except Exception as error:  # noqa: BLE001  # of the making of a state, or a mistake of the bench: journalled
         from bench.process.instrument import describe
 
-        send(common.Failed(**describe(error)))
+        described = getattr(error, "described", None)  # of a process forked for it
+        send(common.Failed(**(described or describe(error))))
         os._exit(1)
     send(common.Over())
     os._exit(0)  # the observer ends the other processes
@@ -99,14 +107,17 @@ def _board(names: Sequence[str]) -> Board:
     return board
 
 
-def _subject(orders: Orders, executor: Executor, send: Callable[[Event], None]) -> Subject:
+def _subjects(orders: Orders, executor: Executor, send: Callable[[Event], None]) -> tuple[Subject, FreshSubject | None]:
+    """Return what is explored, and the same with everything made anew; `None` where that is so in any case."""
     if orders.actors:
+        from bench.explore.driver.afresh import FreshSubject
         from bench.explore.driver.scenario import ScenarioSubject
 
-        return ScenarioSubject(orders, executor, send)
+        scenario = ScenarioSubject(orders, executor, send)
+        return scenario, FreshSubject(scenario)
     from bench.explore.driver.program import ProgramSubject
 
-    return ProgramSubject(orders, executor, send)
+    return ProgramSubject(orders, executor, send), None
 
 
 class Finding:
@@ -122,8 +133,23 @@ class Finding:
 class Exploration:
     """The subject, the executor, the strategy, and what is known so far."""
 
-    def __init__(self, orders: Orders, subject: Subject, executor: Executor, send: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        orders: Orders,
+        subject: Subject,
+        fresh: FreshSubject | None,
+        executor: Executor,
+        send: Callable[[Event], None],
+    ) -> None:
         self.orders, self.subject, self.executor, self.send = orders, subject, executor, send
+        self.fresh = fresh
+        """The same subject with everything made anew for each schedule; `None` if `subject` is so."""
+        self.last: Trace | None = None
+        """The last schedule that gave an outcome."""
+        self.latest: Trace | None = None
+        """The same, also of those that were run to shrink one or to repeat it."""
+        self.witnessed: list[Trace] = []
+        """The schedules that are recorded as witnesses, of outcomes that did not come at first."""
         self.board, self.labels = executor.board, executor.labels
         self.found: dict[str, Finding] = {}
         self.schedules = self.asleep = 0
@@ -150,14 +176,34 @@ class Exploration:
         else:
             self.explore()
         self.subject.close()
+        if self.fresh is not None:
+            self.fresh.end()
 
     def explore(self) -> None:
-        """Run the plans of the strategy, and journal what they gave."""
-        orders, begun = self.orders, time.monotonic()
+        """Run the plans of the strategy, and journal what they gave.
+
+        Where something stays from schedule to schedule, what was run counts for nothing: the exploration begins anew,
+        with everything made anew for each schedule.
+        """
+        seconds = self.orders.seconds if self.orders.seconds is not None else float("inf")
+        begun = time.monotonic()
+        if self._explore(begun + seconds):
+            return
+        left = begun + seconds - time.monotonic()
+        self._begin_afresh()
+        self._explore(time.monotonic() + max(left, seconds / 2))
+
+    def _explore(self, deadline: float) -> bool:
+        """Run the plans of the strategy; return whether that counts, and then journal what they gave."""
+        begun = time.monotonic()
+        compare_at = begun + COMPARING_S if self.fresh is not None else float("inf")
         strategy, finer = self._strategy(), self.board.finer
-        deadline = begun + orders.seconds if orders.seconds is not None else float("inf")
         while time.monotonic() < deadline and (plan := strategy.next()) is not None:
             trace = self.play(plan)
+            if time.monotonic() >= compare_at:
+                compare_at = float("inf")
+                if self._keeps_something():
+                    return False
             if finer == self.board.finer:
                 strategy.learn(trace)
             else:  # what was run so far had steps that were too coarse
@@ -169,6 +215,8 @@ class Exploration:
         schedules, steps = self.schedules, self.executor.steps  # before those of the shrinking
         self.report()
         self.report_witnesses()
+        if self.fresh is not None and self._keeps_something():
+            return False
         chances = self._try_chances()
         caveats = self.subject.caveats(self.schedules)
         but = [*caveats.claim, *self._unrecorded()]
@@ -192,6 +240,53 @@ class Exploration:
                 audit=audited._asdict(),
             )
         )
+        return True
+
+    def _keeps_something(self) -> bool:
+        """Return whether schedules go otherwise in processes made anew, by running some of them there.
+
+        What differs there from one time to the next as well is kept by no process: it is up to chance, and noted.
+        """
+        assert self.fresh is not None
+        subject, differed, counting = self.subject, self.executor.differed, self.counting
+        if self.last is None or (self.schedules < 2 and len(self.found) < 2 and not differed):
+            return False  # the first schedule was run in new processes anyway
+        subject.close()
+        self.executor.drain()
+        self.subject, self.counting = self.fresh, False
+        try:
+            compared = [self.last, *self.witnessed[-MOST_COMPARED:], *([self.latest] if differed else [])]
+            for before in filter(None, compared):
+                again = self._play_apart(before)
+                if _differs(before, again):
+                    if not _differs(again, self._play_apart(before)):
+                        self.fresh.why_rebuilt = _what_stays(before, again)
+                        return True
+                    differed = differed or "it differs in processes made anew, from one time to the next"
+        finally:
+            self.subject, self.executor.differed, self.counting = subject, differed, counting
+        return False
+
+    def _play_apart(self, before: Trace) -> Trace:
+        """Run a schedule again, compared to none before it."""
+        self.executor.forget()
+        trace = self.play_and_report(Plan(before.lanes))
+        self.executor.forget()
+        return trace
+
+    def _begin_afresh(self) -> None:
+        """Forget all that was run, and have everything made anew from here on."""
+        assert self.fresh is not None
+        self.subject, self.fresh = self.fresh, None
+        self.found.clear()
+        self.witnessed.clear()
+        self.to_audit.clear()
+        self.samples.clear()
+        self.executor.new_place = True
+        self.schedules = self.asleep = self.executor.steps = 0
+        self.counting, self.last, self.executor.differed = True, None, ""
+        self.shrinking_until = None
+        self.send(messages.Anew())
 
     def _strategy(self) -> Strategy:
         orders = self.orders
@@ -280,6 +375,9 @@ class Exploration:
                 self.samples.append(trace.lanes)
         if trace.outcome:
             self._count(trace)
+            if self.counting:
+                self.last = trace
+            self.latest = trace
         elif end == "asleep":
             self.asleep += 1
         subject.put_back(end)
@@ -348,6 +446,8 @@ class Exploration:
                 if trace.outcome == key:
                     self.send(messages.Witness(one.number, witness))
                     self.to_audit.append(trace.lanes)
+                    if one.number:
+                        self.witnessed.append(trace)
                 self._repeat(trace)
 
     def _unrecorded(self) -> list[str]:
@@ -377,6 +477,23 @@ class Exploration:
         again = self.play(Plan(before.lanes))
         if again != before and not self.executor.differed:
             self.executor.differed = f"it gave {before.outcome or before.end!r}, then {again.outcome or again.end!r}"
+
+
+def _differs(one: Trace, other: Trace) -> bool:
+    """Return whether two runs of the same choices went differently, whatever the names of what they used."""
+    return _course(one) != _course(other)
+
+
+def _course(trace: Trace) -> tuple[object, ...]:
+    return trace.end, trace.outcome, [(step.lane, step.op.kind, step.op.place) for step in trace.steps]
+
+
+def _what_stays(before: Trace, again: Trace) -> str:
+    if before.outcome != again.outcome:
+        what = f"gave {before.outcome or before.end} after others, and {again.outcome or again.end}"
+    else:
+        what = "took other steps after others than"
+    return f"something stays from schedule to schedule: the same one {what} in processes made anew"
 
 
 def _settle() -> None:

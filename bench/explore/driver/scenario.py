@@ -164,15 +164,15 @@ class ScenarioSubject:
 
     def put_back(self, end: End) -> None:
         """Restore the state; where that cannot be done, end the actors."""
-        why = self._spoiled(end)
-        if not why and self.actors.put_back():
+        why = self.end_schedule(end)
+        if not why and not (why := self.actors.put_back()):
             return
         self.spoiled_by = self.spoiled_by or why
         self.rebuilt += 1
         self.close()
         self.executor.drain()
 
-    def _spoiled(self, end: End) -> str:
+    def end_schedule(self, end: End) -> str:
         """Make all lanes leave the schedule; return why its state cannot be used again, empty where it may be."""
         why = ""
         if end not in ("done", "died") and not self.executor.abandon(self.dead):

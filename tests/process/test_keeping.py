@@ -1,0 +1,64 @@
+"""What processes keep from sample to sample is found by experiment, under stress and explore."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.explore.observe import observe as explore
+from bench.observation import Observation
+from bench.outcomes import METHODS, Conditions
+from bench.targets import Found, find
+from bench.verdict import judge
+from tests.fixtures.figures import figures_of as figures
+
+pytestmark = [
+    pytest.mark.pinned,
+    pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc"),
+]
+
+KEEPING = Path(__file__).parent.parent / "fixtures" / "keeping.py"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+
+EVERYWHERE = [(name, "fork") for name in ("DefaultArgument", "ClosedOver", "Environment", "MadeInMain", "ReadInMain")]
+EVERYWHERE += [("ClosedOver", "spawn"), ("ReadInMain", "forkserver"), ("SometimesKept", "fork")]
+
+REMOVING = [(name, "fork") for name in ("RemovesItsFolder", "RemovesItsSegment", "ClosesItsPipe")]
+REMOVING += [("RemovesItsSegment", "spawn"), ("RemovesItsFolder", "forkserver")]
+
+
+def named(name: str) -> Found:
+    (found,) = find([f"{KEEPING}::{name}"])
+    return found
+
+
+def values(seen: Observation) -> set[object]:
+    return {one.outcome.value if one.outcome.kind == "value" else one.outcome.text() for one in seen.outcomes}
+
+
+def verdict(seen: Observation, name: str, method: str) -> str:
+    return judge(named(name).program.expectations, seen, Conditions(method, VERSION, 2)).status
+
+
+@pytest.mark.parametrize(("name", "method"), EVERYWHERE)
+def test_explore_makes_processes_anew_where_they_keep_something(name: str, method: str) -> None:
+    seen = explore(named(name), method=method, seconds=20.0, seed=1)
+    assert (values(seen), verdict(seen, name, method)) == ({1}, "pass")
+    if name != "MadeInMain":  # whose state is made once, and then restored
+        assert "something stays from schedule to schedule" in str(figures(seen)["why_rebuilt"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_explore_finds_the_race_of_what_a_process_does_once(method: str) -> None:
+    seen = explore(named("RacesOnce"), method=method, seconds=20.0, seed=1)
+    assert values(seen) == {1, 2}
+    assert figures(seen)["complete"] is True
+
+
+@pytest.mark.parametrize(("name", "method"), REMOVING)
+def test_explore_makes_the_state_anew_where_its_result_removes_it(name: str, method: str) -> None:
+    seen = explore(named(name), method=method, seconds=20.0, seed=1)
+    assert verdict(seen, name, method) == "pass", [one.outcome.text() for one in seen.outcomes]
+    assert ("closed" if name == "ClosesItsPipe" else "removed") in str(figures(seen)["why_rebuilt"])
