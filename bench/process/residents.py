@@ -50,6 +50,40 @@ def end(processes: Sequence[Any], wires: Sequence[Any]) -> None:
         wire.close()
 
 
+# In a process that others are forked from, each of which is a main process for itself.
+
+
+def start_helpers(method: str) -> None:
+    """Start what starting a process needs under this method, unless it runs: forks of this process use it too."""
+    if method == "fork":
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()
+    if method == "forkserver":
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
+def share_helpers(method: str) -> None:
+    """Use the helpers that the process has started of which this one is a fork."""
+    if method == "forkserver":
+        from multiprocessing import forkserver
+
+        # It is our parent's child, so this process cannot ask whether it still runs.
+        forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]  # patched
+
+
+def unlink_semaphores() -> None:
+    """Remove the names of this process's semaphores, as its end would, but for what else Python does then."""
+    from multiprocessing import synchronize, util
+
+    for one in list(util._finalizer_registry.values()):  # type: ignore[attr-defined]  # private
+        if one._callback is synchronize.SemLock._cleanup:  # type: ignore[attr-defined]  # private, as above
+            one()
+
+
 # In an actor's process.
 
 

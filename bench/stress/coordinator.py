@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
+import signal
 import time
 
 from bench.process import messages as common
+from bench.process import residents
 from bench.process.cpus import usable_cpus
 from bench.process.death_signal import clean_up_with_parent
 from bench.stress import messages
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 REPORT_S = 0.2
 """How often the counts are journalled: what a live histogram shows, and what tells a slow group from a stuck one."""
+
+
+_ENDED = 77
+"""The exit status of a fork that has said all, after which there are no others."""
 
 
 def run(folder: str, orders: Orders) -> None:
@@ -62,8 +68,8 @@ class Group:
         self.context: Any = multiprocessing.get_context(orders.method)
         self.counts = Counts()
         self.taken = self.rebuilt = self.stamped = self.overlapped = self.batch = 0
-        self.why_rebuilt = ""
-        self.singly = False  # one sample for each process, as something stays in it from sample to sample
+        self.why_rebuilt = orders.afresh
+        self.singly = bool(orders.afresh)  # one sample for each process, as something stays in it from sample to sample
         self.size = orders.size
         self.running_s = 0.0
         self.deadline: float | None = None
@@ -71,11 +77,48 @@ class Group:
 
     def run(self) -> None:
         """Make states and actors, as often as needed, until the time is over."""
+        if self.orders.afresh:
+            self.deadline = time.monotonic() + self.orders.seconds
         while not self.is_over():
-            generation = Generation(self)
-            generation.run()
-            generation.end()
-            self.report()
+            if self.orders.afresh:
+                self._generate_apart()
+            else:
+                self._generate()
+
+    def _generate(self) -> None:
+        generation = Generation(self)
+        generation.run()
+        generation.end()
+        self.report()
+
+    def _generate_apart(self) -> None:
+        """Take a sample in a fork of this process, which has made nothing yet; end as it does, unless it ends well."""
+        residents.start_helpers(self.orders.method)
+        pid = os.fork()
+        if not pid:
+            status = 1
+            try:
+                residents.share_helpers(self.orders.method)
+                self._generate()
+                residents.unlink_semaphores()
+                status = 0
+            except GroupEnded:
+                status = _ENDED
+            except Exception as error:  # noqa: BLE001  # of the scenario's making of state, as in `run`
+                from bench.process.instrument import describe
+
+                self.send(common.Failed(**describe(error)))
+            finally:
+                os._exit(status)
+        _, found = os.waitpid(pid, 0)
+        self.taken += 1
+        if (status := os.waitstatus_to_exitcode(found)) < 0:
+            signal.signal(-status, signal.SIG_DFL)
+            os.kill(os.getpid(), -status)
+        elif status == _ENDED:
+            raise GroupEnded
+        elif status:
+            os._exit(status)
 
     def cpu_of(self, me: int) -> int | None:
         """Return the CPU to pin an actor to: left to itself, the kernel now and then has two actors share one."""

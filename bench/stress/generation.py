@@ -15,6 +15,7 @@ from bench.stress.barrier import arrivals, raises, size, view_of
 from bench.stress.counting import results
 from bench.stress.resident import Report, Seat, reside
 from bench.stress.states import MOST_STATES, make_states
+from bench.values import encode
 
 TYPE_CHECKING = False  # as type checkers know it: each group imports this
 
@@ -66,6 +67,7 @@ class Generation:
         """Start the actors and have them go through the states, batch after batch."""
         group = self.group
         begun = time.monotonic()
+        group.send(common.Starting())
         self._start()
         started_s = time.monotonic() - begun if self.restorer is None else 0.0
         if self.restorer is not None:
@@ -80,7 +82,8 @@ class Generation:
             self._batch(count)
             took_s = time.monotonic() - begun
             group.running_s += took_s
-            group.size = 1 if group.singly else next_size(group.size, count, took_s, started_s)
+            if not group.orders.trial:
+                group.size = 1 if group.singly else next_size(group.size, count, took_s, started_s)
             group.report_sometimes()
             if self.restorer is None or group.why_rebuilt or len(self.live) * 2 < len(self.states):
                 break
@@ -189,6 +192,8 @@ class Generation:
         # After the results, which may empty queues.
         left = {} if self.restorer is None else self.restorer.inspect(among=set(among) if self.folders else among)
         self._count(positions, found, raised, left)
+        if group.orders.trial:
+            group.send(messages.Taken(self._in_order(positions, found, raised, left)))
         group.taken += count
         if self.restorer is None:
             group.rebuilt += count
@@ -201,6 +206,24 @@ class Generation:
             self.dropped = {position for position, index in enumerate(self.live) if index in gone}
             self.live = [index for index in self.live if index not in gone]
             group.rebuilt += len(self.dropped)
+
+    def _in_order(
+        self, positions: range, found: Results, raised: Mapping[int, Raised], left: Mapping[int, Leftovers]
+    ) -> list[tuple[Kind, Any, dict[str, Any]]]:
+        """Return the outcomes that `_count` counts, one by one."""
+        values, failed = found
+        taken: list[tuple[Kind, Any, dict[str, Any]]] = []
+        for offset, value in enumerate(values):
+            index = self.live[positions[offset]]
+            if described := raised.get(positions[offset]):
+                taken.append((described[0], None, described[1]))
+            elif offset in failed:
+                taken.append(("raised", None, _describe_result(failed[offset])))
+            elif index in left and (left[index].locks or left[index].items):
+                taken.append(("leak", None, left[index].detail()))
+            else:
+                taken.append(("value", encode(value), {}))
+        return taken
 
     def _results(self, positions: range) -> Results:
         states = [self.states[index] for index in self.live[positions.start : positions.stop]]

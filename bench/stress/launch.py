@@ -17,7 +17,7 @@ from bench.process.folders import sample_folder
 from bench.process.messages import Running, to_argument
 from bench.process.stacks import Stack, stack_record, waits_at
 from bench.process.watcher import Watcher
-from bench.stress.messages import Counts, Died, Orders, Started, from_fields
+from bench.stress.messages import Counts, Died, Orders, Started, Taken, from_fields
 from bench.targets import Found
 from bench.values import Json
 
@@ -44,6 +44,8 @@ class GroupResult:
     size: int = 1
     seconds: float = 0.0
     cut_short: bool = False
+    order: list[Outcome] = field(default_factory=list)
+    """The outcomes of a trial, in the order of its samples."""
 
     @property
     def samples(self) -> int:
@@ -97,6 +99,8 @@ class _Listener:
             self.count(event)
             self.on_counts(self.result)
             return not event.stalled
+        elif isinstance(event, Taken):
+            self.result.order += [Outcome(*one) for one in event.outcomes]
         elif isinstance(event, Died):
             detail = {"process": event.name, "role": "child", **how_it_ended(event.code)}
             self.end(Outcome("crash", detail=detail))
@@ -123,6 +127,7 @@ class _Listener:
 
     def end(self, outcome: Outcome) -> None:
         self.result.cut_short |= outcome.kind in ("crash", "hang")
+        self.result.order.append(outcome)
         self.add(outcome)
 
     def stuck(self, asked: Sequence[Stack], *, waited_s: float, running: bool) -> None:  # noqa: ARG002  # as all modes are told

@@ -19,7 +19,9 @@ class Orders(NamedTuple):
     """What a group is to do.
 
     `samples` bounds their number, `None` not at all. `deadline_s` is how long no actor may get through a stride.
-    `cpus` is how many CPUs the actors have, `size` how many states the first batch goes through.
+    `cpus` is how many CPUs the actors have, `size` how many states the first batch goes through. `afresh` says why each
+    sample has a main process, a state and actors of its own; empty if they do not need to. A `trial` tells the outcome
+    of each sample in turn, and goes through `size` states again and again.
     """
 
     root: str
@@ -33,6 +35,8 @@ class Orders(NamedTuple):
     samples: int | None
     deadline_s: float
     size: int
+    afresh: str = ""
+    trial: bool = False
 
 
 class Started(NamedTuple):
@@ -64,6 +68,12 @@ class Counts(NamedTuple):
     stalled: bool
 
 
+class Taken(NamedTuple):
+    """Samples of a trial, in their order: kind, recorded value and detail of each outcome."""
+
+    outcomes: Sequence[tuple[Kind, Any, Mapping[str, Any]]]
+
+
 class Died(NamedTuple):
     """An actor's process ended before it was told to."""
 
@@ -72,9 +82,9 @@ class Died(NamedTuple):
 
 
 if TYPE_CHECKING:
-    Event: TypeAlias = messages.Common | Started | Counts | Died
+    Event: TypeAlias = messages.Common | Started | Counts | Taken | Died
 
-_KINDS: Mapping[str, Callable[..., Event]] = messages.by_name(*messages.COMMON, Started, Counts, Died)
+_KINDS: Mapping[str, Callable[..., Event]] = messages.by_name(*messages.COMMON, Started, Counts, Taken, Died)
 
 
 def from_fields(fields: Mapping[str, Any]) -> Event:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.declared import Scenario, actors_of
@@ -13,6 +13,7 @@ from bench.figures import StressFigures
 from bench.observation import Observation, SampleOutcome, Tally, tally_counts
 from bench.outcomes import Conditions, Expectation, Outcome
 from bench.process.cpus import cpu_count
+from bench.stress import keeping
 from bench.stress.launch import GroupResult, run_group
 from bench.stress.messages import Orders
 from bench.targets import Found
@@ -32,6 +33,9 @@ _RARELY = 0.001
 """Share of samples that overlap, below which a warning says how few they are."""
 
 _GROUP_SEED = 1_000_003
+
+_TRIAL_S = 5.0
+"""How long a life may take, which has few samples."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,12 @@ class _Run:
         self.found, self.method, self.deadline_s, self.seed, self.cpus = found, method, deadline_s, seed, cpus
         self.groups: list[GroupResult] = []
         self.first: dict[str, SampleOutcome] = {}
-        self.begun = time.monotonic()
+        self.begun = self.since = time.monotonic()
+        self.afresh = ""
+        """Why each sample has processes of its own; empty if none does."""
+        self.tried = False
+        self.doubt = ""
+        """What keeps the observation from a verdict; empty if nothing does."""
 
     def take_samples(
         self, seconds: float | None, samples: int | None, on_progress: Callable[[Progress], None] | None
@@ -96,8 +105,43 @@ class _Run:
 
         group_s = _GROUP_S if seconds is None else max(_LEAST_GROUP_S, min(_GROUP_S, seconds / _GROUPS))
         while not self.groups or not self._is_enough(seconds, samples):
+            if self.afresh and seconds is not None:
+                group_s = max(_LEAST_GROUP_S, seconds - (time.monotonic() - self.since))
             left = None if samples is None else samples - self._samples()
             self._record(run_group(self.found, self._orders(group_s, left), report))
+            if not self.tried and any(self._is_finding(one.outcome) for one in self.first.values()):
+                self._try()
+
+    def _is_finding(self, outcome: Outcome) -> bool:
+        """Return whether an outcome is interesting or forbidden, or an expectation cannot say."""
+        conditions = Conditions(self.method, platform.python_version(), self.cpus)
+        return _has_finding(self.found.program.expectations, (outcome,), conditions)
+
+    def _try(self) -> None:
+        """Decide whether what was found rests on samples before, by lives; have no more of that if it does."""
+        self.tried = True
+        lives: list[list[keeping.Sample]] = []
+        judgement = keeping.Judgement("open")
+        while judgement.what == "open":
+            orders = self._orders(_TRIAL_S, keeping.SAMPLES)._replace(
+                seed=self.seed - _GROUP_SEED * (len(lives) + 1), size=keeping.STATES, trial=True
+            )
+            order = run_group(self.found, orders, lambda _: None).order
+            if not order:
+                return
+            lives.append([keeping.Sample(one.key, self._is_finding(one)) for one in order])
+            judgement = keeping.judge(lives)
+        if judgement.what == "kept":
+            self._begin_afresh(lives, sure=judgement.sure)
+
+    def _begin_afresh(self, lives: list[list[keeping.Sample]], *, sure: bool) -> None:
+        """Forget all samples so far, which rest on those before them, and have processes made anew for each."""
+        came = ", ".join(dict.fromkeys(one.key for one in lives[0] if one.finding))
+        self.afresh = f"something stays from sample to sample: {came:.100} never came in processes made anew"
+        self.doubt = "" if sure else f"{self.afresh}, and may be a race that their start keeps apart"
+        self.groups.clear()
+        self.first.clear()
+        self.since = time.monotonic()
 
     def _record(self, group: GroupResult) -> None:
         """Record a group's counts and figures; the first of each outcome is recorded once for all groups."""
@@ -111,7 +155,7 @@ class _Run:
     def _is_enough(self, seconds: float | None, samples: int | None) -> bool:
         if samples is not None and self._samples() >= samples:
             return True
-        return seconds is not None and time.monotonic() - self.begun >= seconds
+        return seconds is not None and time.monotonic() - self.since >= seconds
 
     def _orders(self, seconds: float, samples: int | None) -> Orders:
         place, scenario = self.found.place, self.found.program
@@ -127,6 +171,7 @@ class _Run:
             samples=samples,
             deadline_s=self.deadline_s,
             size=max(1, self.groups[-1].size // 4) if self.groups else 1,
+            afresh=self.afresh,
         )
 
     def _samples(self) -> int:
@@ -159,7 +204,8 @@ class _Run:
             **_cut_short_figures(self.groups),
         }
         conditions = Conditions(self.method, platform.python_version(), self.cpus)
-        limits = () if _has_finding(scenario.expectations, outcomes, conditions) else _limits(figures)
+        found = _has_finding(scenario.expectations, [one.outcome for one in outcomes], conditions)
+        limits = () if found else (*filter(None, [self.doubt]), *_limits(figures))
         return Observation(
             scenario.target,
             "stress",
@@ -234,14 +280,14 @@ def _early_end_warnings(groups: list[GroupResult]) -> tuple[str, ...]:
     )
 
 
-def _has_finding(expectations: tuple[Expectation, ...], outcomes: tuple[Tally, ...], conditions: Conditions) -> bool:
+def _has_finding(expectations: tuple[Expectation, ...], outcomes: Sequence[Outcome], conditions: Conditions) -> bool:
     """Return whether there is an outcome that is interesting or forbidden.
 
     It counts, however often the actors overlapped: they may have ended, or be stuck, before that was seen. What is
     acceptable shows nothing: actors that run one after the other give it as well.
     """
     try:
-        return any(grade(one.outcome, expectations, conditions).grade != "acceptable" for one in outcomes)
+        return any(grade(one, expectations, conditions).grade != "acceptable" for one in outcomes)
     except Exception:  # noqa: BLE001  # the user's predicate; the verdict says what it raised
         return False
 

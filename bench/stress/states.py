@@ -54,7 +54,7 @@ def make_states(group: Group) -> States:
 
 def _most(group: Group, descriptors: int, *, folders: bool) -> int:
     """Return how many states to make, of which each has so many descriptors open."""
-    wanted = min(MOST_STATES, group.orders.samples or MOST_STATES)
+    wanted = group.size if group.orders.trial else min(MOST_STATES, group.orders.samples or MOST_STATES)
     if descriptors:
         wanted = min(wanted, MOST_DESCRIPTORS // descriptors)
     if group.why_rebuilt:

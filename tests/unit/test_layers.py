@@ -114,6 +114,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "stress.resident": CONTROLLED,
     "stress.states": CONTROLLED,
     "stress.yielding": CONTROLLED,
+    "stress.keeping": OBSERVER,
     "stress.observe": OBSERVER,
     "stress.launch": OBSERVER,
     "explore": ANY,

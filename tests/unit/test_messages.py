@@ -108,6 +108,8 @@ EXPLORED = (
         *((event, explore.from_fields) for event in (Starting(), Running(), failed(), *EXPLORED)),
         (stress.Started(7, "one"), stress.from_fields),
         (stress.Died("one", None), stress.from_fields),
+        (stress.Taken([("value", 7, {}), ("raised", None, {"type": "OSError"})]), stress.from_fields),
+        (explore.Anew(), explore.from_fields),
         (Starting(), lambda fields: messages.from_fields(fields, messages.by_name(*messages.COMMON))),
     ],
 )

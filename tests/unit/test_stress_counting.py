@@ -101,7 +101,7 @@ def test_only_what_is_of_interest_or_forbidden_counts_without_an_overlap(outcome
         [{value(1).key: 5, outcome.key: 5}],
         {value(1).key: SampleOutcome(value(1)), outcome.key: SampleOutcome(outcome)},
     )
-    assert observe._has_finding(EXPECTED, seen, CONDITIONS) is found
+    assert observe._has_finding(EXPECTED, [one.outcome for one in seen], CONDITIONS) is found
 
 
 def test_a_predicate_that_raises_finds_nothing() -> None:
@@ -109,7 +109,7 @@ def test_a_predicate_that_raises_finds_nothing() -> None:
         raise ZeroDivisionError
 
     seen = tally_counts([{value(1).key: 1}], {value(1).key: SampleOutcome(value(1))})
-    assert not observe._has_finding((acceptable(raises_itself),), seen, CONDITIONS)
+    assert not observe._has_finding((acceptable(raises_itself),), [one.outcome for one in seen], CONDITIONS)
 
 
 def test_of_what_groups_gave_only_the_first_is_recorded() -> None:

@@ -18,6 +18,7 @@ import signal
 
 from bench.explore.driver.subject import Caveats, EndedEarly, Refused
 from bench.outcomes import Outcome
+from bench.process import residents
 from bench.process.death_signal import die_with_parent
 from bench.process.ended import how_it_ended, wait_for_end
 from bench.process.messages import Running, Starting
@@ -92,7 +93,7 @@ class FreshSubject:
         """
         if self._died is not None:
             raise self._died
-        self._wire.send((what, arguments))
+        self._wire.send((what, arguments, self.executor.kills))
         kind, answer = self._wire.recv()
         if kind == "died":
             self._died = _Died(answer)
@@ -203,10 +204,13 @@ def _be_template(scenario: ScenarioSubject, wire: Connection, parent: int) -> No
         _die_with(parent)
         here = os.getpid()
         before = folders.names()
+        method = scenario.context.get_start_method()
         while wire.poll(None):
+            residents.start_helpers(method)
             pid = os.fork()
             if not pid:
                 _die_with(here)
+                residents.share_helpers(method)
                 _Stage(scenario, wire, before).run()
             _, status = os.waitpid(pid, 0)
             wire.send(("died", os.waitstatus_to_exitcode(status)))
@@ -236,7 +240,7 @@ class _Stage:
         try:
             over = False
             while not over:
-                what, arguments = self.wire.recv()
+                what, arguments, self.scenario.executor.kills = self.wire.recv()
                 over = what == "put_back"
                 answer = self.answer(what, arguments)
                 if not over:  # then it is the status that says so
@@ -285,4 +289,5 @@ class _Stage:
         """End the actors, and remove what is left of them among the temporary files."""
         self.scenario.end_schedule(end)
         self.scenario.close()
+        residents.unlink_semaphores()
         folders.remove_all(folders.names() - set(self.before))

@@ -65,7 +65,7 @@ class Executor:
         self._lanes: tuple[int, ...] = ()
         self._taken: list[Step] = []
         self._log = b""
-        self._kills = False
+        self.kills = False
         """Whether the plan of the last schedule kills."""
         self._fresh = self._template()
         self._anybody = bytes([at.FIRST_COME]) * self.limit + bytes([at.DECIDE])
@@ -120,8 +120,8 @@ class Executor:
         for table in (8 * at.OWNERS, 8 * at.HOLDERS):
             board.bytes[table : table + 8 * count] = nobody
         lanes = plan.lanes[: self.limit]
-        self._kills = bool(lanes) and min(lanes) < 0
-        dictated = bytes([lane & 255 for lane in lanes]) if self._kills else bytes(lanes)
+        self.kills = bool(lanes) and min(lanes) < 0
+        dictated = bytes([lane & 255 for lane in lanes]) if self.kills else bytes(lanes)
         numbers[at.PLANNED] = len(lanes)
         board.bytes[at.PLAN : at.PLAN + self.limit + 1] = (
             dictated + (self._decided if plan.asleep or plan.then != "on" else self._anybody)[len(lanes) :]
@@ -281,7 +281,7 @@ class Executor:
 
     def killed(self) -> set[int]:
         """Return the lanes that the plan has killed in the last schedule."""
-        if not self._kills:
+        if not self.kills:
             return set()
         words = self.numbers[at.LOG : at.LOG + 2 * self.numbers[at.STEPS] : 2].tolist()
         return {lane_of(word) for word in words if kind_of(word) == KILLED}
