@@ -10,6 +10,7 @@ import pytest
 from bench.explore.observe import observe as explore
 from bench.observation import Observation
 from bench.outcomes import METHODS, Conditions
+from bench.stress.observe import observe as stress
 from bench.targets import Found, find
 from bench.verdict import judge
 from tests.fixtures.figures import figures_of as figures
@@ -62,3 +63,22 @@ def test_explore_makes_the_state_anew_where_its_result_removes_it(name: str, met
     seen = explore(named(name), method=method, seconds=20.0, seed=1)
     assert verdict(seen, name, method) == "pass", [one.outcome.text() for one in seen.outcomes]
     assert ("closed" if name == "ClosesItsPipe" else "removed") in str(figures(seen)["why_rebuilt"])
+
+
+KEPT = [("DefaultArgument", "fork"), ("MadeInMain", "fork"), ("ReadInMain", "fork"), ("ClosedOver", "spawn")]
+
+
+@pytest.mark.parametrize(("name", "method"), KEPT)
+def test_stress_makes_processes_anew_where_they_keep_something(name: str, method: str) -> None:
+    # Each life gives the same order of different values, so two of them decide, whatever the load.
+    seen = stress(named(name), method=method, seconds=0.5, deadline_s=30.0, seed=1)
+    assert values(seen) == {1}
+    assert verdict(seen, name, method) in ("pass", "unknown")  # the latter if the actors never overlapped
+    assert "something stays from sample to sample" in str(figures(seen)["why_rebuilt"])
+
+
+@pytest.mark.parametrize(("name", "method"), REMOVING)
+def test_stress_makes_the_state_anew_where_its_result_removes_it(name: str, method: str) -> None:
+    seen = stress(named(name), method=method, seconds=0.3, deadline_s=30.0, seed=1)
+    assert len(values(seen)) == 1
+    assert verdict(seen, name, method) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
