@@ -93,6 +93,7 @@ class _Run:
         self.afresh = ""
         """Why each sample has processes of its own; empty if none does."""
         self.tried = False
+        self.trial_s = 0.0
         self.doubt = ""
         """What keeps the observation from a verdict; empty if nothing does."""
 
@@ -109,8 +110,15 @@ class _Run:
                 group_s = max(_LEAST_GROUP_S, seconds - (time.monotonic() - self.since))
             left = None if samples is None else samples - self._samples()
             self._record(run_group(self.found, self._orders(group_s, left), report))
-            if not self.tried and any(self._is_finding(one.outcome) for one in self.first.values()):
+            if not self.tried and any(self._is_triable(one.outcome) for one in self.first.values()):
+                begun = time.monotonic()
                 self._try()
+                took_s = time.monotonic() - begun
+                self.trial_s, self.since = self.trial_s + took_s, self.since + took_s
+
+    def _is_triable(self, outcome: Outcome) -> bool:
+        """Return whether an outcome is a finding after which a group goes on; a crash or a hang ends it."""
+        return outcome.kind in ("value", "raised", "leak") and self._is_finding(outcome)
 
     def _is_finding(self, outcome: Outcome) -> bool:
         """Return whether an outcome is interesting or forbidden, or an expectation cannot say."""
@@ -127,7 +135,7 @@ class _Run:
                 seed=self.seed - _GROUP_SEED * (len(lives) + 1), size=keeping.STATES, trial=True
             )
             order = run_group(self.found, orders, lambda _: None).order
-            if not order:
+            if not order or order[-1].kind in ("crash", "hang"):
                 return
             lives.append([keeping.Sample(one.key, self._is_finding(one)) for one in order])
             judgement = keeping.judge(lives)
@@ -193,7 +201,7 @@ class _Run:
             "cpus": self.cpus,
             "actors": list(scenario.actors),
             "waiting": "spin" if len(scenario.actors) <= self.cpus else "yield",
-            "samples_per_second": round(samples / seconds, 1),
+            "samples_per_second": round(samples / max(seconds - self.trial_s, 1e-6), 1),
             "samples_per_second_running": round(samples / (figures["running_ns"] / 1e9 or seconds), 1),
             "stamped": figures["stamped"],
             "overlapped": figures["overlapped"],
