@@ -154,7 +154,7 @@ class _Listener:
 
     def stuck(self, asked: Sequence[Stack], *, waited_s: float, running: bool) -> None:
         """Take in where all processes are: in the result, which is a hang, or where the scheduler cannot see it."""
-        asked = [one for one in asked if one.role == "process"]
+        asked = [one for one in asked if one.role == "process" and not _is_idle(one.stack)]
         names = self.names()
         main = next((one for one in asked if _in_result(one.stack)), None)
         if main is not None and running:
@@ -186,6 +186,11 @@ class _Listener:
 
 def _in_result(stack: str) -> bool:
     return f'{os.sep}actors.py"' in stack and "in read_result" in stack
+
+
+def _is_idle(stack: str) -> bool:
+    """Return whether it is a process of ours from which those of schedules are forked."""
+    return "in _be_template" in stack and not _in_result(stack)
 
 
 def _at_a_point(stack: str) -> bool:

@@ -1,6 +1,7 @@
 """Stress mode: a scenario's actors in resident processes, hundreds of thousands of samples a second.
 
     observe, launch             the observer's side: many short fork groups, one after the other
+    keeping                     whether findings rest on the samples before them (pure)
     main, coordinator           a group's main process, in a fresh interpreter
     generation, states          states made once, and the actors that go through them again and again
     resident                    an actor's process

@@ -345,6 +345,11 @@ class Exploration:
         while finer != self.board.finer:  # its steps become as fine as those of the file as its own ones want it
             finer = self.board.finer
             followed = follow(wanted, self.play_and_report, self.labels)
+            if self.fresh is not None and (followed["divergence"] or len(followed["counts"]) > 1):
+                self.subject.close()
+                self.executor.drain()
+                self._begin_afresh()  # what it differs by may be what its processes keep
+                finer = -1
         self.report()
         trace, witness = self.play_in_detail(tuple(followed["lanes"]))
         uncontrolled = self.board.uncontrolled()
