@@ -70,6 +70,7 @@ class Group:
         self.taken = self.rebuilt = self.stamped = self.overlapped = self.batch = 0
         self.why_rebuilt = orders.afresh
         self.singly = bool(orders.afresh)  # one sample for each process, as something stays in it from sample to sample
+        self.lost = ""  # what was gone of a state, which was made anew for that
         self.size = orders.size
         self.running_s = 0.0
         self.deadline: float | None = None
@@ -142,7 +143,7 @@ class Group:
                 overlapped=self.overlapped,
                 lost=lost,
                 running_ns=running_ns,
-                why_rebuilt=self.why_rebuilt,
+                why_rebuilt=self.why_rebuilt or self.lost,
                 size=self.size,
                 stalled=stalled,
             )

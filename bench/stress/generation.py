@@ -200,7 +200,7 @@ class Generation:
             return
         if self.watch is not None:
             self.watch.undo()
-        group.why_rebuilt = self.restorer.unrestorable
+        group.why_rebuilt, group.lost = self.restorer.unrestorable, group.lost or self.restorer.lost
         gone = self.restorer.restore(without={index for index, one in left.items() if one.spoiled})
         if gone:
             self.dropped = {position for position, index in enumerate(self.live) if index in gone}

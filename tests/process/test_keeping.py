@@ -81,3 +81,4 @@ def test_stress_makes_the_state_anew_where_its_result_removes_it(name: str, meth
     seen = stress(named(name), method=method, seconds=0.3, deadline_s=30.0, seed=1)
     assert len(values(seen)) == 1
     assert verdict(seen, name, method) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
+    assert ("closed" if name == "ClosesItsPipe" else "removed") in str(figures(seen)["why_rebuilt"])

@@ -286,5 +286,5 @@ def test_what_cannot_be_shown_to_be_restorable_is_made_anew_and_that_is_said(nam
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["WithLock", "ThreeActors", "LockHeld", "Feeders"])
 def test_repeat_mode_runs_scenarios_too(name: str, method: str) -> None:
-    seen = observe_repeat(named(name), method=method, samples=1, seed=1)
+    seen = observe_repeat(named(name), method=method, samples=1, seed=1, deadline_s=60.0)
     assert verdict(name, seen, method) == "pass", seen.outcomes[0].outcome
