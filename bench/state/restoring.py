@@ -133,7 +133,7 @@ class Restorer:
                     left.locks.append(name)
                     left.spoiled |= type(item).__name__ == "RLock"  # only its owner can release it
         self.lost = ""
-        for number, event in self._poll(0):
+        for number, event in self._poll(0) if self._readers else ():
             if event & _CLOSED:
                 found.setdefault(self._readers[number][0], Leftovers()).spoiled = True
                 self.lost = f"{self._readers[number][1]} was closed"
