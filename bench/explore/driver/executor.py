@@ -185,10 +185,6 @@ class Executor:
         self.board.semaphore(lane).release()
         self._answered(dead)
 
-    def forget(self) -> None:
-        """Forget the last schedule, to which the next one is not to be compared."""
-        self._lanes, self._taken, self._log = (), [], b""
-
     def drain(self) -> None:
         """Set all semaphores to 0: a process that has died may have left a baton untaken."""
         for lane in range(at.MOST_LANES + 1):
