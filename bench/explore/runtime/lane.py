@@ -27,7 +27,7 @@ from bench.explore.runtime.control import Raw
 from bench.explore.runtime.handover import Handover
 from bench.explore.runtime.packing import READ, placed, word
 from bench.explore.runtime.registry import Registry
-from bench.explore.runtime.spinning import snapshot
+from bench.explore.runtime.spinning import Spinning
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -69,7 +69,7 @@ class Runtime(Handover):
         "_passed",
         "_probe",
         "_read_at",
-        "_snapshots",
+        "_spinning",
         "detail",
         "holding",
         "places",
@@ -84,7 +84,7 @@ class Runtime(Handover):
         self.places = self.registry.places
         self.schedule = self._finer = 0
         self._read_at: dict[int, int] = {}
-        self._snapshots: dict[int, object] = {}
+        self._spinning = Spinning(self.numbers)
         self.reset()
 
     def reset(self) -> None:
@@ -96,7 +96,7 @@ class Runtime(Handover):
         self._probe: Callable[[], bool] | None = None
         if self._read_at:
             self._read_at.clear()
-            self._snapshots.clear()
+            self._spinning.reset()
         self.registry.reset()
         if self._finer != self.numbers[at.FINER]:
             self._finer = self.numbers[at.FINER]
@@ -166,7 +166,7 @@ class Runtime(Handover):
         if not packed & READ:
             numbers[CHANGED] = step
         elif numbers[CHANGED] < step - 1:  # a read right after a change is new, and not worth remembering
-            if self._read_at.get(packed, -1) > numbers[CHANGED] and self._spins(packed, frame):
+            if self._read_at.get(packed, -1) > numbers[CHANGED] and self._spins(frame):
                 return self._wait(packed, wants)
             self._read_at[packed] = step
         entry = LOG + 2 * step
@@ -179,14 +179,9 @@ class Runtime(Handover):
         """Forget that this lane has read something, so that to read it again is no loop."""
         self._read_at.pop(packed | self.registry.place_of(frame), None)
 
-    def _spins(self, packed: int, frame: FrameType) -> bool:
-        """Return whether a lane that reads the same again, and nothing changed since, can only go on like that.
-
-        Seen twice, what the code goes on from has to be equal: the first time it may have come from elsewhere.
-        """
-        before, now = self._snapshots.get(packed), (self.numbers[CHANGED], snapshot(frame))
-        self._snapshots[packed] = now
-        if before != now or now[1] is None:
+    def _spins(self, frame: FrameType) -> bool:
+        """Return whether a lane that reads the same again, and nothing changed since, can only go on like that."""
+        if not self._spinning.waits(frame):
             return False
         self.numbers[at.YIELDING] |= self.bit
         self.numbers[SLOW] |= at.SOME_YIELD
@@ -211,7 +206,7 @@ class Runtime(Handover):
         numbers[slot + at.WORD], numbers[slot + at.WANTS], numbers[slot + at.DEADLINE] = packed, wants, deadline
         numbers[slot + at.TIMED_OUT] = 0
         if frame is not None and packed & READ and self._read_at.get(packed, -1) > numbers[CHANGED]:
-            self._spins(packed, frame)
+            self._spins(frame)
         if possible:
             numbers[ENABLED] |= self.bit
         if deadline:  # also if it is possible now: another lane may take what it wants first
