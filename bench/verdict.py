@@ -77,16 +77,17 @@ def to_judged(expectations: Sequence[Expectation], observation: Observation, con
         tuple(map(_graded, observation.outcomes, gradings)),
         observation.warnings,
         observation.limits,
-        _claimed(observation.figures, verdict),
+        _claimed(observation, verdict),
         verdict=verdict.status,
         why=verdict.why,
         method=conditions.method,
     )
 
 
-def _claimed(figures: Figures | None, verdict: Verdict) -> Figures | None:
-    """Return the figures with a claim that is no wider than the verdict: an open one stands beside no "all"."""
-    if verdict.status == "unknown" and isinstance(figures, ExploreFigures):
+def _claimed(observation: Observation, verdict: Verdict) -> Figures | None:
+    """Return the figures with a claim that is no wider than what was seen: an open verdict stands beside no "all"."""
+    figures = observation.figures
+    if (verdict.status == "unknown" or observation.limits) and isinstance(figures, ExploreFigures):
         return figures.without_completeness()
     return figures
 

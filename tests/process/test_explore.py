@@ -357,6 +357,18 @@ def test_parts_of_an_array_do_not_depend_on_each_other() -> None:
 # What cannot be said, and what cannot be run.
 
 
+def test_steps_that_are_wrongly_taken_as_independent_are_noticed_and_leave_the_verdict_open() -> None:
+    seen = explored("WrittenByTwo", strategy="dpor", file="mistaken")
+    (limit,) = seen.limits
+    assert limit.startswith("write value at ")
+    assert limit.endswith(
+        "in the other order it gives 'value 1', and gave 'value 2' (a bug of forkbench: please report)"
+    )
+    assert figures(seen)["schedules"] == 1
+    assert figures(seen)["complete"] is False
+    assert verdict("WrittenByTwo", seen, file="mistaken") == "unknown"
+
+
 def test_a_process_that_never_comes_to_a_point_leaves_the_verdict_open() -> None:
     seen = explored("RunsOn", deadline_s=0.5)
     assert "computes waits in computes at interleavings.py" in seen.limits[0]

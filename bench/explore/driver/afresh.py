@@ -130,6 +130,10 @@ class FreshSubject:
         """Revive nothing: no process takes the place of an actor's."""
         return False
 
+    def contents(self) -> object:
+        """Return nothing: the state is in a process of its own."""
+        return None
+
     def changed(self) -> set[int]:
         """Return the objects whose memory has changed since the schedule began."""
         try:

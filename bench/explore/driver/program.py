@@ -141,6 +141,10 @@ class ProgramSubject:
         """Return nothing: what the main process makes is not in the memory of this one."""
         return set()
 
+    def contents(self) -> object:
+        """Return nothing: what the main process makes is not in the memory of this one."""
+        return None
+
     # The outcome of a schedule.
 
     def outcome(self, end: End) -> Outcome | None:

@@ -83,6 +83,10 @@ class ScenarioSubject:
         """Return the objects whose memory has changed since the schedule began."""
         return self.actors.memory.changed()
 
+    def contents(self) -> object:
+        """Return what the values of the state hold."""
+        return self.actors.memory.contents()
+
     # The outcome of a schedule.
 
     def outcome(self, end: End) -> Outcome | None:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
         def changed(self) -> set[int]:
             """Return the objects whose memory is no longer what it was before the schedule."""
 
+        def contents(self) -> object:
+            """Return what the shared memory that is known holds, to be compared with that after another schedule."""
+
         def outcome(self, end: End) -> Outcome | None:
             """Return what the schedule that ended like this gave; `None` where that says nothing of the subject."""
 

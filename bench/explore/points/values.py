@@ -694,6 +694,10 @@ class Memory:
     def _now(self) -> list[bytes]:
         return [ctypes.string_at(address, size) for _, address, size in self._pieces]
 
+    def contents(self) -> list[bytes]:
+        """Return the contents of all."""
+        return self._now()
+
     def changed(self) -> set[int]:
         """Return the numbers of the values whose contents differ from those at first."""
         pairs = zip(self._pieces, self._before, self._now())  # noqa: B905  # Python 3.10 has strict, all are equal

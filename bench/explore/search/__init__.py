@@ -7,6 +7,7 @@
     random_walk   a random lane at each step
     portfolio     several strategies in turns
     limited       a wrapper that ends any strategy after a number of schedules
+    swaps         whether steps that a reduction takes as independent are
     loops         where a schedule without an end began to repeat itself
     shrinking     from a failing schedule to one with fewer preemptions
 

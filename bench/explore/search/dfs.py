@@ -28,6 +28,7 @@ class DepthFirst:
     """
 
     name = "dfs"
+    reduces = False
 
     def __init__(self, *, preemptions: int | None = None, kills: int = 0) -> None:
         self.bound = preemptions

@@ -88,6 +88,7 @@ class PartialOrder:
     """
 
     name = "dpor"
+    reduces = True
 
     def __init__(self, *, depends: Callable[[Op, Op], bool] = dependent) -> None:
         self.schedules = 0

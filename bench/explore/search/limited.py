@@ -29,6 +29,11 @@ class Limited:
         self._strategy.learn(trace)
 
     @property
+    def reduces(self) -> bool:
+        """Whether the other does."""
+        return self._strategy.reduces
+
+    @property
     def complete(self) -> bool:
         """Whether the other is complete."""
         return self._strategy.complete

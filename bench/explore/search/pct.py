@@ -39,7 +39,7 @@ class Priorities:
     """
 
     name = "pct"
-    complete = False
+    complete = reduces = False
 
     def __init__(self, *, lanes: int, seed: int = 0) -> None:
         self._lanes = lanes

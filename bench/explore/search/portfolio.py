@@ -138,6 +138,11 @@ class Portfolio:
             yield self._random
 
     @property
+    def reduces(self) -> bool:
+        """Whether it is the reduction that covered everything."""
+        return self._decided() is self._reduction
+
+    @property
     def complete(self) -> bool:
         """Whether one strategy covered everything, or all within the bound that was asked for."""
         return self._decided() is not None

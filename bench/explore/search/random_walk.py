@@ -23,7 +23,7 @@ class RandomWalk:
     """Plans random schedules without end; the same ones for the same seed."""
 
     name = "random"
-    complete = False
+    complete = reduces = False
 
     def __init__(self, *, seed: int = 0) -> None:
         self.schedules = 0

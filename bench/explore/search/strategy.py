@@ -21,6 +21,10 @@ if TYPE_CHECKING:
             """Learn the trace of the last plan."""
 
         @property
+        def reduces(self) -> bool:
+            """Whether what is covered rests on what `model.dependent` takes as independent."""
+
+        @property
         def complete(self) -> bool:
             """Whether every interleaving that the strategy's bound allows was covered."""
 
