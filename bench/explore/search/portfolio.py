@@ -41,8 +41,8 @@ BOUNDS = (0, 1, 2)
 AFTER = 1_000
 """Random schedules where no number is asked for, after the reduction has ended without being complete."""
 
-LONG = 5_000
-"""Steps of a schedule above which it is very long: the reduction takes about 10 s for one of that many."""
+LONG = 2_000
+"""Steps of a schedule above which it is very long: the reduction takes about 2 s for one of that many."""
 
 
 class Portfolio:
