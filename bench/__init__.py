@@ -8,8 +8,8 @@ One way through it::
 The folders say which process runs the code; a module imports only from those before it, and `tests/unit/test_layers.py`
 holds both::
 
-    words, outcomes, records    called, errors < values, causes, sampling < outcomes, figures < declared, cells,
-                                leases < targets < observation < record < verdict
+    words, outcomes, records    called, errors, fingerprints < values, causes, sampling < outcomes, figures < declared,
+                                cells, leases < targets < observation < record < verdict
     every process of a sample   process < state
     the three modes             explore (model < search, runtime < findings, points < driver, launch < observe
                                 < replay),

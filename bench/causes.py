@@ -6,6 +6,7 @@ The families are those observed on CPython 3.10 to 3.15 and PyPy 3.11.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -62,9 +63,19 @@ def family_of(type_name: str, message: str) -> str | None:
     return None
 
 
-def cause_of(type_name: str, message: str) -> str:
-    """Return the cause of an exception: its family, or else its class and normalised message."""
-    return family_of(type_name, message) or f"{type_name}: {normalise(message)}"
+def class_name(kind: type[BaseException]) -> str:
+    """Return the name of an exception class as outcomes have it: behind its module, unless that is `builtins`."""
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_of_python(name: str) -> bool:
+    """Return whether a class of that name, as `class_name` gives it, comes with Python: only these have families."""
+    return "." not in name or name.partition(".")[0] in sys.stdlib_module_names
+
+
+def cause_of(type_name: str, message: str, full_name: str | None = None) -> str:
+    """Return the cause of an exception: its family, or else its class, by the full name if given, and its message."""
+    return family_of(type_name, message) or f"{full_name or type_name}: {normalise(message)}"
 
 
 def family_has(type_name: str, message: str, wanted: str) -> bool:

@@ -6,13 +6,14 @@ forbidden.
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
-from bench.causes import cause_of, family_has
+from bench.causes import cause_of, class_name, family_has, is_of_python
 from bench.errors import UsageError
 from bench.values import Json, canonical, decode, encode, same
 
@@ -32,8 +33,9 @@ class Outcome:
 
     `value` holds the recorded form of the value, for the kind `value` alone. `detail` holds the rest: for `raised` the
     type, its bases, the message, the process and the place; for `hang` the phase and every process's stack; for
-    `crash` the signal or exit status and the process; for `leak` what was left behind. `killed` in it are the names of
-    the processes that explore itself has killed before, as it was told to.
+    `crash` the signal or exit status and the process; for `leak` what was left behind. Where more went wrong in the
+    sample, its `others` hold kind and detail of each: see `parts`. `killed` in it are the names of the processes that
+    explore itself has killed before, as it was told to.
     """
 
     kind: Kind
@@ -42,8 +44,11 @@ class Outcome:
 
     @cached_property
     def key(self) -> str:
-        """The identity of the outcome in a histogram: equal for equal values, and for one cause."""
-        return _KEYS[self.kind](self) + (" after a kill" if self.killed else "")
+        """The identity of the outcome in a histogram: equal for equal values, and for one cause, or the same causes."""
+        own = _KEYS[self.kind](self)
+        # The order in which processes fail is chance: the same failures are one outcome, whichever came first.
+        keys = sorted({own, *(_KEYS[one.kind](one) for one in self.parts[1:])})
+        return " + ".join(keys) + (" after a kill" if self.killed else "")
 
     @property
     def killed(self) -> tuple[str, ...]:
@@ -55,9 +60,34 @@ class Outcome:
         """Return the outcome as that of a sample in which explore has killed these processes; itself if it has none."""
         return Outcome(self.kind, self.value, {**self.detail, "killed": list(names)}) if names else self
 
+    @cached_property
+    def parts(self) -> tuple[Outcome, ...]:
+        """This outcome, and all else that went wrong in the sample, each as an outcome; each of them is graded."""
+        others = self.detail.get("others")
+        if not isinstance(others, list):
+            return (self,)
+        return (self, *(_part(one).after_kill_of(self.killed) for one in others if isinstance(one, dict)))
+
     def text(self) -> str:
         """Return the outcome in one line, for a person."""
-        return _TEXTS[self.kind](self) + (", after a kill" if self.killed else "")
+        return "; also ".join(_TEXTS[one.kind](one) for one in self.parts) + (", after a kill" if self.killed else "")
+
+
+def _part(recorded: Mapping[str, Json]) -> Outcome:
+    detail = recorded.get("detail")
+    return Outcome(recorded["kind"], detail=detail if isinstance(detail, dict) else {})  # type: ignore[arg-type]  # a kind, by `with_others`
+
+
+def with_others(outcome: Outcome, others: Sequence[Outcome]) -> Outcome:
+    """Return an outcome that holds what else went wrong in its sample; what has the same cause is held once."""
+    keys = {outcome.key}
+    held: list[Json] = []
+    for one in others:
+        if one.key not in keys:
+            keys.add(one.key)
+            detail = {name: item for name, item in one.detail.items() if name != "traceback"}
+            held.append({"kind": one.kind, "detail": detail})
+    return Outcome(outcome.kind, outcome.value, {**outcome.detail, "others": held}) if held else outcome
 
 
 def value(observed: object) -> Outcome:
@@ -74,8 +104,15 @@ def _role(outcome: Outcome) -> str:
     return "main" if outcome.detail.get("role") == "main" else "child"
 
 
+def _class(outcome: Outcome) -> str:
+    """Return the name of the class that was raised, behind its module unless that is `builtins`."""
+    bases = outcome.detail.get("bases")
+    return str(bases[0]) if isinstance(bases, list) and bases else _get(outcome, "type")
+
+
 def _cause(outcome: Outcome) -> str:
-    return cause_of(_get(outcome, "type"), _get(outcome, "message"))
+    known = _get(outcome, "type") if is_of_python(name := _class(outcome)) else name
+    return cause_of(known, _get(outcome, "message"), name)
 
 
 def _crash_how(outcome: Outcome) -> str:
@@ -103,7 +140,9 @@ _KEYS: Mapping[Kind, Callable[[Outcome], str]] = {
 def _raised_text(outcome: Outcome) -> str:
     where = f" at {place}" if (place := _get(outcome, "where")) else ""
     message = f": {text}" if (text := _get(outcome, "message")) else ""
-    return f"raised {_get(outcome, 'type')}{message} (in {_get(outcome, 'process') or 'main'}{where})"
+    name = _get(outcome, "type")
+    known = _class(outcome) if hasattr(builtins, name) else name  # another class that is called like one of Python's
+    return f"raised {known}{message} (in {_get(outcome, 'process') or 'main'}{where})"
 
 
 _TEXTS: Mapping[Kind, Callable[[Outcome], str]] = {
@@ -120,7 +159,11 @@ class Matcher(Protocol):
     """Decides which outcomes an expectation is about."""
 
     def matches(self, outcome: Outcome) -> bool:
-        """Return whether the outcome matches; an exception raised here makes the verdict `unknown`."""
+        """Return whether the outcome matches; an exception raised here makes the verdict `unknown`.
+
+        Raises:
+            CannotTell: if the value may be what is meant, or another that has the same `repr`.
+        """
 
     def text(self) -> str:
         """Return the matcher in one phrase, for a person."""
@@ -135,6 +178,11 @@ class _Exactly:
 
     def text(self) -> str:
         return repr(self.wanted)
+
+
+def is_exact(matcher: Matcher) -> bool:
+    """Return whether a matcher is about one value alone."""
+    return isinstance(matcher, _Exactly)
 
 
 @dataclass(frozen=True)
@@ -159,24 +207,37 @@ class _AnyValue:
 
 @dataclass(frozen=True)
 class _Raises:
-    types: tuple[str, ...]
+    types: tuple[type[BaseException] | str, ...]
     pattern: str | None
     role: str | None
 
     def matches(self, outcome: Outcome) -> bool:
         if outcome.kind != "raised" or (self.role is not None and self.role != _role(outcome)):
             return False
-        message = _get(outcome, "message")
-        if self.pattern is not None and not re.search(self.pattern, message):
+        if self.pattern is not None and not re.search(self.pattern, _get(outcome, "message")):
             return False
-        bases = outcome.detail.get("bases")
-        names = {_get(outcome, "type"), *(map(str, bases) if isinstance(bases, list) else ())}
-        return bool(names.intersection(self.types)) or any(
-            family_has(_get(outcome, "type"), message, wanted) for wanted in self.types
-        )
+        return any(_is_one_of(outcome, wanted) for wanted in self.types)
 
     def text(self) -> str:
-        return f"raises {' or '.join(self.types)}" + (f" in {self.role}" if self.role else "")
+        names = (wanted if isinstance(wanted, str) else wanted.__name__ for wanted in self.types)
+        return f"raises {' or '.join(names)}" + (f" in {self.role}" if self.role else "")
+
+
+def _is_one_of(outcome: Outcome, wanted: type[BaseException] | str) -> bool:
+    """Return whether what was raised is of a class, or one derived from it, or of the same cause on another Python."""
+    bases = outcome.detail.get("bases")
+    names = [str(name) for name in bases] if isinstance(bases, list) else [_get(outcome, "type")]
+    if isinstance(wanted, str):
+        plain = wanted.removeprefix("builtins.")
+        # Without a module it means any class of that name.
+        if plain in names or ("." not in wanted and plain in {name.rpartition(".")[2] for name in names}):
+            return True
+    elif class_name(wanted) in names:
+        return True
+    known = wanted if isinstance(wanted, str) else class_name(wanted)
+    if not (is_of_python(known) and is_of_python(_class(outcome))):
+        return False
+    return family_has(_get(outcome, "type"), _get(outcome, "message"), known.rpartition(".")[2])
 
 
 @dataclass(frozen=True)
@@ -208,15 +269,17 @@ def raises(
     """Match samples in which a process ended with an exception.
 
     Args:
-        types: classes, or their names where a class is not to be imported; an instance of any of them matches. One
-            cause raises other classes on other versions of Python: a class that the observed cause is known to raise
-            elsewhere matches too (see `bench.causes`).
+        types: classes, or their names where a class is not to be imported; an instance of any of them, or of a class
+            derived from it, matches. A class is known by its module and name, so that another class of that name
+            is none; a name without a module means any class that is called so. One cause raises other classes on
+            other versions of Python: a class that the observed cause is known to raise elsewhere matches too (see
+            `bench.causes`).
         match: a regular expression to search for in the message.
         process: only in the main process, or only in a child; `None` means either.
     """
     if not types:
         raise UsageError("raises() needs an exception class, for example raises(OSError)")
-    return _Raises(tuple(t if isinstance(t, str) else t.__name__ for t in types), match, process)
+    return _Raises(types, match, process)
 
 
 def hangs(phase: Literal["program", "exit"] | None = None) -> Matcher:
@@ -398,8 +461,10 @@ __all__ = [
     "forbidden",
     "hangs",
     "interesting",
+    "is_exact",
     "leaks",
     "racy",
     "raises",
     "value",
+    "with_others",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.outcomes import Outcome
+from bench.outcomes import Outcome, with_others
 from bench.process.ended import signal_name
 from bench.process.stacks import Stack, stack_record, waits_at
 from bench.values import Json
@@ -54,6 +54,7 @@ def decide(evidence: Evidence) -> Outcome:
 
     A hang comes before all else. Then the process that a signal ended, since others fail in consequence; then what
     was raised first; then exit statuses; then what was left behind. A value counts only if there is none of these.
+    All that failed besides is held in the outcome too, and graded.
     """
     # Invariant: `value` is returned only if the main process journalled it and exited with 0, every process that was
     # started is known to have ended with 0 or by a signal that the program sent, and nothing is left. All else that is
@@ -63,7 +64,7 @@ def decide(evidence: Evidence) -> Outcome:
     if evidence.exit_status is None:
         return _late(evidence, returned, [one.outcome for one in failures])
     if failures:
-        return _with_also(failures[0].outcome, [one.outcome for one in failures[1:]])
+        return with_others(failures[0].outcome, [one.outcome for one in failures[1:]])
     if returned is None:
         return Outcome("crash", detail={**_main(), "exit": evidence.exit_status, "why": "ended without returning"})
     left = _leftovers(evidence, returned)
@@ -78,13 +79,6 @@ def failures(evidence: Evidence) -> list[Outcome]:
 
 def _main() -> dict[str, Json]:
     return {"process": "MainProcess", "role": "main"}
-
-
-def _with_also(outcome: Outcome, others: Sequence[Outcome]) -> Outcome:
-    if not others:
-        return outcome
-    also: list[Json] = [one.text() for one in others[:4]]
-    return Outcome(outcome.kind, outcome.value, {**outcome.detail, "also": also})
 
 
 def _failures(evidence: Evidence, returned: Event | None) -> Iterator[_Failure]:
@@ -165,7 +159,7 @@ def _late(evidence: Evidence, returned: Event | None, others: Sequence[Outcome])
         "summary": _waits(evidence, phase),
         "processes": stacks,
     }
-    return _with_also(Outcome("hang", detail=detail), others)
+    return with_others(Outcome("hang", detail=detail), others)
 
 
 def _names(evidence: Evidence) -> dict[int, str]:

@@ -31,18 +31,33 @@ _TRACEBACK_LIMIT = 8_000
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return an exception as plain values: type, bases, message, the user's innermost frame, and the traceback."""
+    """Return an exception as plain values: type, bases, message, the user's innermost frame, and the traceback.
+
+    The bases are the class itself and all that it is derived from, each behind its module unless that is `builtins`.
+    """
     import traceback
 
     kind = type(error)
     text = "".join(traceback.format_exception(kind, error, error.__traceback__))
     return {
         "type": kind.__name__,
-        "bases": [base.__name__ for base in kind.__mro__ if base not in (object, BaseException)],
-        "message": str(error)[:2_000],
+        "bases": [_class_name(base) for base in kind.__mro__ if base not in (object, BaseException)],
+        "message": _message(error),
         "where": _where(error.__traceback__),
         "traceback": text[-_TRACEBACK_LIMIT:],
     }
+
+
+def _class_name(kind: type) -> str:
+    # As `bench.causes.class_name`, which no process of a sample imports.
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:2_000]
+    except Exception as another:  # noqa: BLE001  # the user's `__str__` may raise anything
+        return f"<its text raised {type(another).__name__}>"
 
 
 def _where(trace: TracebackType | None) -> str | None:

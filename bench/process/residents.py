@@ -128,3 +128,17 @@ def outcome_of(error: BaseException, name: str) -> tuple[Kind, dict[str, Any]]:
     from bench.process.instrument import describe
 
     return "raised", {**describe(error), **actor}
+
+
+# In the main process of a group.
+
+
+def combined(failures: Sequence[tuple[Kind, dict[str, Any]]]) -> tuple[Kind, dict[str, Any]]:
+    """Return kind and detail of the outcome of a sample in which actors failed, one or more of them.
+
+    An exception comes before an exit status, and of equals that of the first actor; the detail holds the others.
+    """
+    first, *others = sorted(failures, key=lambda one: one[0] != "raised")
+    kind, detail = first
+    held = [{"kind": one, "detail": {k: v for k, v in rest.items() if k != "traceback"}} for one, rest in others]
+    return kind, {**detail, "others": held} if held else detail

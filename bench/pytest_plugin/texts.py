@@ -53,8 +53,7 @@ def _evidence(one: Tally) -> Iterator[str]:
         yield from _indented(f"in process {detail.get('process')}:\n{trace}")
     for process in _objects(detail.get("processes")) or _objects(detail.get("processes_then")):
         yield from _indented(_process(process))
-    if isinstance(also := detail.get("also"), list):
-        yield from (f"    also: {one_line(str(text), _WIDTH)}" for text in also)
+    yield from (f"    also: {one_line(also.text(), _WIDTH)}" for also in one.outcome.parts[1:])
     if isinstance(text := witness.get("stderr"), str) and "traceback" not in detail:
         yield from _indented(f"its standard error:\n{text}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from bench.values import encode
+from bench.values import encode, identity
 
 TYPE_CHECKING = False  # as type checkers know it: each group imports this
 
@@ -34,7 +34,8 @@ class Counts:
 
     def other(self, kind: str, detail: Mapping[str, Any]) -> None:
         """Count one sample that gave no value; the detail of the first of its kind and message is kept."""
-        key = repr((kind, [detail.get(name) for name in ("type", "message", "process", "exit", "summary")]))
+        others = [(one["kind"], _named(one["detail"])) for one in detail.get("others", ())]
+        key = repr((kind, _named(detail), others))
         self._others.setdefault(key, [kind, dict(detail), 0])[2] += 1
         self.samples += 1
 
@@ -45,14 +46,18 @@ class Counts:
         return taken
 
 
+def _named(detail: Mapping[str, Any]) -> list[Any]:
+    return [detail.get(name) for name in ("type", "bases", "message", "process", "exit", "signal", "summary")]
+
+
 def distinct(values: Sequence[object]) -> list[tuple[object, int]]:
     """Return equal values of equal types, which `1`, `1.0` and `True` are not, with their counts."""
     kinds = set(map(type, values))
     if len(kinds) == 1 and kinds.pop() in _BY_THEMSELVES:
         return list(Counter(values).items())
-    first: dict[str, list[Any]] = {}
+    first: dict[object, list[Any]] = {}
     for value in values:
-        first.setdefault(repr(value), [value, 0])[1] += 1
+        first.setdefault(identity(value), [value, 0])[1] += 1
     return [(value, count) for value, count in first.values()]
 
 

@@ -119,8 +119,7 @@ class Generation:
         self._count_overlaps(reports)
         changed = next((report.changed for report in reports if report.changed), "")
         if not changed or count == 1:
-            # Where several actors raised in one sample, it is the first actor's exception that counts.
-            self._collect(count, {index: what for report in reversed(reports) for index, what in report.raised})
+            self._collect(count, _by_sample(reports))
         # Of a batch of several it is not known which samples ran after the change: none of them counts.
         if changed:
             group.singly, group.why_rebuilt = True, f"from sample to sample an actor keeps {changed}"
@@ -257,6 +256,15 @@ class Generation:
                 wire.send(None)
         self.selector.close()
         residents.end(self.processes, self.wires)
+
+
+def _by_sample(reports: Sequence[Report]) -> dict[int, Raised]:
+    """Return what the actors raised in each sample in which any did."""
+    raised: dict[int, list[Raised]] = {}
+    for report in reports:
+        for index, what in report.raised:
+            raised.setdefault(index, []).append(what)
+    return {index: residents.combined(several) for index, several in raised.items()}
 
 
 def _settle() -> None:

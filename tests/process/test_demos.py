@@ -80,9 +80,8 @@ def test_the_stacks_of_the_hang_show_the_join_and_the_feeder_that_it_waits_for(m
 )
 def test_a_child_that_dies_ends_a_demo_at_once_rather_than_leave_it_waiting(name: str, method: str) -> None:
     outcome = outcome_of(broken(name), method)
-    told = [outcome.text(), *cast(list[str], outcome.detail.get("also", []))]
     assert outcome.kind in ("raised", "crash")
-    assert any("ended with exit status 3" in one for one in told), told
+    assert "ended with exit status 3" in outcome.text()
 
 
 @each_method

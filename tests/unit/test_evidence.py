@@ -64,12 +64,22 @@ def test_a_signal_comes_before_the_exceptions_that_follow_from_it() -> None:
     eof = raised(MAIN, "EOFError", name="MainProcess")
     outcome = decide(evidence(STARTED, eof, reaped(CHILD, -11), status=1))
     assert (outcome.kind, outcome.detail["signal"]) == ("crash", "SIGSEGV")
-    assert outcome.detail["also"] == ["raised EOFError: no (in MainProcess at p.py:3 in f)"]
+    assert [one.text() for one in outcome.parts] == [
+        "crash: P-1 ended with SIGSEGV",
+        "raised EOFError: no (in MainProcess at p.py:3 in f)",
+    ]
 
 
 def test_of_two_exceptions_the_first_is_the_outcome() -> None:
     outcome = decide(evidence(STARTED, raised(CHILD, "KeyError"), raised(MAIN, "EOFError"), status=1))
     assert outcome.detail["type"] == "KeyError"
+
+
+def test_which_of_two_failed_first_makes_no_other_outcome() -> None:
+    one, other = raised(CHILD, "KeyError"), raised(OTHER, "OSError")
+    first, second = decide(evidence(one, other, RETURNED)), decide(evidence(other, one, RETURNED))
+    assert first.detail["type"] != second.detail["type"]
+    assert first.key == second.key != decide(evidence(one, RETURNED)).key
 
 
 def test_a_child_that_the_program_ended_itself_is_no_crash() -> None:
@@ -125,7 +135,7 @@ def test_a_deadline_that_passed_is_a_hang_that_says_who_waits_where() -> None:
 def test_a_hang_comes_before_the_exception_that_brought_it_about_and_names_it() -> None:
     outcome = decide(evidence(STARTED, raised(CHILD), status=None, stacks=[stack(MAIN)]))
     assert outcome.kind == "hang"
-    assert "ValueError" in str(outcome.detail["also"])
+    assert "ValueError" in outcome.text()
 
 
 def test_a_hang_after_the_return_is_one_at_exit() -> None:

@@ -21,7 +21,7 @@ import bench
 PACKAGE = Path(bench.__file__).parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("called", "errors", "parameters"),
+    ("called", "errors", "fingerprints", "parameters"),
     ("values", "causes", "sampling"),
     ("outcomes", "figures"),
     ("declared", "cells", "leases"),
@@ -77,6 +77,7 @@ ANY = OBSERVER | EXPLORING | CONTROLLED
 RUNS: Mapping[str, frozenset[str]] = {
     "called": ANY,
     "errors": ANY,
+    "fingerprints": ANY,
     "parameters": ANY,
     "values": ANY,
     "causes": GRADING,

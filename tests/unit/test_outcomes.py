@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import multiprocessing
 import pickle
+import queue
 
 import pytest
 
@@ -19,7 +21,9 @@ from bench.outcomes import (
     racy,
     raises,
     value,
+    with_others,
 )
+from bench.process.instrument import describe
 from bench.verdict import grade
 
 HERE = Conditions("spawn", "3.14.8", 2)
@@ -52,6 +56,56 @@ def test_raises_compares_by_cause_across_versions() -> None:
     assert expected.matches(raised("AttributeError", "Can't get local object 'f.<locals>.<lambda>'", "Exception"))
     assert expected.matches(raised("TypeError", "cannot pickle '_thread.lock' object", "Exception"))
     assert not expected.matches(raised("TypeError", "f() takes no arguments", "Exception"))
+
+
+class Impostor(Exception):
+    """Takes the name of another class, below."""
+
+
+Impostor.__name__ = Impostor.__qualname__ = "OSError"
+
+
+def described(error: BaseException) -> Outcome:
+    return Outcome("raised", detail={**describe(error), "role": "child"})
+
+
+def test_raises_means_a_class_by_its_module_and_not_another_of_that_name() -> None:
+    impostor = described(Impostor("no"))
+    assert not raises(OSError).matches(impostor)
+    assert raises(Impostor).matches(impostor)
+    assert raises("OSError").matches(impostor)
+    assert raises(f"{__name__}.OSError").matches(impostor)
+    assert not raises("builtins.OSError").matches(impostor)
+    assert impostor.key != described(OSError("no")).key
+    assert f"raised {__name__}.OSError" in impostor.text()
+
+
+def test_raises_means_classes_of_the_library_and_those_derived_from_them() -> None:
+    assert raises(queue.Empty).matches(described(queue.Empty()))
+    assert raises(LookupError).matches(described(KeyError("x")))
+    assert not raises(multiprocessing.TimeoutError).matches(described(TimeoutError()))
+
+
+def test_only_classes_of_python_have_causes_that_differ_by_version() -> None:
+    class PicklingError(Exception):
+        pass
+
+    assert not raises(pickle.PicklingError).matches(described(PicklingError("no")))
+    assert not raises(PicklingError).matches(described(TypeError("cannot pickle 'lock'")))
+
+
+def test_of_several_failures_the_worst_grade_counts_and_the_reason_names_it() -> None:
+    listed = [acceptable(raises(OSError), "listed")]
+    both = with_others(raised("OSError", "gone", "Exception"), [raised("ValueError", "no", "Exception")])
+    graded = grade(both, listed, HERE)
+    assert (graded.grade, graded.why) == ("forbidden", "raised ValueError: no (in P-1): nobody listed it")
+    assert grade(both, [*listed, interesting(raises(ValueError))], HERE).grade == "interesting"
+    assert grade(both, [*listed, acceptable(raises(ValueError))], HERE).why == "listed"
+
+
+def test_failures_of_one_cause_are_held_once() -> None:
+    one = raised("OSError", "gone", "Exception")
+    assert with_others(one, [one, raised("OSError", "gone", "Exception")]) is one
 
 
 def test_raises_can_be_narrowed_to_a_message_and_a_process() -> None:

@@ -12,7 +12,7 @@ from bench.figures import ExploreFigures
 from bench.observation import Observation, Rate, SampleOutcome, tally
 from bench.outcomes import Conditions, Outcome, acceptable, deterministic, forbidden, interesting, racy, value
 from bench.sampling import Mode
-from bench.verdict import Status, judge, merge, to_judged
+from bench.verdict import Grading, Status, judge, merge, to_judged
 
 HERE = Conditions("fork", "3.13.0", 2)
 
@@ -25,7 +25,7 @@ def seen(*outcomes: Outcome, mode: Mode = "repeat", limits: tuple[str, ...] = ()
 
 def test_a_deterministic_value_alone_passes() -> None:
     verdict = judge(deterministic(200), seen(value(200), value(200)), HERE)
-    assert (verdict.status, [graded.grade for graded in verdict.grades]) == ("pass", ["acceptable"])
+    assert (verdict.status, [graded and graded.grade for graded in verdict.grades]) == ("pass", ["acceptable"])
 
 
 def test_one_other_value_fails_and_stands_in_the_reason() -> None:
@@ -52,6 +52,32 @@ def test_limits_make_it_unknown_but_do_not_hide_a_failure() -> None:
 def test_a_predicate_that_raises_is_unknown() -> None:
     verdict = judge([acceptable(lambda v: v["missing"])], seen(value({})), HERE)
     assert (verdict.status, "KeyError" in verdict.why) == ("unknown", True)
+
+
+class Hidden:
+    """Shows less than it holds."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __repr__(self) -> str:
+        return "Hidden()"
+
+
+def test_what_shows_the_same_and_may_differ_is_unknown_and_names_it() -> None:
+    verdict = judge(deterministic(Hidden(2)), seen(value(Hidden(2)), value(Hidden(1))), HERE)
+    assert (verdict.status, [one and one.grade for one in verdict.grades]) == ("unknown", ["acceptable", None])
+    assert "Hidden() cannot be told apart" in verdict.why
+
+
+def test_what_cannot_be_told_apart_hides_no_failure() -> None:
+    assert judge(deterministic(Hidden(2)), seen(value(Hidden(1)), Outcome("hang")), HERE).status == "fail"
+
+
+def test_of_several_values_that_show_the_same_the_one_that_is_meant_grades() -> None:
+    listed = [acceptable(Hidden(1), "one"), interesting(Hidden(2), "two")]
+    assert judge(listed, seen(value(Hidden(2))), HERE).grades[0] == Grading("interesting", "two")
+    assert judge(racy(Hidden(1)), seen(value(Hidden(2))), HERE).status == "unknown"
 
 
 def test_interesting_outcomes_pass() -> None:

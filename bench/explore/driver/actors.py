@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bench.explore.runtime.board import Board
+    from bench.outcomes import Kind
 
 _STARTING_S = 60.0
 """How long actors may take until they wait for the first schedule: longer than the observer waits, who says where."""
@@ -45,7 +46,7 @@ class Actors:
     def __init__(self, kind: Any, context: Any, names: Sequence[str], board: Board, why_rebuilt: str = "") -> None:
         self.kind, self.context, self.names, self._board = kind, context, names, board
         self.why_rebuilt = why_rebuilt
-        self.raised: dict[tuple[int, int], tuple[str, dict[str, Any]]] = {}
+        self.raised: dict[tuple[int, int], tuple[Kind, dict[str, Any]]] = {}
         self.stacks: dict[int, str] = {}
         self.wires: list[Any] = []
         self.processes: list[Any] = []

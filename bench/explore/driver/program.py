@@ -27,7 +27,7 @@ from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.packing import lane_of, op_of
 from bench.explore.runtime.registry import Registry
 from bench.explore.runtime.scheduler import remove_process
-from bench.outcomes import Outcome
+from bench.outcomes import Outcome, with_others
 from bench.parameters import load
 from bench.process import journal
 from bench.process.ended import has_ended, wait_for_end
@@ -182,11 +182,7 @@ class ProgramSubject:
 
     def _with_failures(self, outcome: Outcome) -> Outcome:
         """Return an outcome with the failures of processes so far, one of which may be its cause."""
-        others = failures(Evidence(None, journal.read(self.events), self.main))
-        if not others:
-            return outcome
-        also: Any = [one.text() for one in others[:4]]
-        return Outcome(outcome.kind, outcome.value, {**outcome.detail, "also": also})
+        return with_others(outcome, failures(Evidence(None, journal.read(self.events), self.main)))
 
     def stacks(self) -> list[dict[str, Any]]:
         """Return the stack of each process that is not through."""

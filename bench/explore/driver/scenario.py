@@ -8,10 +8,10 @@ from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors, crash_of
 from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
 from bench.explore.points import clock
-from bench.outcomes import Outcome
+from bench.outcomes import Outcome, with_others
 from bench.parameters import load
 from bench.process.messages import Running, Starting
-from bench.values import encode
+from bench.values import encode, identity
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a scenario imports this
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 ONLY_DEADLOCKS = "only deadlocks are looked for after a kill"
 """What a claim says where no expectation is about outcomes after a kill."""
-
-_BY_THEMSELVES = (int, str, bool, bytes)
-"""Types of values that are cached by the value; others are by their text."""
 
 
 class ScenarioSubject:
@@ -102,15 +99,17 @@ class ScenarioSubject:
             # What the survivors of a kill make of the state is a finding only where the author says what it may be.
             return None if killed and not self.grades_kills else self._finished(killed)
         if end == "stuck":
-            return self._crashed() if self.dead() is not None else deadlock(self.executor)
+            if self.dead() is not None:
+                return self._crashed()
+            return self._with_failures(deadlock(self.executor), killed)
         if end == "limit":
             self.overlong += self.executor.overlong
-            return None if self.executor.overlong else livelock(self.executor)
+            return None if self.executor.overlong else self._with_failures(livelock(self.executor), killed)
         return self._crashed() if end == "died" else None
 
     def _finished(self, killed: set[int]) -> Outcome:
-        if any(self.executor.raised):
-            return self._raised(self.executor.raised.tolist())
+        if any(self.executor.raised) and any(raised := self._raised_numbers(killed)):
+            return self._raised(raised)
         if killed:
             self.actors.free_locks()
         try:
@@ -126,8 +125,7 @@ class ScenarioSubject:
         return self._value(value)
 
     def _value(self, value: object) -> Outcome:
-        kind = type(value)
-        short = (kind, value if kind in _BY_THEMSELVES else repr(value))
+        short = identity(value)
         if (outcome := self._values.get(short)) is None:
             outcome = self._values[short] = Outcome("value", encode(value))
         return outcome
@@ -136,16 +134,34 @@ class ScenarioSubject:
         if RETURNED in raised:
             name = self.names[raised.index(RETURNED)]
             raise Refused(f"its actor {name} returns something; what an actor observes belongs into the state")
-        actors, lane = self.actors, next(lane for lane, number in enumerate(raised) if number)
-        if (lane, raised[lane]) not in actors.raised:
+        first, *others = sorted(self._failures(raised), key=lambda one: one.kind != "raised")
+        return with_others(first, others)
+
+    def _with_failures(self, outcome: Outcome, gone: set[int]) -> Outcome:
+        """Return an outcome with what actors had raised, one of which may be its cause; not those that are `gone`."""
+        return with_others(outcome, self._failures(self._raised_numbers(gone)))
+
+    def _raised_numbers(self, gone: set[int]) -> list[int]:
+        """Return by lane what the board has of the actors that are through, 0 of all others.
+
+        Of an actor that is not through, or whose process has ended, the board has what an earlier schedule gave.
+        """
+        without = gone.union(self.executor.present(), self.executor.exited())
+        return [0 if lane in without else number for lane, number in enumerate(self.executor.raised.tolist())]
+
+    def _failures(self, raised: list[int]) -> list[Outcome]:
+        """Return what actors have raised in this schedule, in their order, given their numbers on the board."""
+        actors = self.actors
+        wanted = [(lane, number) for lane, number in enumerate(raised) if number not in (0, RETURNED)]
+        if any(one not in actors.raised for one in wanted):
             actors.receive()
-        kind, detail = actors.raised[lane, raised[lane]]
-        return Outcome(kind, detail=detail)  # type: ignore[arg-type]  # raised or crash
+        return [Outcome(kind, detail=detail) for kind, detail in (actors.raised[one] for one in wanted)]
 
     def _crashed(self) -> Outcome:
         lane = self.dead()
         assert lane is not None
-        return crash_of(self.actors.processes[lane])
+        crash = crash_of(self.actors.processes[lane])
+        return self._with_failures(crash, {lane, *self.actors.dead()})
 
     def stacks(self) -> list[dict[str, Any]]:
         """Return the stack of each actor that is not through."""

@@ -1,0 +1,65 @@
+"""How samples end, where that is easily overlooked: in every mode, under every start method."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.explore.observe import observe as explore
+from bench.observation import Observation
+from bench.outcomes import METHODS, Conditions
+from bench.repeat.observe import observe as repeat
+from bench.stress.observe import observe as stress
+from bench.targets import Found, find
+from bench.verdict import Verdict, judge
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
+
+FILE = Path(__file__).parent.parent / "fixtures" / "bad_ends.py"
+VERSION = ".".join(map(str, sys.version_info[:3]))
+MODES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "repeat": (repeat, {"samples": 1}),
+    "stress": (stress, {"seconds": 0.2}),
+    "explore": (explore, {"schedules": 2}),
+}
+
+
+def named(name: str) -> Found:
+    (found,) = find([f"{FILE}::{name}"])
+    return found
+
+
+def observed(name: str, mode: str, method: str) -> Observation:
+    observe, more = MODES[mode]
+    found: Observation = observe(named(name), method=method, seed=1, **more)
+    return found
+
+
+def verdict(name: str, observation: Observation, method: str) -> Verdict:
+    return judge(named(name).program.expectations, observation, Conditions(method, VERSION, 1))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("mode", MODES)
+def test_of_several_processes_that_raise_all_are_told_and_the_worst_grade_counts(mode: str, method: str) -> None:
+    seen = observed("BothRaise", mode, method)
+    assert [one.outcome.kind for one in seen.outcomes] == ["raised"], "one outcome, whichever was first"
+    assert len(seen.outcomes[0].outcome.parts) == 2
+    assert verdict("BothRaise", seen, method).status == "fail"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_value_that_looks_like_another_does_not_pass_for_it(mode: str, method: str) -> None:
+    found = verdict("AlwaysAnother", observed("AlwaysAnother", mode, method), method)
+    assert found.status == "unknown"
+    assert "cannot be told apart" in found.why
+
+
+@pytest.mark.parametrize(("name", "status"), [("another_total", "unknown"), ("the_total", "pass"), ("endless", "pass")])
+def test_values_of_programs_are_known_by_their_content(name: str, status: str) -> None:
+    found = verdict(name, observed(name, "repeat", "spawn"), "spawn")
+    assert found.status == status, found.why
