@@ -66,7 +66,8 @@ class Outcome:
         others = self.detail.get("others")
         if not isinstance(others, list):
             return (self,)
-        return (self, *(_part(one).after_kill_of(self.killed) for one in others if isinstance(one, dict)))
+        alone = Outcome(self.kind, self.value, {name: one for name, one in self.detail.items() if name != "others"})
+        return (alone, *(_part(one).after_kill_of(self.killed) for one in others if isinstance(one, dict)))
 
     def text(self) -> str:
         """Return the outcome in one line, for a person."""

@@ -12,6 +12,9 @@ STACKS = "BENCH_STACKS"
 MAIN = "BENCH_MAIN"
 """Environment variable that names the module that `bench.process.main` is to run in a sample or group."""
 
+REPORT = "BENCH_REPORT"
+"""Environment variable that names the descriptor to which the supervisor of a sample or group reports."""
+
 MISMATCH = 70
 """Exit status of a cell's main process that was granted something else than the cell asks for."""
 

@@ -23,7 +23,7 @@ class Evidence:
 
     `exit_status` is the main process's, negative for a signal; `None` if its deadline passed. `stacks` are those of
     the processes alive then. `left_processes`, `left_segments` and `left_semaphores` were there after the main process
-    had ended.
+    had ended; `left_pids` are those of the processes.
     """
 
     exit_status: int | None
@@ -35,6 +35,7 @@ class Evidence:
     left_semaphores: Sequence[str] = ()
     stderr: str = ""
     deadline_s: float = 0.0
+    left_pids: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def decide(evidence: Evidence) -> Outcome:
     # Invariant: `value` is returned only if the main process journalled it and exited with 0, every process that was
     # started is known to have ended with 0 or by a signal that the program sent, and nothing is left. All else that is
     # not known counts as failed, so that no defect of a program passes for want of evidence.
-    returned = next((e for e in evidence.events if e["event"] == "returned"), None)
+    returned = next((e for e in evidence.events if e["event"] == "returned" and e["pid"] == evidence.main_pid), None)
     failures = sorted(_failures(evidence, returned), key=lambda one: (one.rank, one.order))
     if evidence.exit_status is None:
         return _late(evidence, returned, [one.outcome for one in failures])
@@ -82,42 +83,103 @@ def _main() -> dict[str, Json]:
 
 
 def _failures(evidence: Evidence, returned: Event | None) -> Iterator[_Failure]:
-    raised = {event["pid"] for event in evidence.events if event["event"] == "raised" and not event.get("thread")}
+    ends = _Ends(evidence)
     for order, event in enumerate(evidence.events):
         if event["event"] == "raised":
-            yield _Failure(_raised(event, evidence.main_pid), 2, order)
-    yield from _bad_ends(evidence, raised)
+            yield _Failure(_raised(event, evidence.main_pid, ends.names), 2, order)
+        elif event["event"] == "started":
+            yield from _of_started(event, ends, order)
+        elif event["event"] in ("forked", "spawned"):
+            yield from _of_other(event, ends, order)
+        elif event["event"] == "ran" and event["code"] < 0:
+            yield _bad_end(_command(event), event["code"], order)
+        elif event["event"] == "adopted" and event["code"] < 0 and event["child"] not in ends.names:
+            yield _bad_end("a process that nobody waited for", event["code"], order)
     status = evidence.exit_status
     if status is not None and status < 0:
         yield _Failure(Outcome("crash", detail={**_main(), "signal": signal_name(-status)}), 0)
-    elif status and evidence.main_pid not in raised:
+    elif status and evidence.main_pid not in ends.raised:
         why = "ended without returning" if returned is None else "after the program returned"
         yield _Failure(Outcome("crash", detail={**_main(), "exit": status, "why": why}), 3)
 
 
-def _raised(event: Event, main_pid: int) -> Outcome:
+def _raised(event: Event, main_pid: int, names: Mapping[int, str]) -> Outcome:
     role = "main" if event["pid"] == main_pid else "child"
     name = event.get("name") or ("MainProcess" if role == "main" else "a child before its run")
+    if role == "child" and name == "MainProcess":  # a fork of it by hand
+        name = names.get(event["pid"], "a process that it forked")
     thread = {"thread": event["thread"]} if event.get("thread") else {}
     process = f"{name}, thread {event['thread']}" if thread else name
+    if event.get("ignored"):
+        process = f"{process}, ignored by Python"
     fields = {key: event.get(key) for key in ("type", "bases", "message", "where", "traceback")}
     return Outcome("raised", detail={**fields, **thread, "process": process, "role": role})
 
 
-def _bad_ends(evidence: Evidence, raised: set[int]) -> Iterator[_Failure]:
-    by_program = {event["child"] for event in evidence.events if event["event"] == "signalled"}
-    codes = {event["child"]: event["code"] for event in evidence.events if event["event"] == "reaped"}
-    own_codes = {event["pid"]: event["code"] for event in evidence.events if event["event"] == "ended"}
-    # A parent's `reaped` has the status that the kernel gave, so it counts before the `ended` that the process wrote
-    # itself. Where neither is there, nobody waited for the process, and it ended before it could write.
-    for order, event in enumerate(evidence.events):
-        if event["event"] != "started" or (pid := event["child"]) in by_program or pid in raised:
-            continue
-        code = codes.get(pid, own_codes.get(pid))
-        if code is None and evidence.exit_status is None:
-            continue  # alive at the deadline, like the rest
-        if code != 0:
-            yield _bad_end(event["name"], code, order)
+class _Ends:
+    """How the processes of a sample ended, by pid, as far as anybody knows.
+
+    A status that a process collected is what the kernel gave, so it counts before the `ended` that the process wrote
+    itself. Of what nobody collected, and was adopted when its parent ended, the supervisor of the sample has it.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        events = evidence.events
+        own = {event["pid"]: event["code"] for event in events if event["event"] == "ended"}
+        adopted = {event["child"]: event["code"] for event in events if event["event"] == "adopted"}
+        self.collected = {event["child"]: event["code"] for event in events if event["event"] == "reaped"}
+        self.codes = {**adopted, **own, **self.collected}
+        self.raised = {
+            event["pid"]
+            for event in events
+            if event["event"] == "raised" and not event.get("thread") and not event.get("ignored")
+        }
+        self.executed = {event["pid"]: event["done"] for event in events if event["event"] == "executed"}
+        self.alive_at_deadline = evidence.exit_status is None
+        self.left = set(evidence.left_pids)
+        self.started = {event["child"] for event in events if event["event"] == "started"} | {evidence.main_pid}
+        self.names = _names(evidence)
+        self._signals: dict[int, set[int]] = {}
+        for event in events:
+            if event["event"] == "signalled":
+                self._signals.setdefault(event["child"], set()).add(event["signal"])
+
+    def is_by_program(self, pid: int, code: int | None) -> bool:
+        """Return whether the program ended a process itself, by a method of the object that stands for it.
+
+        One that had ended by itself before, or otherwise after all, it did not.
+        """
+        sent = self._signals.get(pid, ())
+        return bool(sent) and (code is None or any(code in (-number, 128 + number) for number in sent))
+
+
+def _of_started(event: Event, ends: _Ends, order: int) -> Iterator[_Failure]:
+    pid, code = event["child"], ends.codes.get(event["child"])
+    if pid in ends.raised or ends.is_by_program(pid, code):
+        return
+    if code is None and ends.alive_at_deadline:
+        return  # like the rest
+    # Where nobody knows, nobody waited for the process, and it ended before it could write.
+    if code != 0:
+        yield _bad_end(event["name"], code, order)
+
+
+def _of_other(event: Event, ends: _Ends, order: int) -> Iterator[_Failure]:
+    """Yield what went wrong with a process that was started past `multiprocessing`."""
+    pid, code = event["child"], ends.codes.get(event["child"])
+    if pid in ends.started or pid in ends.raised or ends.is_by_program(pid, code):
+        return
+    if code is None and (ends.alive_at_deadline or pid in ends.left):
+        return
+    # Another program may end with any status, as long as somebody collects it; a fork of this one may not.
+    is_program = event["event"] == "spawned" or ends.executed.get(pid, False)
+    if code == 0 or (is_program and pid in ends.collected and code is not None and code > 0):
+        return
+    yield _bad_end(ends.names[pid], code, order)
+
+
+def _command(event: Event) -> str:
+    return f"the program {event['name']!r}" + (f", started at {event['where']}" if event.get("where") else "")
 
 
 def _bad_end(name: str, code: int | None, order: int) -> _Failure:
@@ -163,8 +225,15 @@ def _late(evidence: Evidence, returned: Event | None, others: Sequence[Outcome])
 
 
 def _names(evidence: Evidence) -> dict[int, str]:
-    names = {event["child"]: event["name"] for event in evidence.events if event["event"] == "started"}
-    return {**names, evidence.main_pid: "MainProcess"}
+    names = {evidence.main_pid: "MainProcess"}
+    for event in evidence.events:
+        if event["event"] == "started":
+            names[event["child"]] = event["name"]
+        elif event["event"] == "forked":
+            names.setdefault(event["child"], f"the process forked at {event['where'] or 'a line of a library'}")
+        elif event["event"] == "spawned":
+            names.setdefault(event["child"], _command(event))
+    return names
 
 
 def _waits(evidence: Evidence, phase: str) -> str:
@@ -218,8 +287,14 @@ def warnings_of(evidence: Evidence, method: str) -> list[str]:
     warned = [f"{e['type']}: {e['message']}" for e in evidence.events if e["event"] == "warned"]
     tracker = re.findall(r"UserWarning: (resource_tracker: [^\n]+)", evidence.stderr)
     other = {e["method"] for e in evidence.events if e["event"] == "started"} - {method, None}
+    ends = _Ends(evidence)
+    forgotten = [
+        f"nobody collected the status of {ends.names[e['child']]}; it ended well"
+        for e in evidence.events
+        if e["event"] in ("forked", "spawned") and e["child"] not in ends.collected and ends.codes.get(e["child"]) == 0
+    ]
     chosen = [f"the program starts processes under {name} by itself, whatever is asked for" for name in sorted(other)]
-    return list(dict.fromkeys(map(_without_pids, [*warned, *tracker, *chosen])))
+    return list(dict.fromkeys(map(_without_pids, [*warned, *tracker, *forgotten, *chosen])))
 
 
 def _without_pids(text: str) -> str:

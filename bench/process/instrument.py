@@ -11,15 +11,15 @@ import os
 import sys
 import threading
 import warnings
-from multiprocessing import context, process, resource_tracker
+from multiprocessing import context, process, resource_tracker, util
 
-from bench.process import journal
+from bench.process import children, journal
 
 TYPE_CHECKING = False  # as type checkers know it: this is imported by each process of a sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+    from types import FrameType, TracebackType
     from typing import Any, TypeAlias
 
     Record: TypeAlias = Callable[..., None]
@@ -90,6 +90,18 @@ def install(folder: str) -> None:
     _patch_exception_hooks(record)
     _patch_warnings(record)
     _patch_registrations(record)
+    _patch_finalizers(record)
+    children.patch(record, _users_place)
+
+
+def _users_place() -> str | None:
+    """Return the user's innermost line that is running."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if is_users(frame.f_code.co_filename):
+            return f"{short_name(frame.f_code.co_filename)}:{frame.f_lineno}"
+        frame = frame.f_back
+    return None
 
 
 def _patch_starts(record: Record) -> None:
@@ -167,14 +179,66 @@ def _patch_exception_hooks(record: Record) -> None:
         hook(kind, error, trace)
 
     def uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
-        if args.exc_value is not None:
+        if args.exc_value is not None and args.exc_type is not SystemExit:  # which ends a thread, and well
             thread = args.thread.name if args.thread else "a thread"
             record("raised", name=_name(), role=_role(), thread=thread, **describe(args.exc_value))
         thread_hook(args)
 
     sys.excepthook = uncaught
     threading.excepthook = uncaught_in_thread
+    sys.unraisablehook = _recording_unraisable(sys.unraisablehook, record)
     _patch_queue_factories(record)
+
+
+_LIBRARIES = ("multiprocessing", "concurrent", "asyncio", "subprocess", "tempfile", "threading", "importlib")
+"""Of the standard library, what now and then raises where it cleans up, which says nothing of the program."""
+
+
+def _recording_unraisable(hook: Callable[[Any], object], record: Record) -> Callable[[Any], object]:
+    """Return a hook that records what Python prints and ignores: of `__del__`, of finalizers, of `atexit`."""
+
+    def ignored(args: Any) -> object:
+        error = args.exc_value if args.exc_value is not None else args.exc_type()
+        if error.__traceback__ is None:
+            error.__traceback__ = args.exc_traceback
+        if _is_of_a_library(error.__traceback__, args.object):
+            message = f"exception ignored in {args.object!r:.200}: {type(error).__name__}: {error}"
+            record("warned", name=_name(), type="Ignored", message=message[:500])
+        else:
+            record("raised", name=_name(), role=_role(), ignored=True, **describe(error))
+        return hook(args)
+
+    return ignored
+
+
+def _is_of_a_library(trace: TracebackType | None, what: object) -> bool:
+    """Return whether an exception comes from the inner workings of the standard library, and none of the user's."""
+    if trace is None:
+        return str(getattr(what, "__module__", None)).partition(".")[0] in _LIBRARIES
+    frames = []
+    at: TracebackType | None = trace
+    while at is not None:
+        frames.append(at.tb_frame)
+        at = at.tb_next
+    if any(is_users(frame.f_code.co_filename) for frame in frames):
+        return False
+    return str(frames[0].f_globals.get("__name__")).partition(".")[0] in _LIBRARIES
+
+
+def _patch_finalizers(record: Record) -> None:
+    """Patch the finalizers that `multiprocessing` runs at the end of a process, where it prints what they raise."""
+    call = util.Finalize.__call__
+
+    @functools.wraps(call)
+    def called(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return call(self, *args, **kwargs)
+        except Exception as error:
+            if sys._getframe(1).f_code.co_name == "_run_finalizers":
+                record("raised", name=_name(), role=_role(), ignored=True, **describe(error))
+            raise
+
+    util.Finalize.__call__ = called  # type: ignore[method-assign]  # a patch, as the module says
 
 
 def _patch_queue_factories(record: Record) -> None:

@@ -22,13 +22,15 @@ try:
 except ModuleNotFoundError:
     sys.path.append(os.path.dirname(os.path.dirname(_HERE)))
     import bench
-from bench.process import dumping, journal  # noqa: E402  # now that it can be found
+from bench.process import dumping, journal, supervisor  # noqa: E402  # now that it can be found
 from bench.process.agreed import MAIN  # noqa: E402  # as above
 
 # The mode is named in the environment, which children inherit: of arguments and globals they have only what the program
 # leaves of them. It is imported by name, and so from bytecode, which a module that is run by its path is not.
 _FOLDER, _NAME = os.environ.get(journal.VARIABLE), os.environ.get(MAIN)
 if _FOLDER and _NAME:
+    if __name__ == "__main__":
+        supervisor.begin(_FOLDER)
     bench.GRADED_HERE = False
     dumping.install(os.environ.get(dumping.VARIABLE, os.devnull))
     _mode = import_module(_NAME)

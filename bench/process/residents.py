@@ -107,6 +107,31 @@ def tidy() -> None:
         gc.collect()
 
 
+def ignored_errors() -> list[BaseException]:
+    """Return a list to which what Python prints and ignores in this process is appended from here on.
+
+    Such are exceptions of `__del__`, of other finalizers, and of threads.
+    """
+    import sys
+    import threading
+
+    found: list[BaseException] = []
+    hook, thread_hook = sys.unraisablehook, threading.excepthook
+
+    def unraisable(args: Any) -> None:
+        error = args.exc_value if args.exc_value is not None else args.exc_type()
+        found.append(error if error.__traceback__ is not None else error.with_traceback(args.exc_traceback))
+        hook(args)
+
+    def in_thread(args: Any) -> None:
+        if args.exc_value is not None and args.exc_type is not SystemExit:
+            found.append(args.exc_value)
+        thread_hook(args)
+
+    sys.unraisablehook, threading.excepthook = unraisable, in_thread
+    return found
+
+
 def ended_well(error: BaseException) -> bool:
     """Return whether an exception is the good end of a process: `sys.exit()` or `sys.exit(0)`."""
     return isinstance(error, SystemExit) and error.code in (None, 0)

@@ -80,22 +80,28 @@ def _role(command: str) -> Role:
     return "forkserver" if "multiprocessing.forkserver import main" in command else "process"
 
 
-def find(marker: str, session: int | None = None) -> list[Proc]:
+def find(marker: str, session: int | None = None, below: int | None = None) -> list[Proc]:
     """Return the processes that carry an environment entry `NAME=VALUE`, or are of a session, and their descendants.
 
     The environment is that of the process's last exec, so that a forked child carries its parent's entry, and an
     orphan and a process in a session of its own are found as well.
+
+    Args:
+        marker: the entry.
+        session: the session; `None` means none.
+        below: a process whose descendants are meant too, but not itself: a supervisor, which adopts them.
     """
     everyone = processes()
     wanted = marker.encode()
     # Closed under descent, since a process may have been executed with another environment, or be of another user.
     mine = {p.pid for p in everyone if (session is not None and p.session == session) or _carries(p.pid, wanted)}
+    mine |= {p.pid for p in everyone if p.pid == below}
     grown = True
     while grown:
         more = {p.pid for p in everyone if p.ppid in mine} - mine
         mine |= more
         grown = bool(more)
-    return [p for p in everyone if p.pid in mine and p.pid != os.getpid()]
+    return [p for p in everyone if p.pid in mine and p.pid not in (os.getpid(), below)]
 
 
 def environment(pid: int) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from bench.errors import UsageError
 from bench.outcomes import Outcome
-from bench.process import journal, stacks, tree
+from bench.process import stacks
 from bench.process.ended import how_it_ended
-from bench.process.groups import Reader
+from bench.process.groups import Main, Reader, members
 from bench.process.messages import Failed, Over, Refused, Running, Starting
 from bench.process.stacks import Stack
 from bench.targets import Found
@@ -60,7 +59,7 @@ class Watcher(Generic[E]):
     def __init__(
         self,
         found: Found,
-        main: subprocess.Popen[bytes],
+        main: Main,
         folder: Path,
         listener: Listener[E],
         *,
@@ -115,7 +114,7 @@ class Watcher(Generic[E]):
             self._over = True
 
     def _main_ended(self) -> None:
-        how = how_it_ended(self._main.returncode)
+        how = how_it_ended(self._main.poll())
         self._end(Outcome("crash", detail={"process": "MainProcess", "role": "main", **how}))
 
     def _end(self, outcome: Outcome) -> None:
@@ -124,7 +123,7 @@ class Watcher(Generic[E]):
 
     def _stuck(self) -> None:
         waited_s = self._limit_s()
-        asked = stacks.ask(tree.find(f"{journal.VARIABLE}={self._folder}", self._main.pid))
+        asked = stacks.ask(members(self._main, self._folder))
         self._read()  # what was written while the processes were asked
         if not self._over:
             self._listener.stuck(asked, waited_s=waited_s, running=self._running)

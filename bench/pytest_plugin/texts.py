@@ -48,7 +48,7 @@ def _evidence(one: Tally) -> Iterator[str]:
     detail, witness = one.outcome.detail, one.witness
     yield ""
     seed = f": first seen with seed {witness['seed']}" if "seed" in witness else ""
-    yield f"{one_line(one.outcome.text(), _WIDTH)}{seed}"
+    yield f"{one_line(one.outcome.parts[0].text(), _WIDTH)}{seed}"
     if isinstance(trace := detail.get("traceback"), str):
         yield from _indented(f"in process {detail.get('process')}:\n{trace}")
     for process in _objects(detail.get("processes")) or _objects(detail.get("processes_then")):

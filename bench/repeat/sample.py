@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.declared import actors_of
 from bench.outcomes import Outcome
 from bench.process import groups, journal, stacks, tree
-from bench.process.ended import wait_for_end
 from bench.process.evidence import Evidence, decide, warnings_of
 from bench.process.folders import sample_folder
 from bench.process.shared_names import names_left, path_of, shared_names
@@ -23,6 +20,10 @@ _HELPER_GRACE_S = 3.0
 
 _ORPHAN_GRACE_S = 1.0
 """How long another process may outlive the program before it counts as left behind."""
+
+
+_FIRST_LOOK_S = 0.1
+"""How long to wait for the end of all processes before the first look at which there are."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +67,20 @@ def _observe(folder: Path, arguments: Sequence[str], seed: int, deadline_s: floa
         return evidence
     finally:  # also where we are interrupted ourselves: nothing may run on
         if evidence is None or evidence.exit_status is None or evidence.left_processes:
-            _end(main, folder)
+            groups.end(main, folder)
+        else:
+            main.close()
         _remove_names(shared_names(journal.read(folder)))
 
 
-def _end(main: subprocess.Popen[bytes], folder: Path) -> None:
-    if left := tree.kill_all(lambda: _members(main, folder)):
-        sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
-    main.kill()
-    main.wait()
-
-
-def _members(main: subprocess.Popen[bytes], folder: Path) -> list[tree.Proc]:
-    return tree.find(f"{journal.VARIABLE}={folder}", main.pid)
-
-
-def _watch(main: subprocess.Popen[bytes], folder: Path, deadline_s: float) -> Evidence:
-    status = _wait(main, deadline_s)
+def _watch(main: groups.Main, folder: Path, deadline_s: float) -> Evidence:
+    status = main.wait(deadline_s)
     dumped: Sequence[stacks.Stack] = ()
     left: list[tree.Proc] = []
     if status is None:
-        dumped = stacks.ask(_members(main, folder))
+        dumped = stacks.ask(groups.members(main, folder))
     else:
-        left = _outliving(lambda: _members(main, folder))
+        left = _outliving(main, folder)
     events = journal.read(folder)
     names = shared_names(events) if status is not None and not left else []
     return Evidence(
@@ -101,24 +93,22 @@ def _watch(main: subprocess.Popen[bytes], folder: Path, deadline_s: float) -> Ev
         names_left(names, "semaphore"),
         _text(folder / "stderr"),
         deadline_s,
+        [proc.pid for proc in left],
     )
 
 
-def _wait(main: subprocess.Popen[bytes], deadline_s: float) -> int | None:
-    """Return the exit status; `None` if the deadline passes. `Popen.wait` would poll, for up to 50 ms a sample."""
-    return main.wait() if wait_for_end(main.pid, deadline_s) else None
-
-
-def _outliving(search: Callable[[], list[tree.Proc]]) -> list[tree.Proc]:
+def _outliving(main: groups.Main, folder: Path) -> list[tree.Proc]:
     """Return the processes that are still there when their grace is over."""
     begun = time.monotonic()
-    pause_s = 0.001
-    while left := search():
+    pause_s = _FIRST_LOOK_S
+    while not main.is_alone(pause_s):
+        left = groups.members(main, folder)
         waited = time.monotonic() - begun
-        if waited > _HELPER_GRACE_S or (waited > _ORPHAN_GRACE_S and any(p.role == "process" for p in left)):
+        if left and (waited > _HELPER_GRACE_S or (waited > _ORPHAN_GRACE_S and any(p.role == "process" for p in left))):
             return [p for p in left if p.role == "process"] or left
-        time.sleep(pause_s)
-        pause_s = min(0.02, pause_s * 2)
+        if not left and waited > _HELPER_GRACE_S:  # its supervisor is all that is left
+            break
+        pause_s = 0.02
     return []
 
 

@@ -16,6 +16,7 @@ from bench.process.ended import how_it_ended
 from bench.process.folders import sample_folder
 from bench.process.messages import Running, to_argument
 from bench.process.stacks import Stack, stack_record, waits_at
+from bench.process.tree import Proc
 from bench.process.watcher import Watcher
 from bench.stress.messages import Counts, Died, Orders, Started, Taken, from_fields
 from bench.targets import Found
@@ -75,6 +76,7 @@ def run_group(found: Found, orders: Orders, on_counts: Callable[[GroupResult], N
         listener = _Listener(orders, folder, main.pid, on_counts)
         try:
             Watcher(found, main, folder, listener, deadline_s=orders.deadline_s, poll_s=_POLL_S).watch()
+            listener.note_left(groups.left_behind(main, folder, listener.names))
         finally:  # also where we are interrupted ourselves: nothing may run on
             groups.end(main, folder)
         listener.result.seconds = time.monotonic() - started
@@ -124,6 +126,13 @@ class _Listener:
         if outcome.kind in ("crash", "hang") and (text := groups.stderr(self.folder)):
             witness["stderr"] = text
         self.result.add(outcome, count, witness)
+
+    def note_left(self, left: Sequence[Proc]) -> None:
+        """Count a leak of processes that outlive the group; one that has ended before its time may have left any."""
+        if left and not self.result.cut_short:
+            commands: list[Json] = [one.command for one in left]
+            summary = f"{len(left)} {'process' if len(left) == 1 else 'processes'} ({left[0].command})"
+            self.add(Outcome("leak", detail={"processes": commands, "summary": summary}))
 
     def end(self, outcome: Outcome) -> None:
         self.result.cut_short |= outcome.kind in ("crash", "hang")

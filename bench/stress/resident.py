@@ -59,10 +59,14 @@ def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has that of the group, which is not the user's
     changed = _watch(states, watched=seat.watched)
     resident = _Resident(seat, memory, states)
+    ignored = residents.ignored_errors()
     residents.settle(always=False)
     wire.send(os.getpid())
     while (order := wire.recv()) is not None:
         returned = resident.batch(*order)
+        if ignored:  # in which of the samples is not known
+            resident.raised += [(order[1] - 1, resident.outcome_of(error)) for error in ignored]
+            ignored.clear()
         wire.send(Report(resident.raised, resident.stamps, returned, changed()))
         residents.tidy()
 

@@ -87,6 +87,80 @@ def test_a_child_that_the_program_ended_itself_is_no_crash() -> None:
     assert decide(evidence(STARTED, signalled, reaped(CHILD, -15), RETURNED)).kind == "value"
 
 
+def test_a_child_that_ended_otherwise_before_the_program_ended_it_is_a_crash() -> None:
+    signalled = {"event": "signalled", "pid": MAIN, "child": CHILD, "signal": 15}
+    assert (
+        decide(evidence(STARTED, signalled, reaped(CHILD, 5), RETURNED)).text() == "crash: P-1 ended with exit status 5"
+    )
+    assert decide(evidence(STARTED, signalled, reaped(CHILD, -9), RETURNED)).kind == "crash"
+    assert decide(evidence(STARTED, signalled, reaped(CHILD, 143), RETURNED)).kind == "value", "by its handler"
+
+
+FORKED = {"event": "forked", "pid": MAIN, "child": CHILD, "where": "p.py:7"}
+SPAWNED = {"event": "spawned", "pid": MAIN, "child": CHILD, "name": "sleep 9", "where": "p.py:8"}
+EXECUTED = {"event": "executed", "pid": CHILD, "done": True}
+
+
+def ran(code: int) -> dict[str, Any]:
+    return {"event": "ran", "pid": MAIN, "name": "sh", "code": code, "where": None}
+
+
+def adopted(child: int, code: int) -> dict[str, Any]:
+    return {"event": "adopted", "pid": 1, "child": child, "code": code}
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ((FORKED, reaped(CHILD, 0)), "200"),
+        ((FORKED, reaped(CHILD, 3)), "crash: the process forked at p.py:7 ended with exit status 3"),
+        ((FORKED, reaped(CHILD, -9)), "crash: the process forked at p.py:7 ended with SIGKILL"),
+        ((FORKED, adopted(CHILD, 0)), "200"),
+        ((FORKED, adopted(CHILD, 1)), "crash: the process forked at p.py:7 ended with exit status 1"),
+        ((FORKED,), "crash: the process forked at p.py:7 ended with exit status unseen"),
+        ((FORKED, EXECUTED, reaped(CHILD, 3)), "200"),
+        ((FORKED, EXECUTED, adopted(CHILD, 3)), "crash: the process forked at p.py:7 ended with exit status 3"),
+        ((SPAWNED, reaped(CHILD, 3)), "200"),
+        ((SPAWNED, reaped(CHILD, -11)), "crash: the program 'sleep 9', started at p.py:8 ended with SIGSEGV"),
+        ((SPAWNED, adopted(CHILD, 2)), "crash: the program 'sleep 9', started at p.py:8 ended with exit status 2"),
+        ((SPAWNED, adopted(CHILD, 0)), "200"),
+        ((ran(-9),), "crash: the program 'sh' ended with SIGKILL"),
+        ((ran(9),), "200"),
+        ((adopted(99, -11),), "crash: a process that nobody waited for ended with SIGSEGV"),
+        ((adopted(99, 1),), "200"),
+    ],
+)
+def test_processes_started_past_multiprocessing_are_known_too(events: tuple[dict[str, Any], ...], text: str) -> None:
+    assert decide(evidence(*events, RETURNED)).text() == text
+
+
+def test_a_program_that_is_left_is_a_leak_and_no_crash() -> None:
+    outcome = decide(evidence(SPAWNED, RETURNED, left_processes=["sleep 9"], left_pids=[CHILD]))
+    assert outcome.kind == "leak"
+
+
+def test_a_status_that_nobody_collected_is_told_also_where_it_is_good() -> None:
+    (warning,) = warnings_of(evidence(SPAWNED, adopted(CHILD, 0), RETURNED), "fork")
+    assert warning == "nobody collected the status of the program 'sleep 9', started at p.py:8; it ended well"
+
+
+def test_the_value_is_that_of_the_main_process_and_not_of_a_fork_that_came_back() -> None:
+    outcome = decide(evidence(FORKED, {**RETURNED, "pid": CHILD, "value": 7}, reaped(CHILD, 0), RETURNED))
+    assert outcome.value == 200
+
+
+def test_an_exception_that_python_ignores_is_no_value_and_explains_no_exit_status() -> None:
+    ignored = raised(CHILD, ignored=True)
+    outcome = decide(evidence(STARTED, ignored, reaped(CHILD, 1), RETURNED))
+    assert [one.kind for one in outcome.parts] == ["raised", "crash"]
+    assert outcome.detail["process"] == "P-1, ignored by Python"
+
+
+def test_an_exception_of_a_fork_by_hand_is_that_of_a_child() -> None:
+    outcome = decide(evidence(FORKED, raised(CHILD, name="MainProcess"), reaped(CHILD, 1), RETURNED))
+    assert (outcome.detail["process"], outcome.detail["role"]) == ("the process forked at p.py:7", "child")
+
+
 def test_one_that_it_did_not_end_is() -> None:
     signalled = {"event": "signalled", "pid": MAIN, "child": CHILD, "signal": 15}
     outcome = decide(evidence(STARTED, OTHER_STARTED, signalled, reaped(CHILD, -15), reaped(OTHER, -9), RETURNED))

@@ -53,6 +53,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     known: dict[object, int] = {}
     buffers.note_kept()
     shared.note_kept()
+    ignored = residents.ignored_errors()
     residents.settle(always=True)
     uncontrolled.note_running(board)
     chance.mark_early(board)
@@ -68,6 +69,10 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
             runtime.stop()
             mine.raised = 0 if returned is None else RETURNED
         buffers.note_kept()
+        if ignored:
+            if not mine.raised and not runtime.abandoning:
+                mine.raised = _raised(ignored[0], name, known, wire)
+            ignored.clear()
         ending.close_opened(runtime)
         signals.restore()
         if runtime.holding:

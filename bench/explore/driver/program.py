@@ -165,16 +165,33 @@ class ProgramSubject:
             os.kill(self.main, signal.SIGKILL)
             self._await_main()
         events = journal.read(self.events)
+        adopted, alive = self._others(events)
         names = shared_names(events)
         return Evidence(
             self.main_status or 0,
-            events,
+            [*events, *adopted],
             self.main,
             (),
             (),
             names_left(names, "shared_memory"),
             names_left(names, "semaphore"),
+            left_pids=alive,
         )
+
+    def _others(self, events: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+        """Return how processes ended whose statuses nobody collected, as events, and the pids of those that run on.
+
+        Of the processes that were started past `multiprocessing`; they are no lanes, and become children of this one.
+        """
+        adopted, alive = [], []
+        for event in events:
+            if event["event"] in _OTHERS:
+                pid, code = event["child"], _collect(event["child"])
+                if code is not None:
+                    adopted.append({"event": "adopted", "pid": os.getpid(), "child": pid, "code": code})
+                elif not has_ended(pid):
+                    alive.append(pid)
+        return adopted, alive
 
     def _await_main(self) -> None:
         _, status = os.waitpid(self.main, 0)
@@ -257,7 +274,10 @@ class ProgramSubject:
         self.overlong += end == "limit" and self.executor.overlong
         self._end_processes()
         self.executor.drain()
-        for kind, name in shared_names(journal.read(self.events)):
+        events = journal.read(self.events)
+        if any(event["event"] in _OTHERS for event in events):
+            _end_orphans()
+        for kind, name in shared_names(events):
             if os.path.exists(path := path_of(kind, name)):
                 os.unlink(path)
                 resource_tracker.unregister(name, kind)
@@ -289,6 +309,28 @@ class ProgramSubject:
         if self.main:
             self._end_processes()
 
+
+def _collect(pid: int) -> int | None:
+    """Return the exit code of a process that has ended, if it is a child of this one, and nobody collected it."""
+    with suppress(ChildProcessError):
+        found, status = os.waitpid(pid, os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if found else None
+    return None
+
+
+def _end_orphans() -> None:
+    """End the processes that a program has left, whatever session they went to: they are children of this one now."""
+    from bench.process import tree
+
+    def left() -> list[tree.Proc]:
+        return [one for one in tree.processes() if one.ppid == os.getpid() and one.role == "process"]
+
+    for proc in tree.kill_all(left):
+        journal.append(os.environ[EVENTS], "warned", type="Left", message=f"could not end process {proc.pid}")
+
+
+_OTHERS = ("forked", "spawned")
+"""Events of processes that were started past `multiprocessing`."""
 
 _NO_PIDS = memoryview(bytes(8 * (at.MOST_LANES - 1))).cast("q")
 
