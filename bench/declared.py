@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bench import parameters as parametrized
 from bench.errors import UsageError
-from bench.outcomes import Expectation
+from bench.outcomes import Expectation, Matcher, is_crash
 
 F = TypeVar("F", bound=Callable[..., object])
 C = TypeVar("C", bound=type)
@@ -32,7 +32,7 @@ class Target:
     """A declared program or scenario.
 
     `deadline_s` bounds one sample; `samples` is the number that a run in mode repeat takes by default. `None` leaves
-    either to the default of the mode.
+    either to the default of the mode. `tolerates` are the bad ends of other processes beside which a value counts.
     """
 
     module: str
@@ -43,6 +43,7 @@ class Target:
     expectations: tuple[Expectation, ...]
     samples: int | None = None
     deadline_s: float | None = None
+    tolerates: tuple[Matcher, ...] = ()
 
     @property
     def declared_name(self) -> str:
@@ -91,6 +92,7 @@ def program(
     samples: int | None = None,
     deadline_s: float | None = None,
     parameters: Mapping[str, Iterable[object]] | None = None,
+    tolerates: Matcher | Iterable[Matcher] = (),
 ) -> Callable[[F], F]:
     """Declare a function `f(mp)` to be a program, with its expectations; the function itself is not changed.
 
@@ -99,15 +101,18 @@ def program(
         samples: how many samples a run takes by default.
         deadline_s: how long one sample may take before it counts as a hang.
         parameters: values of further arguments; each combination is a target of its own, `f[workers=4]`.
+        tolerates: ends of other processes that are meant, as `crashes("SIGKILL")` of a worker that is killed on
+            purpose: where nothing else goes wrong, the value is graded all the same.
 
     Raises:
         UsageError: if the function takes no context, is nested in another, or an argument is out of range.
     """
     flat = tuple(_flatten(expectations, "program"))
     _check_bounds("program", samples, deadline_s)
+    meant = _tolerated("program", tolerates)
 
     def declare(function: F) -> F:
-        _define(function, _program_of(function, flat, samples, deadline_s), parameters)
+        _define(function, replace(_program_of(function, flat, samples, deadline_s), tolerates=meant), parameters)
         return function
 
     return declare
@@ -118,6 +123,7 @@ def scenario(
     samples: int | None = None,
     deadline_s: float | None = None,
     parameters: Mapping[str, Iterable[object]] | None = None,
+    tolerates: Matcher | Iterable[Matcher] = (),
 ) -> Callable[[C], C]:
     """Declare a class to be a scenario, with its expectations; the class itself is not changed.
 
@@ -127,15 +133,18 @@ def scenario(
         deadline_s: how long one sample may take before it counts as a hang; under stress, how long the actors may go
             without progress, 1 s by default: a single call that takes longer is a hang there.
         parameters: values of further arguments of `__init__`; each combination is a target, `Kind[workers=4]`.
+        tolerates: ends of actors and other processes that are meant, as `crashes("SIGKILL")`: the value is graded all
+            the same. Of samples in which an actor's own process ends so, mode repeat alone has the value.
 
     Raises:
         UsageError: if the class lacks actors or a `result`, is nested in a function, or an argument is out of range.
     """
     flat = tuple(_flatten(expectations, "scenario"))
     _check_bounds("scenario", samples, deadline_s)
+    meant = _tolerated("scenario", tolerates)
 
     def declare(kind: C) -> C:
-        _define(kind, _scenario_of(kind, flat, samples, deadline_s), parameters)
+        _define(kind, replace(_scenario_of(kind, flat, samples, deadline_s), tolerates=meant), parameters)
         return kind
 
     return declare
@@ -166,6 +175,15 @@ def _check_bounds(word: str, samples: int | None, deadline_s: float | None) -> N
         raise UsageError(f"{word}(samples={samples}): at least one sample is needed")
     if deadline_s is not None and not deadline_s > 0:
         raise UsageError(f"{word}(deadline_s={deadline_s}): give a time in seconds, more than 0")
+
+
+def _tolerated(word: str, given: Matcher | Iterable[Matcher]) -> tuple[Matcher, ...]:
+    several = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+    if not all(map(is_crash, several)):
+        raise UsageError(
+            f'{word}(tolerates=...) takes ends of processes; write for example tolerates=crashes("SIGKILL")'
+        )
+    return several
 
 
 def _define(declared: Callable[..., object], target: Target, parameters: Mapping[str, Iterable[object]] | None) -> None:
@@ -258,7 +276,9 @@ def _scenario_of(
         raise UsageError(f"{place} has {has}; two or more methods need @actor, since one alone races with nobody")
     _check_methods(kind, place)
     summary = " ".join((inspect.cleandoc(kind.__doc__ or "")).partition("\n\n")[0].split())
-    return Scenario(kind.__module__, kind.__qualname__, file, line, summary, expectations, samples, deadline_s, actors)
+    return Scenario(
+        kind.__module__, kind.__qualname__, file, line, summary, expectations, samples, deadline_s, (), actors
+    )
 
 
 def _actors_of(kind: type) -> tuple[str, ...]:

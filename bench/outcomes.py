@@ -253,6 +253,16 @@ class _OfKind:
         return " ".join([self.kind, *(wanted for _, wanted in self.holds)])
 
 
+def is_crash(matcher: object) -> bool:
+    """Return whether something is what `crashes()` returns."""
+    return isinstance(matcher, _OfKind) and matcher.kind == "crash"
+
+
+def signals_of(matchers: Sequence[Matcher]) -> tuple[str, ...]:
+    """Return the signals that matchers of crashes are about; empty for one that is about any."""
+    return tuple(dict(matcher.holds).get("signal", "") for matcher in matchers if isinstance(matcher, _OfKind))
+
+
 @dataclass(frozen=True)
 class _Leaks:
     what: str | None
@@ -462,10 +472,12 @@ __all__ = [
     "forbidden",
     "hangs",
     "interesting",
+    "is_crash",
     "is_exact",
     "leaks",
     "racy",
     "raises",
+    "signals_of",
     "value",
     "with_others",
 ]

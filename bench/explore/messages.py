@@ -28,6 +28,7 @@ class Orders(NamedTuple):
         seconds: the longest time; `None` sets no bound.
         kills: how many processes may be killed in a schedule.
         grades_kills: whether all outcomes after a kill are graded; else only deadlocks and livelocks are.
+        tolerates: signals by which processes other than the main one may end; empty for any bad end.
         replay: a schedule and `times`, as `bench.explore.findings.following.follow` takes them; then no other is run.
     """
 
@@ -46,6 +47,7 @@ class Orders(NamedTuple):
     kills: int = 0
     grades_kills: bool = False
     replay: Mapping[str, Any] | None = None
+    tolerates: tuple[str, ...] = ()
 
 
 class NewOutcome(NamedTuple):

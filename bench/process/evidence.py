@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.outcomes import Outcome, with_others
+from bench.outcomes import Matcher, Outcome, with_others
 from bench.process.ended import signal_name
 from bench.process.stacks import Stack, stack_record, waits_at
 from bench.values import Json
@@ -50,8 +50,12 @@ class _Failure:
     order: int = 0
 
 
-def decide(evidence: Evidence) -> Outcome:
+def decide(evidence: Evidence, tolerates: Sequence[Matcher] = ()) -> Outcome:
     """Return the outcome of a sample.
+
+    Args:
+        evidence: of the sample.
+        tolerates: what may become of processes other than the main one, as far as the main process returned a value.
 
     A hang comes before all else. Then the process that a signal ended, since others fail in consequence; then what
     was raised first; then exit statuses; then what was left behind. A value counts only if there is none of these.
@@ -62,6 +66,8 @@ def decide(evidence: Evidence) -> Outcome:
     # not known counts as failed, so that no defect of a program passes for want of evidence.
     returned = next((e for e in evidence.events if e["event"] == "returned" and e["pid"] == evidence.main_pid), None)
     failures = sorted(_failures(evidence, returned), key=lambda one: (one.rank, one.order))
+    if returned is not None and tolerates:
+        failures = [one for one in failures if not _is_tolerated(one.outcome, tolerates)]
     if evidence.exit_status is None:
         return _late(evidence, returned, [one.outcome for one in failures])
     if failures:
@@ -70,6 +76,10 @@ def decide(evidence: Evidence) -> Outcome:
         return Outcome("crash", detail={**_main(), "exit": evidence.exit_status, "why": "ended without returning"})
     left = _leftovers(evidence, returned)
     return Outcome("leak", detail=left) if left else Outcome("value", returned["value"])
+
+
+def _is_tolerated(outcome: Outcome, tolerates: Sequence[Matcher]) -> bool:
+    return outcome.detail.get("role") != "main" and any(one.matches(outcome) for one in tolerates)
 
 
 def failures(evidence: Evidence) -> list[Outcome]:

@@ -51,7 +51,7 @@ def run_sample(found: Found, *, method: str, deadline_s: float, seed: int) -> Sa
         evidence = _observe(folder, _arguments(found, method, seed), seed, deadline_s)
         seconds = time.monotonic() - started
     warned = tuple(warnings_of(evidence, method))
-    return Sample(decide(evidence), warned, seconds, seed, evidence.stderr[-4_000:])
+    return Sample(decide(evidence, found.program.tolerates), warned, seconds, seed, evidence.stderr[-4_000:])
 
 
 def _arguments(found: Found, method: str, seed: int) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.observation import SampleOutcome
-from bench.outcomes import Outcome
+from bench.outcomes import Matcher, Outcome
 from bench.process import groups
 from bench.process.ended import how_it_ended
 from bench.process.folders import sample_folder
@@ -34,7 +34,8 @@ class GroupResult:
     """What one fork group gave: counts by the outcomes' keys, the first of each, and figures.
 
     `cut_short` if it ended by a crash or a hang, before its time; then `lost` of the figures says how many samples at
-    most had been taken that are not counted.
+    most had been taken that are not counted. `tolerated` is the end of an actor that the author tolerates, and that
+    ended it: the value of that sample is not known.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class GroupResult:
     size: int = 1
     seconds: float = 0.0
     cut_short: bool = False
+    tolerated: str = ""
     order: list[Outcome] = field(default_factory=list)
     """The outcomes of a trial, in the order of its samples."""
 
@@ -74,6 +76,7 @@ def run_group(found: Found, orders: Orders, on_counts: Callable[[GroupResult], N
         started = time.monotonic()
         main = groups.start("bench.stress.main", [to_argument(orders)], folder, orders.seed)
         listener = _Listener(orders, folder, main.pid, on_counts)
+        listener.tolerates = found.program.tolerates
         try:
             Watcher(found, main, folder, listener, deadline_s=orders.deadline_s, poll_s=_POLL_S).watch()
             listener.note_left(groups.left_behind(main, folder, listener.names))
@@ -87,6 +90,7 @@ class _Listener:
     def __init__(self, orders: Orders, folder: Path, main_pid: int, on_counts: Callable[[GroupResult], None]) -> None:
         self.orders, self.folder, self.main_pid, self.on_counts = orders, folder, main_pid, on_counts
         self.result = GroupResult()
+        self.tolerates: tuple[Matcher, ...] = ()
         self.names: dict[int, str] = {}
 
     def parse(self, fields: Mapping[str, Any]) -> Event:
@@ -105,7 +109,11 @@ class _Listener:
             self.result.order += [Outcome(*one) for one in event.outcomes]
         elif isinstance(event, Died):
             detail = {"process": event.name, "role": "child", **how_it_ended(event.code)}
-            self.end(Outcome("crash", detail=detail))
+            crash = Outcome("crash", detail=detail)
+            if any(one.matches(crash) for one in self.tolerates):
+                self.result.tolerated = crash.text()
+            else:
+                self.end(crash)
         return True
 
     def count(self, event: Counts) -> None:
@@ -129,7 +137,7 @@ class _Listener:
 
     def note_left(self, left: Sequence[Proc]) -> None:
         """Count a leak of processes that outlive the group; one that has ended before its time may have left any."""
-        if left and not self.result.cut_short:
+        if left and not (self.result.cut_short or self.result.tolerated):
             commands: list[Json] = [one.command for one in left]
             summary = f"{len(left)} {'process' if len(left) == 1 else 'processes'} ({left[0].command})"
             self.add(Outcome("leak", detail={"processes": commands, "summary": summary}))

@@ -161,8 +161,8 @@ class _Run:
         self.groups.append(group)
 
     def _is_enough(self, seconds: float | None, samples: int | None) -> bool:
-        if samples is not None and self._samples() >= samples:
-            return True
+        if self.groups[-1].tolerated or (samples is not None and self._samples() >= samples):
+            return True  # after an end that is tolerated others would end so too, and none has a value
         return seconds is not None and time.monotonic() - self.since >= seconds
 
     def _orders(self, seconds: float, samples: int | None) -> Orders:
@@ -222,7 +222,7 @@ class _Run:
             round(seconds, 6),
             outcomes,
             (*_cpu_warnings(scenario, self.cpus), *_overlap_warnings(figures), *_early_end_warnings(self.groups)),
-            limits,
+            (*limits, *_tolerated_limits(self.groups)),
             StressFigures(stress),
         )
 
@@ -298,6 +298,13 @@ def _has_finding(expectations: tuple[Expectation, ...], outcomes: Sequence[Outco
         return any(grade(one, expectations, conditions).grade != "acceptable" for one in outcomes)
     except Exception:  # noqa: BLE001  # the user's predicate; the verdict says what it raised
         return False
+
+
+def _tolerated_limits(groups: list[GroupResult]) -> tuple[str, ...]:
+    """Return what is not known where an actor's process ended in a way that the author tolerates."""
+    ends = dict.fromkeys(group.tolerated for group in groups if group.tolerated)
+    why = "which is tolerated, but ends the group: mode repeat has the value of such samples"
+    return tuple(f"{one}, {why}" for one in ends)
 
 
 def _limits(figures: dict[str, int]) -> tuple[str, ...]:

@@ -113,6 +113,22 @@ def test_nothing_outlives_a_group_or_an_exploration(name: str, mode: str) -> Non
     assert mode == "explore" or "leak" in {one.outcome.kind for one in seen.outcomes}
 
 
+@pytest.mark.parametrize(
+    ("name", "mode", "status"),
+    [
+        ("killed_on_purpose", "repeat", "pass"),
+        ("killed_on_purpose", "explore", "pass"),
+        ("KillsItself", "repeat", "pass"),
+        ("KillsItself", "stress", "unknown"),
+        ("KillsItself", "explore", "unknown"),
+    ],
+)
+def test_beside_an_end_that_is_meant_the_value_is_graded(name: str, mode: str, status: str) -> None:
+    found = verdict(name, observed(name, mode, "spawn"), "spawn")
+    assert found.status == status, found.why
+    assert status == "pass" or "mode repeat has the value" in found.why
+
+
 def survivors() -> list[tree.Proc]:
     """The programs that the fixtures let escape, and that still run."""
     return [one for one in tree.processes() if one.command == "sleep 61.25"]

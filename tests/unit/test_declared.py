@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +49,12 @@ def test_a_scenario_is_a_target_like_a_program(tmp_path: Path) -> None:
     assert (made.actors, made.deadline_s, made.samples, made.races) == (("one", "two"), 2, None, False)
     assert made.file.endswith("scenarios_here.py")
     assert made.line == 2  # as for functions: with the decorator
+
+
+@pytest.mark.parametrize("meant", [bench.hangs(), bench.raises(OSError), 9, "SIGKILL"])
+def test_only_ends_of_processes_are_tolerated(meant: Any) -> None:
+    with pytest.raises(UsageError, match=r'tolerates=crashes\("SIGKILL"\)'):
+        program(tolerates=meant)
 
 
 def test_programs_and_scenarios_stand_in_one_file_in_their_order(tmp_path: Path) -> None:

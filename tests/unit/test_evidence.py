@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.outcomes import crashes
 from bench.process.evidence import Evidence, decide, warnings_of
 from bench.process.stacks import Stack
 
@@ -159,6 +160,22 @@ def test_an_exception_that_python_ignores_is_no_value_and_explains_no_exit_statu
 def test_an_exception_of_a_fork_by_hand_is_that_of_a_child() -> None:
     outcome = decide(evidence(FORKED, raised(CHILD, name="MainProcess"), reaped(CHILD, 1), RETURNED))
     assert (outcome.detail["process"], outcome.detail["role"]) == ("the process forked at p.py:7", "child")
+
+
+def test_beside_an_end_that_is_meant_the_value_counts() -> None:
+    killed = evidence(STARTED, reaped(CHILD, -9), RETURNED)
+    assert decide(killed, [crashes("SIGKILL")]).value == decide(killed, [crashes()]).value == 200
+    assert decide(killed, [crashes("SIGTERM")]).kind == "crash"
+
+
+def test_what_is_meant_excuses_nothing_else() -> None:
+    meant = [crashes("SIGKILL")]
+    killed = (STARTED, reaped(CHILD, -9))
+    assert decide(evidence(*killed, raised(OTHER), RETURNED), meant).kind == "raised"
+    assert decide(evidence(*killed, RETURNED, left_processes=["sleep 9"]), meant).kind == "leak"
+    assert decide(evidence(*killed, status=None), meant).kind == "hang"
+    assert decide(evidence(*killed, status=1), meant).kind == "crash", "it has no value"
+    assert decide(evidence(RETURNED, status=-9), meant).kind == "crash", "the main process is not meant"
 
 
 def test_one_that_it_did_not_end_is() -> None:

@@ -27,7 +27,7 @@ from bench.explore.runtime.board import EVENTS
 from bench.explore.runtime.packing import lane_of, op_of
 from bench.explore.runtime.registry import Registry
 from bench.explore.runtime.scheduler import remove_process
-from bench.outcomes import Outcome, with_others
+from bench.outcomes import Outcome, crashes, with_others
 from bench.parameters import load
 from bench.process import journal
 from bench.process.ended import has_ended, wait_for_end
@@ -150,7 +150,8 @@ class ProgramSubject:
     def outcome(self, end: End) -> Outcome | None:
         """Wait for the main process, unless the schedule stands still, and return what the program gave."""
         if end in ("done", "died"):
-            return decide(self._evidence(wait=end == "done"))
+            tolerates = [crashes(number or None) for number in self.orders.tolerates]
+            return decide(self._evidence(wait=end == "done"), tolerates)
         if end == "stuck":
             found = deadlock(self.executor)
             return None if found is None else self._with_failures(found)

@@ -8,7 +8,7 @@ from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors, crash_of
 from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, livelock
 from bench.explore.points import clock
-from bench.outcomes import Outcome, with_others
+from bench.outcomes import Outcome, crashes, with_others
 from bench.parameters import load
 from bench.process.messages import Running, Starting
 from bench.values import encode, identity
@@ -47,6 +47,9 @@ class ScenarioSubject:
         """Why no state can be restored; empty if they can."""
         self.spoiled_by = ""
         """Why a state could not be restored, the first time; empty if each could."""
+        self.tolerates = orders.tolerates
+        self.tolerated = ""
+        """An end of an actor's process that the author tolerates, the first there was; empty if there was none."""
         self._values: dict[object, Outcome] = {}
 
     @property
@@ -157,11 +160,15 @@ class ScenarioSubject:
             actors.receive()
         return [Outcome(kind, detail=detail) for kind, detail in (actors.raised[one] for one in wanted)]
 
-    def _crashed(self) -> Outcome:
+    def _crashed(self) -> Outcome | None:
         lane = self.dead()
         assert lane is not None
         crash = crash_of(self.actors.processes[lane])
-        return self._with_failures(crash, {lane, *self.actors.dead()})
+        outcome = self._with_failures(crash, {lane, *self.actors.dead()})
+        if len(outcome.parts) == 1 and any(crashes(one or None).matches(crash) for one in self.tolerates):
+            self.tolerated = self.tolerated or crash.text()
+            return None
+        return outcome
 
     def stacks(self) -> list[dict[str, Any]]:
         """Return the stack of each actor that is not through."""
@@ -205,9 +212,11 @@ class ScenarioSubject:
 
     def caveats(self, schedules: int) -> Caveats:
         """Return how many states were made anew, and why; which schedules were given up; what kills are graded by."""
+        why = "which is tolerated, but ends the schedule: mode repeat has the value of such samples"
+        tolerated = (f"{self.tolerated}, {why}",) if self.tolerated else ()
         return Caveats(
             narrowed=() if not self.kills or self.grades_kills else (ONLY_DEADLOCKS,),
-            limits=given_up(self.overlong, schedules, self.executor.limit),
+            limits=(*given_up(self.overlong, schedules, self.executor.limit), *tolerated),
             rebuilt=self.rebuilt,
             why_rebuilt=self.why_rebuilt or self.spoiled_by,
         )
