@@ -6,6 +6,7 @@ one of them. How one ended is known to whoever collects its status, so what coll
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import sys
@@ -43,14 +44,22 @@ def patch(record: Record, where: Where) -> None:
         _replace(os, name, _collecting(record))
     _replace(os, "waitid", _collecting_by_id(record))
     _replace(os, "kill", _signalling(record))
+    _replace(os, "killpg", _signalling_groups(record))
     try:
         import _posixsubprocess
     except ImportError:  # not on Windows
         return
     _replace(_posixsubprocess, "fork_exec", _spawning(record, where, lambda arguments: b" ".join(_bytes(arguments[0]))))
+    atexit.register(_collect_dropped)
     library = sys.modules.get("subprocess")
     if library is not None and hasattr(library, "_fork_exec"):  # it holds the function by a name of its own
         vars(library)["_fork_exec"] = _posixsubprocess.fork_exec
+
+
+def _collect_dropped() -> None:
+    """Have `subprocess` collect the programs whose objects were dropped before they ended, while there is a journal."""
+    if (library := sys.modules.get("subprocess")) is not None:
+        vars(library)["_cleanup"]()
 
 
 def _bytes(command: Any) -> list[bytes]:
@@ -174,6 +183,19 @@ def _signalling(record: Record) -> Callable[[Callable[..., Any]], Callable[..., 
             real(pid, number)
 
         return kill
+
+    return patched
+
+
+def _signalling_groups(record: Record) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def patched(real: Callable[..., Any]) -> Callable[..., Any]:
+        def killpg(group: int, number: int) -> None:
+            # No object that stands for a program has a method for its group, so this is how that is ended.
+            if group not in (0, os.getpgrp()):
+                record("signalled", child=group, signal=int(number), group=True)
+            real(group, number)
+
+        return killpg
 
     return patched
 

@@ -103,7 +103,7 @@ def _failures(evidence: Evidence, returned: Event | None) -> Iterator[_Failure]:
             yield from _of_other(event, ends, order)
         elif event["event"] == "ran" and event["code"] < 0:
             yield _bad_end(_command(event), event["code"], order)
-        elif event["event"] == "adopted" and event["code"] < 0 and event["child"] not in ends.names:
+        elif event["event"] == "adopted" and event["child"] not in ends.names and ends.is_killed(event["code"]):
             yield _bad_end("a process that nobody waited for", event["code"], order)
     status = evidence.exit_status
     if status is not None and status < 0:
@@ -149,10 +149,21 @@ class _Ends:
         self.left = set(evidence.left_pids)
         self.started = {event["child"] for event in events if event["event"] == "started"} | {evidence.main_pid}
         self.names = _names(evidence)
+        programs = {event["child"] for event in events if event["event"] == "spawned"}
         self._signals: dict[int, set[int]] = {}
+        self._of_groups: set[int] = set()
         for event in events:
-            if event["event"] == "signalled":
+            if event["event"] == "signalled" and (event["child"] in programs or not event.get("group")):
                 self._signals.setdefault(event["child"], set()).add(event["signal"])
+                self._of_groups |= {event["signal"]} if event.get("group") else set()
+
+    def is_unseen(self, pid: int) -> bool:
+        """Return whether a process has ended, and nobody knows how."""
+        return pid not in self.codes and pid not in self.left and not self.alive_at_deadline
+
+    def is_killed(self, code: int) -> bool:
+        """Return whether a process of some program was ended by a signal that nobody sent to that program's group."""
+        return code < 0 and -code not in self._of_groups
 
     def is_by_program(self, pid: int, code: int | None) -> bool:
         """Return whether the program ended a process itself, by a method of the object that stands for it.
@@ -185,6 +196,8 @@ def _of_other(event: Event, ends: _Ends, order: int) -> Iterator[_Failure]:
     is_program = event["event"] == "spawned" or ends.executed.get(pid, False)
     if code == 0 or (is_program and pid in ends.collected and code is not None and code > 0):
         return
+    if code is None and event["event"] == "spawned":
+        return  # nobody adopted it: an object collected it as the interpreter went down, and no journal was open
     yield _bad_end(ends.names[pid], code, order)
 
 
@@ -303,8 +316,13 @@ def warnings_of(evidence: Evidence, method: str) -> list[str]:
         for e in evidence.events
         if e["event"] in ("forked", "spawned") and e["child"] not in ends.collected and ends.codes.get(e["child"]) == 0
     ]
+    unseen = [
+        f"nobody saw how {ends.names[e['child']]} ended"
+        for e in evidence.events
+        if e["event"] == "spawned" and ends.is_unseen(e["child"])
+    ]
     chosen = [f"the program starts processes under {name} by itself, whatever is asked for" for name in sorted(other)]
-    return list(dict.fromkeys(map(_without_pids, [*warned, *tracker, *forgotten, *chosen])))
+    return list(dict.fromkeys(map(_without_pids, [*warned, *tracker, *forgotten, *unseen, *chosen])))
 
 
 def _without_pids(text: str) -> str:

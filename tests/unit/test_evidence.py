@@ -125,6 +125,7 @@ def adopted(child: int, code: int) -> dict[str, Any]:
         ((SPAWNED, reaped(CHILD, -11)), "crash: the program 'sleep 9', started at p.py:8 ended with SIGSEGV"),
         ((SPAWNED, adopted(CHILD, 2)), "crash: the program 'sleep 9', started at p.py:8 ended with exit status 2"),
         ((SPAWNED, adopted(CHILD, 0)), "200"),
+        ((SPAWNED,), "200"),
         ((ran(-9),), "crash: the program 'sh' ended with SIGKILL"),
         ((ran(9),), "200"),
         ((adopted(99, -11),), "crash: a process that nobody waited for ended with SIGSEGV"),
@@ -135,12 +136,22 @@ def test_processes_started_past_multiprocessing_are_known_too(events: tuple[dict
     assert decide(evidence(*events, RETURNED)).text() == text
 
 
+def test_the_group_of_a_program_may_be_ended_by_a_signal_and_no_fork() -> None:
+    sent = {"event": "signalled", "pid": MAIN, "child": CHILD, "signal": 15, "group": True}
+    ended = (sent, reaped(CHILD, -15), adopted(99, -15))
+    assert decide(evidence(SPAWNED, *ended, RETURNED)).kind == "value"
+    assert decide(evidence(SPAWNED, *ended, adopted(98, -11), RETURNED)).kind == "crash"
+    assert decide(evidence(FORKED, *ended, RETURNED)).kind == "crash"
+
+
 def test_a_program_that_is_left_is_a_leak_and_no_crash() -> None:
     outcome = decide(evidence(SPAWNED, RETURNED, left_processes=["sleep 9"], left_pids=[CHILD]))
     assert outcome.kind == "leak"
 
 
 def test_a_status_that_nobody_collected_is_told_also_where_it_is_good() -> None:
+    (unseen,) = warnings_of(evidence(SPAWNED, RETURNED), "fork")
+    assert unseen == "nobody saw how the program 'sleep 9', started at p.py:8 ended"
     (warning,) = warnings_of(evidence(SPAWNED, adopted(CHILD, 0), RETURNED), "fork")
     assert warning == "nobody collected the status of the program 'sleep 9', started at p.py:8; it ended well"
 

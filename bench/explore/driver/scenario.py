@@ -104,7 +104,8 @@ class ScenarioSubject:
         if end == "stuck":
             if self.dead() is not None:
                 return self._crashed()
-            return self._with_failures(deadlock(self.executor), killed)
+            standstill = deadlock(self.executor)
+            return None if standstill is None else self._with_failures(standstill, killed)
         if end == "limit":
             self.overlong += self.executor.overlong
             return None if self.executor.overlong else self._with_failures(livelock(self.executor), killed)
