@@ -296,6 +296,7 @@ class Exploration:
         self.schedules = self.asleep = self.executor.steps = 0
         self.counting, self.last, self.executor.differed = True, None, ""
         self.shrinking_until = None
+        self.pairs, self.mistaken = Pairs(), ""
         self.send(messages.Anew())
 
     def _strategy(self) -> Strategy:
