@@ -58,7 +58,7 @@ def test_a_loop_that_gives_way_waits_for_the_other() -> None:
 
 
 @each_method
-@pytest.mark.parametrize(("name", "value"), [("ClocksAgree", "[]"), ("TimesInOrder", "'[1, 1, 1, 1]'")])
+@pytest.mark.parametrize(("name", "value"), [("ClocksAgree", "[]"), ("TimesInOrder", "[1, 1, 1, 1]")])
 def test_all_clocks_show_one_time(name: str, value: str, method: str) -> None:
     assert all_of(explored(name, method)) == {value}
 
