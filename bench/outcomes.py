@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
@@ -126,7 +126,7 @@ def _left_behind(outcome: Outcome) -> str:
 
 LEAKS = ("descriptors", "items", "locks", "processes", "segments", "semaphores", "threads")
 """The kinds of leaks; each is a key of a leak's detail. Locks are those that a scenario's actors still hold; items
-are left in queues and pipes of its state."""
+are left in queues and pipes of its state, and are a leak only where an expectation asks for them (`grades_items`)."""
 
 _KEYS: Mapping[Kind, Callable[[Outcome], str]] = {
     "value": lambda o: f"value {canonical(o.value)}",
@@ -311,8 +311,22 @@ def crashes(signal: str | None = None) -> Matcher:
 def leaks(
     what: Literal["processes", "threads", "segments", "semaphores", "descriptors", "locks", "items"] | None = None,
 ) -> Matcher:
-    """Match samples that left something behind; `None` matches every kind of leak."""
+    """Match samples that left something behind; `None` matches every kind of leak.
+
+    What is left in queues and pipes of a scenario's state is a note beside the value, and no leak. Where an expectation
+    has `leaks("items")`, it is one, in every mode, and goes before the value.
+    """
     return _Leaks(what)
+
+
+def grades_items(expectations: Sequence[Expectation]) -> bool:
+    """Return whether what is left in queues and pipes is an outcome of its own: an expectation asks for it."""
+    return any(isinstance(one.matcher, _Leaks) and one.matcher.what == "items" for one in expectations)
+
+
+def note_of_items(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the warning that queues and pipes of a scenario's state were not empty when its samples had ended."""
+    return tuple(f"{name} was not empty at the end of a sample" for name in sorted(set(names)))
 
 
 @dataclass(frozen=True)
@@ -470,11 +484,13 @@ __all__ = [
     "deadlocks",
     "deterministic",
     "forbidden",
+    "grades_items",
     "hangs",
     "interesting",
     "is_crash",
     "is_exact",
     "leaks",
+    "note_of_items",
     "racy",
     "raises",
     "signals_of",

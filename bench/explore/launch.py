@@ -14,7 +14,7 @@ from bench.declared import actors_of
 from bench.explore.messages import Anew, Counts, Figures, NewOutcome, Orders, Replay, Witness, from_fields
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS, VARIABLE, Board
-from bench.outcomes import Outcome, signals_of
+from bench.outcomes import Outcome, grades_items, signals_of
 from bench.process import groups
 from bench.process.folders import sample_folder
 from bench.process.messages import to_argument
@@ -79,6 +79,7 @@ def make_orders(found: Found, *, method: str, seed: int = 0, deadline_s: float, 
         deadline_s=deadline_s,
         grades_kills=any(one.after_kill for one in target.expectations),
         tolerates=signals_of(target.tolerates),
+        items=grades_items(target.expectations),
     )._replace(**others)
 
 

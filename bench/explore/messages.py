@@ -29,6 +29,7 @@ class Orders(NamedTuple):
         kills: how many processes may be killed in a schedule.
         grades_kills: whether all outcomes after a kill are graded; else only deadlocks and livelocks are.
         tolerates: signals by which processes other than the main one may end; empty for any bad end.
+        items: whether what is left in queues and pipes is an outcome.
         replay: a schedule and `times`, as `bench.explore.findings.following.follow` takes them; then no other is run.
     """
 
@@ -46,6 +47,7 @@ class Orders(NamedTuple):
     seconds: float | None = None
     kills: int = 0
     grades_kills: bool = False
+    items: bool = False
     replay: Mapping[str, Any] | None = None
     tolerates: tuple[str, ...] = ()
 
@@ -93,6 +95,7 @@ class Figures(NamedTuple):
         asleep: schedules that were left off, since what follows was seen.
         limits: what kept schedules from their ends.
         audit: how many schedules were audited, what was named there, and why there was no audit, or less of one.
+        left: the queues and pipes of the state that were not empty at the end of a schedule.
     """
 
     schedules: int = 0
@@ -109,6 +112,7 @@ class Figures(NamedTuple):
     asleep: int = 0
     limits: Sequence[str] = ()
     audit: Mapping[str, Any] | None = None
+    left: Sequence[str] = ()
 
 
 class Replay(NamedTuple):

@@ -12,6 +12,7 @@ from bench.explore.messages import Orders
 from bench.explore.search import make
 from bench.figures import ExploreFigures
 from bench.observation import Observation, SampleOutcome, Tally, tally_counts
+from bench.outcomes import note_of_items
 from bench.targets import Found
 from bench.values import Json
 
@@ -125,7 +126,7 @@ def _observation(result: ExplorationResult, target: Target, orders: Orders, cell
         max(figures.schedules, sum(result.counts.values())),
         round(result.seconds, 6),
         _tally(result),
-        (),
+        note_of_items(figures.left),
         _limits(result),
         ExploreFigures(explore),
     )

@@ -50,6 +50,29 @@ def own_of_multiprocessing(now: dict[int, str]) -> set[tuple[int, str]]:
     return {one for one in now.items() if one[1] in targets}
 
 
+def handles_of_ending_feeders() -> set[int]:
+    """Return the descriptors that feeder threads of queues are about to close, as their queues are closed or gone.
+
+    They close them once they have written what is left. To be called before the open descriptors are listed.
+    """
+    if (queues := sys.modules.get("multiprocessing.queues")) is None:
+        return set()
+    import threading
+    from multiprocessing import util
+
+    finalizers: Any = list(util._finalizer_registry.values())  # type: ignore[attr-defined]  # private; tests hold it on each Python
+    in_use = {id(one._args[0]) for one in finalizers if one._callback is queues.Queue._finalize_close}
+    feeders = [one for one in threading.enumerate() if one.name == "QueueFeederThread"]
+    arguments: list[Any] = [getattr(one, "_args", ()) for one in feeders]
+    ending = [one for one in arguments if len(one) > _CLOSES.stop and id(one[0]) not in in_use]
+    handles = {getattr(close.__self__, "_handle", None) for one in ending for close in one[_CLOSES]}
+    return {number for number in handles if number is not None}
+
+
+_CLOSES = slice(4, 6)
+"""Where a feeder thread's arguments have the methods that close its two connections."""
+
+
 def _child_descriptors(child: Any) -> set[int]:
     closes = getattr(getattr(child._popen, "finalizer", None), "_args", None) or ()
     return {child.sentinel, *(number for number in closes if isinstance(number, int))}

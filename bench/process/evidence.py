@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.outcomes import Matcher, Outcome, with_others
+from bench.outcomes import Matcher, Outcome, note_of_items, with_others
 from bench.process.ended import signal_name
 from bench.process.stacks import Stack, stack_record, waits_at
 from bench.values import Json
@@ -36,6 +36,8 @@ class Evidence:
     stderr: str = ""
     deadline_s: float = 0.0
     left_pids: Sequence[int] = ()
+    items: bool = False
+    """Whether what is left in queues and pipes of a scenario's state is a leak."""
 
 
 @dataclass(frozen=True)
@@ -282,7 +284,7 @@ def _leftovers(evidence: Evidence, returned: Event) -> dict[str, Json]:
         "semaphores": list[Json](semaphores),
         "descriptors": list[Json](descriptors),
         "locks": list(returned.get("locks", ())),
-        "items": list(returned.get("items", ())),
+        "items": list(returned.get("items", ())) if evidence.items else [],
     }
     left: dict[str, Json] = {kind: names for kind, names in found.items() if names}
     if left:
@@ -306,7 +308,7 @@ _SINGULAR = {
 
 
 def warnings_of(evidence: Evidence, method: str) -> list[str]:
-    """Return what Python warned of in a sample, and start methods that the program chose against the one asked for."""
+    """Return what Python warned of in a sample, start methods that the program chose, and queues that are not empty."""
     warned = [f"{e['type']}: {e['message']}" for e in evidence.events if e["event"] == "warned"]
     tracker = re.findall(r"UserWarning: (resource_tracker: [^\n]+)", evidence.stderr)
     other = {e["method"] for e in evidence.events if e["event"] == "started"} - {method, None}
@@ -322,7 +324,8 @@ def warnings_of(evidence: Evidence, method: str) -> list[str]:
         if e["event"] == "spawned" and ends.is_unseen(e["child"])
     ]
     chosen = [f"the program starts processes under {name} by itself, whatever is asked for" for name in sorted(other)]
-    return list(dict.fromkeys(map(_without_pids, [*warned, *tracker, *forgotten, *unseen, *chosen])))
+    left = note_of_items(name for e in evidence.events for name in e.get("items", ()))
+    return list(dict.fromkeys(map(_without_pids, [*warned, *tracker, *forgotten, *unseen, *chosen, *left])))
 
 
 def _without_pids(text: str) -> str:

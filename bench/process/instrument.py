@@ -260,17 +260,30 @@ def _patched_factory(make: Callable[..., object], record: Record) -> Callable[..
 
 
 def _patch_feeder_errors(record: Record) -> None:
-    queues = sys.modules.get("multiprocessing.queues")
+    queues: Any = sys.modules.get("multiprocessing.queues")
     if queues is None or hasattr(queues.Queue._on_queue_feeder_error, "records"):
         return
-    report = queues.Queue._on_queue_feeder_error
+    report, is_exiting = queues.Queue._on_queue_feeder_error, queues.is_exiting
+
+    def note(error: BaseException) -> None:
+        record("raised", name=_name(), role=_role(), thread="QueueFeederThread", **describe(error))
 
     def lost(error: BaseException, item: object) -> None:
-        record("raised", name=_name(), role=_role(), thread="QueueFeederThread", **describe(error))
+        note(error)
         report(error, item)
+
+    def exiting() -> bool:
+        # The feeder asks this while it handles an error, and only then. In a process that is ending it drops the item,
+        # and those behind it, and tells nobody.
+        ending: bool = is_exiting()
+        error = sys.exc_info()[1]
+        if ending and error is not None:
+            note(error)
+        return ending
 
     lost.records = True  # type: ignore[attr-defined]  # a mark on a function
     queues.Queue._on_queue_feeder_error = staticmethod(lost)
+    queues.is_exiting = exiting
 
 
 def _role() -> str:

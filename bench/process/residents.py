@@ -6,6 +6,7 @@ Modes stress and explore have them; what an actor does in between is theirs.
 from __future__ import annotations
 
 import gc
+import sys
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -112,7 +113,6 @@ def ignored_errors() -> list[BaseException]:
 
     Such are exceptions of `__del__`, of other finalizers, and of threads.
     """
-    import sys
     import threading
 
     found: list[BaseException] = []
@@ -130,6 +130,19 @@ def ignored_errors() -> list[BaseException]:
 
     sys.unraisablehook, threading.excepthook = unraisable, in_thread
     return found
+
+
+def hear_feeders(note: Callable[[BaseException], None]) -> None:
+    """Have an error by which the feeder of a queue drops an item noted, instead of printed."""
+    if (queues := sys.modules.get("multiprocessing.queues")) is not None:
+        queues.Queue._on_queue_feeder_error = staticmethod(lambda error, _: note(error))
+
+
+def outcome_of_feeder(error: BaseException, name: str) -> tuple[Kind, dict[str, Any]]:
+    """Return kind and detail of the outcome that an item is which the feeder of an actor's queue has dropped."""
+    kind, detail = outcome_of(error, name)
+    thread = "QueueFeederThread"
+    return kind, {**detail, "thread": thread, "process": f"{name}, thread {thread}"}
 
 
 def ended_well(error: BaseException) -> bool:

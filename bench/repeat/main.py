@@ -48,7 +48,7 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     import multiprocessing
 
     from bench.parameters import load
-    from bench.process.descriptors import open_descriptors, own_of_multiprocessing
+    from bench.process.descriptors import handles_of_ending_feeders, open_descriptors, own_of_multiprocessing
     from bench.process.startup import prepare
     from bench.values import encode
 
@@ -67,7 +67,8 @@ def _run(root: str, module: str, name: str, method: str, seed: int, actors: list
     del observed, context
     gc.collect()
     gc.collect()  # PyPy runs finalizers of what the first found in the second
-    now = open_descriptors()
+    ending = handles_of_ending_feeders()
+    now = {number: target for number, target in open_descriptors().items() if number not in ending}
     new = now.items() - before - own_of_multiprocessing(now)
     return {"value": value, **left, "threads": _threads(), "descriptors": sorted(new)}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.declared import actors_of
-from bench.outcomes import Outcome
+from bench.outcomes import Outcome, grades_items
 from bench.process import groups, journal, stacks, tree
 from bench.process.evidence import Evidence, decide, warnings_of
 from bench.process.folders import sample_folder
@@ -50,6 +50,7 @@ def run_sample(found: Found, *, method: str, deadline_s: float, seed: int) -> Sa
         started = time.monotonic()
         evidence = _observe(folder, _arguments(found, method, seed), seed, deadline_s)
         seconds = time.monotonic() - started
+    evidence = replace(evidence, items=grades_items(found.program.expectations))
     warned = tuple(warnings_of(evidence, method))
     return Sample(decide(evidence, found.program.tolerates), warned, seconds, seed, evidence.stderr[-4_000:])
 

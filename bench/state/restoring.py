@@ -52,8 +52,14 @@ class Leftovers:
         self.items: list[str] = []
         self.spoiled = spoiled
 
-    def detail(self) -> dict[str, Any]:
-        """Return the detail of an outcome of kind `leak`."""
+    def detail(self, *, items: bool) -> dict[str, Any] | None:
+        """Return the detail of an outcome of kind `leak`; `None` if there is none.
+
+        Args:
+            items: whether what is left in queues and pipes is one.
+        """
+        if not self.locks and not (items and self.items):
+            return None
         found = {"locks": self.locks, "items": self.items}
         parts = [f"{name} is still held" for name in self.locks] + [f"{name} is not empty" for name in self.items]
         return {**{kind: names for kind, names in found.items() if names}, "summary": "; ".join(parts)}
@@ -68,6 +74,11 @@ class Restorer:
         unrestorable: why no state can be restored any more, once `inspect` has found that; empty until then.
         lost: what is gone of a state, as `inspect` found last: a folder, a segment; empty if nothing is.
 
+    Args:
+        states: the states.
+        filled: whether queues may have been filled, with items that are counted and not in their pipes: whoever feeds
+            them to each sample sets the counts as well.
+
     Raises:
         Unrestorable: on creation, if it cannot be shown that the states can be restored.
     """
@@ -76,7 +87,7 @@ class Restorer:
     # single ones are looked at only where that fails; memory, which nearly every sample changes, is written without
     # being compared.
 
-    def __init__(self, states: Sequence[object]) -> None:
+    def __init__(self, states: Sequence[object], *, filled: bool = False) -> None:
         self._parts = [survey(state) for state in states]
         self._memory = [
             (address, size, ctypes.string_at(address, size))
@@ -109,7 +120,8 @@ class Restorer:
         self._others = folders.names() if self._folders else set()
         self._changed: set[int] = set()
         self.unrestorable = self.lost = ""
-        if self._with_items() or any(is_lock(item) and not value for _, _, item, value in self._semaphores):
+        held = self._poll(0) if filled else self._with_items()
+        if held or any(is_lock(item) and not value for _, _, item, value in self._semaphores):
             raise Unrestorable("a lock is held, or a queue is not empty, from the start")
 
     def inspect(self, wait_s: float = SETTLING_S, among: Container[int] | None = None) -> dict[int, Leftovers]:

@@ -71,6 +71,8 @@ class Group:
         self.why_rebuilt = orders.afresh
         self.singly = bool(orders.afresh)  # one sample for each process, as something stays in it from sample to sample
         self.lost = ""  # what was gone of a state, which was made anew for that
+        self.left: set[str] = set()
+        """The queues and pipes that were not empty at the end of a sample."""
         self.size = orders.size
         self.running_s = 0.0
         self.deadline: float | None = None
@@ -146,6 +148,7 @@ class Group:
                 why_rebuilt=self.why_rebuilt or self.lost,
                 size=self.size,
                 stalled=stalled,
+                left=sorted(self.left),
             )
         )
         self.rebuilt = self.stamped = self.overlapped = 0

@@ -218,8 +218,8 @@ class Generation:
                 taken.append((described[0], None, described[1]))
             elif offset in failed:
                 taken.append(("raised", None, _describe_result(failed[offset])))
-            elif index in left and (left[index].locks or left[index].items):
-                taken.append(("leak", None, left[index].detail()))
+            elif index in left and (detail := left[index].detail(items=self.group.orders.items)) is not None:
+                taken.append(("leak", None, detail))
             else:
                 taken.append(("value", encode(value), {}))
         return taken
@@ -232,6 +232,7 @@ class Generation:
         self, positions: range, found: Results, raised: Mapping[int, Raised], left: Mapping[int, Leftovers]
     ) -> None:
         """Count what the live states at some positions gave: what their actors raised first of all."""
+        self.group.left.update(name for one in left.values() for name in one.items)
         counts, live = self.group.counts, self.live[positions.start : positions.stop]
         values, failed = found
         if not raised and not failed and not left:
@@ -243,8 +244,8 @@ class Generation:
                 counts.other(*described)
             elif offset in failed:
                 counts.other("raised", _describe_result(failed[offset]))
-            elif index in left and (left[index].locks or left[index].items):
-                counts.other("leak", left[index].detail())
+            elif index in left and (detail := left[index].detail(items=self.group.orders.items)) is not None:
+                counts.other("leak", detail)
             else:
                 plain.append(value)
         counts.values(plain)

@@ -49,6 +49,8 @@ class GroupResult:
     tolerated: str = ""
     order: list[Outcome] = field(default_factory=list)
     """The outcomes of a trial, in the order of its samples."""
+    left: set[str] = field(default_factory=set)
+    """The queues and pipes that were not empty at the end of a sample."""
 
     @property
     def samples(self) -> int:
@@ -127,6 +129,7 @@ class _Listener:
             figures[name] += getattr(event, name)
         figures["lost"] -= lost_before  # of the end alone: a group that goes on after all has lost nothing
         self.result.size = event.size
+        self.result.left.update(event.left)
         self.result.why_rebuilt = event.why_rebuilt or self.result.why_rebuilt
 
     def add(self, outcome: Outcome, count: int = 1) -> None:

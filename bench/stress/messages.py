@@ -21,7 +21,8 @@ class Orders(NamedTuple):
     `samples` bounds their number, `None` not at all. `deadline_s` is how long no actor may get through a stride.
     `cpus` is how many CPUs the actors have, `size` how many states the first batch goes through. `afresh` says why each
     sample has a main process, a state and actors of its own; empty if they do not need to. A `trial` tells the outcome
-    of each sample in turn, and goes through `size` states again and again.
+    of each sample in turn, and goes through `size` states again and again. `items` says whether what is left in queues
+    and pipes is an outcome.
     """
 
     root: str
@@ -37,6 +38,7 @@ class Orders(NamedTuple):
     size: int
     afresh: str = ""
     trial: bool = False
+    items: bool = False
 
 
 class Started(NamedTuple):
@@ -52,7 +54,7 @@ class Counts(NamedTuple):
     `values` are recorded values with their counts, `others` kinds and details of other outcomes with theirs. Of the
     samples, `rebuilt` had states made anew, `stamped` were timed and `overlapped` of those overlapped. They took
     `running_ns` in all. `stalled` if nothing has moved for a while; then `lost` is how many samples at most are not
-    counted if the group ends here.
+    counted if the group ends here. `left` are the queues and pipes that were not empty at the end of a sample.
     """
 
     values: Sequence[tuple[Any, int]]
@@ -66,6 +68,7 @@ class Counts(NamedTuple):
     why_rebuilt: str
     size: int
     stalled: bool
+    left: Sequence[str] = ()
 
 
 class Taken(NamedTuple):

@@ -11,7 +11,7 @@ from bench.declared import Scenario, actors_of
 from bench.errors import UsageError
 from bench.figures import StressFigures
 from bench.observation import Observation, SampleOutcome, Tally, tally_counts
-from bench.outcomes import Conditions, Expectation, Outcome
+from bench.outcomes import Conditions, Expectation, Outcome, grades_items, note_of_items
 from bench.process.cpus import cpu_count
 from bench.stress import keeping
 from bench.stress.launch import GroupResult, run_group
@@ -180,6 +180,7 @@ class _Run:
             deadline_s=self.deadline_s,
             size=max(1, self.groups[-1].size // 4) if self.groups else 1,
             afresh=self.afresh,
+            items=grades_items(scenario.expectations),
         )
 
     def _samples(self) -> int:
@@ -221,7 +222,12 @@ class _Run:
             samples,
             round(seconds, 6),
             outcomes,
-            (*_cpu_warnings(scenario, self.cpus), *_overlap_warnings(figures), *_early_end_warnings(self.groups)),
+            (
+                *_cpu_warnings(scenario, self.cpus),
+                *_overlap_warnings(figures),
+                *_early_end_warnings(self.groups),
+                *note_of_items(name for group in self.groups for name in group.left),
+            ),
             (*limits, *_tolerated_limits(self.groups)),
             StressFigures(stress),
         )

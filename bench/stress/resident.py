@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from itertools import repeat
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns, sleep
 from typing import NamedTuple
 
 from bench.process import residents
@@ -60,6 +61,7 @@ def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> 
     changed = _watch(states, watched=seat.watched)
     resident = _Resident(seat, memory, states)
     ignored = residents.ignored_errors()
+    residents.hear_feeders(resident.dropped.append)
     residents.settle(always=False)
     wire.send(os.getpid())
     while (order := wire.recv()) is not None:
@@ -89,6 +91,8 @@ class _Resident:
         self.outcomes: dict[object, tuple[Kind, dict[str, Any]]] = {}
         self.raised: list[tuple[int, tuple[Kind, dict[str, Any]]]] = []
         self.stamps: list[list[int]] = []
+        self.dropped: list[BaseException] = []
+        """By which errors feeders of queues have dropped items; of which sample, they cannot tell."""
 
     def batch(self, number: int, count: int, dropped: set[int]) -> str | None:
         """Go through the live states; return the actor's name if it returned anything."""
@@ -99,7 +103,15 @@ class _Resident:
         strides = plan.strides(seat.seed, number % plan.PLANS, count, seat.actors, apart=seat.apart)
         returned = [stride(one) for one in strides]
         self.yielder.end()
+        self.count_dropped()
         return seat.name if any(returned) else None
+
+    def count_dropped(self) -> None:
+        """Take each item that was dropped since the last time as the outcome of a sample of this batch."""
+        _await_feeders()
+        found, self.dropped[:] = self.dropped[:], []
+        described = [residents.outcome_of_feeder(error, self.seat.name) for error in found[:_MOST_DESCRIBED]]
+        self.raised[:0] = list(enumerate(described))
 
     def stride(self, one: plan.Stride) -> bool:
         """Go through the states of one stride, once all have come to it; return whether anything was returned."""
@@ -161,6 +173,21 @@ class _Resident:
         if len(self.outcomes) < _MOST_DESCRIBED:
             self.outcomes[key] = made
         return made
+
+
+_FEEDING_S = 0.2
+"""How long feeder threads may take, after a batch, to write what was put; one may wait until somebody gets."""
+
+
+def _await_feeders() -> None:
+    """Wait until the feeder threads of this process have nothing to do."""
+    if "multiprocessing.queues" not in sys.modules:
+        return
+    deadline = monotonic() + _FEEDING_S
+    for thread in threading.enumerate():
+        arguments = getattr(thread, "_args", ()) if thread.name == "QueueFeederThread" else ()
+        while arguments and (arguments[0] or not arguments[1]._waiters) and monotonic() < deadline:
+            sleep(0.0005)
 
 
 def _watch(states: Sequence[Any], *, watched: bool) -> Callable[[], str]:

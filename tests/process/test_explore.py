@@ -303,6 +303,7 @@ def test_what_a_survivor_raises_after_a_kill_is_graded() -> None:
     [
         ("Raises", "raised"),
         ("LockHeld", "leak"),
+        ("Drops", "raised"),
         ("SetsAttributes", "value"),
         ("ResultRaises", "raised"),
         ("StateRaises", "raised"),

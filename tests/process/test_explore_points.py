@@ -141,16 +141,16 @@ def test_a_simple_queue_is_a_pipe_with_locks(method: str) -> None:
 
 @each_method
 def test_a_queue_is_fed_after_it_was_put_into(method: str) -> None:
-    # put; feed, by a lane of its own; poll, write, acquire, receive, release, write
-    every = orders("pf", "ewarlx", after=[("f", "r")])
+    # count, put; feed, by a lane of its own; poll, write, acquire, receive, release, count, write
+    every = orders("kpf", "ewarlcx", after=[("f", "r")])
     lies = sum(order.index("e") < order.index("f") for order in every)
     assert values(explored("Fed", method)) == {(1, 7, 0): lies, (0, 7, 0): len(every) - lies}
 
 
 @each_method
 def test_who_has_put_may_find_the_queue_empty(method: str) -> None:
-    # put, poll, write, look, write; feed; one step of another
-    every = orders("pewqx", "f", "o", after=[("p", "f")])
+    # count, put, poll, write, look, write; feed; one step of another
+    every = orders("kpewqx", "f", "o", after=[("p", "f")])
     lies = sum(order.index("e") < order.index("f") for order in every)
     assert values(explored("Lying", method)) == {(1, 1): lies, (0, 1): len(every) - lies}
 
@@ -185,8 +185,8 @@ def test_a_joinable_queue_is_joined_when_all_is_done(method: str) -> None:
 
 @each_method
 def test_who_closes_a_queue_can_wait_until_it_is_fed(method: str) -> None:
-    # put, join, write; feed, feed the end; one step of another
-    every = orders("pjw", "fe", "o", after=[("p", "f"), ("e", "j")])
+    # count, put, join, write; feed, feed the end; one step of another
+    every = orders("kpjw", "fe", "o", after=[("p", "f"), ("e", "j")])
     assert values(explored("ClosedThere", method)) == {(1, 1, 0): len(every)}
 
 

@@ -252,3 +252,35 @@ def test_a_schedule_is_followed_again_under_any_method(other: str) -> None:
 def test_processes_of_programs_are_not_killed_by_plan() -> None:
     with pytest.raises(UsageError, match="not killed by plan"):
         explored("unlocked", kills=1)
+
+
+# Queues
+
+
+def test_workers_until_the_queue_is_empty_may_wait_for_ever() -> None:
+    observation = explored("shared_out_until_empty", strategy="dpor", schedules=40, seconds=None)
+    assert "deadlock: main waits for process Process-1; Process-1 waits for a queue" in texts(observation)
+    assert texts(explored("shared_out_until_told", strategy="dpor", schedules=40, seconds=None)) == {"1"}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("name", "outcomes"),
+    [
+        ("put_and_left", {"1"}),
+        ("put_by_one_that_ends", {"False"}),
+        ("put_by_one_that_ends_at_once", {"True", "False"}),
+        ("put_by_one_that_joins_no_feeder", {"True", "False"}),
+    ],
+)
+def test_what_became_of_an_item_when_its_process_has_ended(name: str, outcomes: set[str], method: str) -> None:
+    observation = explored(name, method)
+    assert texts(observation) == outcomes
+    assert figures(observation)["complete"]
+    assert graded(name, observation, method).status == "pass"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_item_that_is_dropped_as_its_process_ends_is_raised(method: str) -> None:
+    (one,) = explored("drops_as_it_ends", method).outcomes
+    assert (one.outcome.kind, one.outcome.detail["thread"]) == ("raised", "QueueFeederThread")

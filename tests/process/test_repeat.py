@@ -72,6 +72,8 @@ def _is_ours(proc: tree.Proc) -> bool:
         "pool",
         "daemon",
         "unpicklable_in_queue",
+        "unpicklable_in_queue_of_a_child",
+        "put_and_left",
     ],
 )
 def test_each_program_gives_what_its_expectations_say(name: str, method: str) -> None:

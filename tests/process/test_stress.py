@@ -120,6 +120,7 @@ def test_a_deadlock_is_a_hang_with_each_actors_stack_within_its_deadline(method:
         ("Dies", "crash"),
         ("LockHeld", "leak"),
         ("ItemLeft", "leak"),
+        ("Drops", "raised"),
         ("Feeders", "value"),
         ("Files", "value"),
         ("SetsAttributes", "value"),
@@ -130,6 +131,14 @@ def test_each_scenario_gives_what_it_is_for_and_nothing_unexpected(name: str, ki
     assert kind in kinds(seen)
     assert verdict(name, seen, method) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
     assert seen.samples == sum(one.count for one in seen.outcomes)
+
+
+def test_what_is_left_in_a_queue_is_a_warning_beside_the_value() -> None:
+    # Of each batch the first samples hardly overlap, so that an item is left in many of hundreds of samples.
+    seen = stressed("ItemLeftUngraded", "fork", 0.3)
+    assert kinds(seen) == {"value"}
+    assert any(one.outcome.value == 1 for one in seen.outcomes)
+    assert "queue was not empty at the end of a sample" in seen.warnings
 
 
 def test_what_an_actor_raised_is_told_with_its_name_and_place() -> None:

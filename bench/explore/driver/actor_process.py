@@ -7,7 +7,7 @@ import signal
 from typing import NamedTuple
 
 from bench.explore.audit import lines
-from bench.explore.points import buffers, chance, ending, locks, processes, shared, signals, uncontrolled
+from bench.explore.points import buffers, chance, ending, locks, processes, queues, shared, signals, uncontrolled
 from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.lane import Runtime
@@ -18,6 +18,7 @@ from bench.process.death_signal import die_with_parent
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
     from typing import Any
 
@@ -26,11 +27,15 @@ RETURNED = -1
 
 
 class Seat(NamedTuple):
-    """Which actor a process runs: its lane, the name of its method, and whether states are watched, to be restored."""
+    """Which actor a process runs: its lane, the name of its method, and whether states are watched, to be restored.
+
+    `filled` is what this process is to feed: what was put into queues as the state was made.
+    """
 
     lane: int
     name: str
     watched: bool
+    filled: Sequence[tuple[Any, bytes]] = ()
 
 
 def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
@@ -41,7 +46,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
         wire: to send the pid, each exception that comes for the first time, and stacks.
         state: the state that all actors share.
     """
-    lane, name, watched = seat
+    lane, name, watched, filled = seat
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
     board = control.registry.board if control.registry is not None else Board(os.environ[VARIABLE])
@@ -54,20 +59,28 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     buffers.note_kept()
     shared.note_kept()
     ignored = residents.ignored_errors()
+
+    def note_dropped(error: BaseException) -> None:
+        mine.raised = mine.raised or _raised(error, name, known, wire, residents.outcome_of_feeder)
+
+    residents.hear_feeders(note_dropped)
     residents.settle(always=True)
     uncontrolled.note_running(board)
     chance.mark_early(board)
     lines.watch(runtime)
     wire.send(("here", os.getpid()))
     while runtime.begin():
+        if filled:
+            queues.feed_filled(runtime, filled)
         try:
-            returned = method(state)
+            returned = _act(method, state, runtime)
         except BaseException as error:  # noqa: BLE001  # whatever an actor raises is its outcome
             runtime.stop()
-            mine.raised = 0 if runtime.abandoning else _raised(error, name, known, wire)
+            mine.raised = 0 if runtime.abandoning else _raised(error, name, known, wire) or mine.raised
         else:
             runtime.stop()
-            mine.raised = 0 if returned is None else RETURNED
+            if returned is not None:
+                mine.raised = RETURNED
         buffers.note_kept()
         if ignored:
             if not mine.raised and not runtime.abandoning:
@@ -83,18 +96,32 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
         residents.tidy()
 
 
+def _act(method: Callable[[Any], object], state: Any, runtime: Runtime) -> object:
+    try:
+        return method(state)
+    finally:
+        if not runtime.abandoning:
+            queues.end_feeders(runtime, cancelled=True)
+
+
 def _watch(state: Any) -> Any:
     from bench.state.watching import Watch
 
     return Watch([state])
 
 
-def _raised(error: BaseException, name: str, known: dict[object, int], wire: Connection) -> int:
+def _raised(
+    error: BaseException,
+    name: str,
+    known: dict[object, int],
+    wire: Connection,
+    outcome_of: Callable[[BaseException, str], object] = residents.outcome_of,
+) -> int:
     """Return the number of an exception, which is sent when it comes for the first time; 0 for a good end."""
     if residents.ended_well(error):
         return 0
-    key = residents.identity(error)
+    key = residents.identity(error), outcome_of
     if (number := known.get(key)) is None:
         number = known[key] = len(known) + 1
-        wire.send(("raised", number, residents.outcome_of(error, name)))
+        wire.send(("raised", number, outcome_of(error, name)))
     return number

@@ -8,7 +8,7 @@ from multiprocessing import connection
 from bench.explore.driver.actor_process import Seat, run_actor
 from bench.explore.driver.labels import label_objects
 from bench.explore.driver.subject import EndedEarly, Refused
-from bench.explore.points import buffers, chance, clock, locks, pipes, uncontrolled, values
+from bench.explore.points import buffers, chance, clock, locks, pipes, queues, uncontrolled, values
 from bench.explore.runtime import control
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.registry import Registry
@@ -57,7 +57,8 @@ class Actors:
         control.use_registry(registry := Registry(board, at.COORDINATOR))
         registry.reset()
         clock.begin_state()
-        self.state = kind(context)
+        with queues.Filled() as self.filled:
+            self.state = kind(context)
         self.begins_ns = clock.end_state()
         """The virtual time, in ns, at which schedules of this state begin."""
         values.memory = None
@@ -78,14 +79,15 @@ class Actors:
     def _restorer(self) -> Restorer | None:
         if not self.why_rebuilt:
             try:
-                return Restorer([self.state])
+                return Restorer([self.state], filled=bool(self.filled.items))
             except Unrestorable as error:
                 self.why_rebuilt = str(error)
         return None
 
     def _start(self) -> None:
         for lane, name in enumerate(self.names):
-            seat = Seat(lane, name, self.restorer is not None)
+            filled = () if lane else tuple(self.filled.items)
+            seat = Seat(lane, name, self.restorer is not None, filled)
             process, wire = residents.start(self.context, run_actor, name, seat, self.state)
             self.wires.append(wire)
             self.processes.append(process)

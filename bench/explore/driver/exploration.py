@@ -248,6 +248,7 @@ class Exploration:
                 asleep=self.asleep,
                 limits=limits,
                 audit=audited._asdict(),
+                left=caveats.left,
             )
         )
         return True

@@ -18,7 +18,7 @@ import sys
 from multiprocessing import util
 
 from bench.explore.audit import lines
-from bench.explore.points import buffers, processes, shared
+from bench.explore.points import buffers, processes, queues, shared
 from bench.explore.runtime import control
 from bench.explore.runtime.lane import Runtime
 from bench.process import journal
@@ -63,6 +63,7 @@ def run_program(board: Board, events: str, load: Callable[[], Any], method: str,
         runtime.begin()
         status = _run(function, context, events, before)
         atexit._run_exitfuncs()
+        queues.end_feeders(runtime)
         with control.Raw():
             _flush()
         runtime.leave()
@@ -104,6 +105,8 @@ def _run(function: Callable[[Any], object], context: Any, events: str, before: A
     gc.collect()  # PyPy runs finalizers of what the first found in the second
     with control.Raw():
         now = open_descriptors()
+        for number in queues.handles_of_ending_feeders():
+            now.pop(number, None)
         left = sorted(now.items() - before - own_of_multiprocessing(now))
         journal.append(events, "returned", value=value, descriptors=left)
     return 0

@@ -38,6 +38,7 @@ class ScenarioSubject:
         self.context: Any = multiprocessing.get_context(orders.method)
         self.names = orders.actors
         self.kills, self.grades_kills = orders.kills > 0, orders.grades_kills
+        self.items = orders.items
         self.executor, self.send = executor, send
         self.there: Actors | None = None
         self.overlong = 0
@@ -50,6 +51,8 @@ class ScenarioSubject:
         self.tolerates = orders.tolerates
         self.tolerated = ""
         """An end of an actor's process that the author tolerates, the first there was; empty if there was none."""
+        self.left: set[str] = set()
+        """The queues and pipes that were not empty at the end of a schedule."""
         self._values: dict[object, Outcome] = {}
 
     @property
@@ -67,6 +70,8 @@ class ScenarioSubject:
         self.there = actors = Actors(self.kind, self.context, self.names, executor.board, self.why_rebuilt)
         self.why_rebuilt, executor.labels.sizes = actors.why_rebuilt, actors.sizes
         executor.begins_ns = actors.begins_ns
+        if self.kills and actors.filled.items:  # the first actor's process feeds them, and may be killed
+            executor.board.note_uncontrolled("what __init__ has put into a queue, where actors are killed")
         self.send(Running())
 
     def dead(self) -> int | None:
@@ -124,8 +129,10 @@ class ScenarioSubject:
             return Outcome("raised", detail={**describe(error), "process": "result", "role": "main"})
         # What the result has taken is not left. What a killed actor held or has put is left, and no leak.
         left = self.actors.left() if not killed else None
-        if left is not None and (left.locks or left.items):
-            return Outcome("leak", detail=left.detail())
+        if left is not None:
+            self.left.update(left.items)
+            if (detail := left.detail(items=self.items)) is not None:
+                return Outcome("leak", detail=detail)
         return self._value(value)
 
     def _value(self, value: object) -> Outcome:
@@ -220,6 +227,7 @@ class ScenarioSubject:
             limits=(*given_up(self.overlong, schedules, self.executor.limit), *tolerated),
             rebuilt=self.rebuilt,
             why_rebuilt=self.why_rebuilt or self.spoiled_by,
+            left=tuple(sorted(self.left)),
         )
 
     def close(self) -> None:

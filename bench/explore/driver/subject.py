@@ -79,6 +79,8 @@ class Caveats(NamedTuple):
     rebuilt: int = 0
     """How many times the state and its processes were made anew, since they could not be put back."""
     why_rebuilt: str = ""
+    left: tuple[str, ...] = ()
+    """The queues and pipes of the state that were not empty at the end of a schedule."""
 
 
 STANDSTILLS = frozenset({"deadlock", "hang"})

@@ -40,11 +40,14 @@ _DEEDS: Mapping[str, tuple[str, str]] = {
 }
 """Each kind of operation in words, and how the value that it saw follows."""
 
+_COUNTS = "asks how many {it} has"
+
 _CONDITIONS: tuple[tuple[str, Mapping[str, str]], ...] = (
     ("a wake-up by ", {"acquire": "is woken by {it}", "release": "wakes one that waits for {it}"}),
+    ("the room in ", {"acquire": "takes room in {it}", "release": "gives room in {it} back", "read": _COUNTS}),
     ("the woken of ", {"acquire": "hears that one has woken from {it}", "release": "has woken from {it}"}),
 )
-"""Operations on the semaphores that a condition is made of, by how their labels begin."""
+"""Operations on the semaphores that conditions and queues are made of, by how their labels begin."""
 
 _WAITS: Mapping[str, str] = {
     "acquire": "waits for {it}",

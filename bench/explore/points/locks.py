@@ -137,8 +137,21 @@ def _acquire(self: Any, block: bool = True, timeout: float | None = None) -> boo
     return _take(self, semlock, runtime, semaphore, attempt=not block or timeout is not None)
 
 
-def _take(self: Any, semlock: Any, runtime: Runtime, semaphore: SemaphoreObject, *, attempt: bool = False) -> bool:
-    """Acquire a semaphore for real, once the step is this lane's, and bring the board up to date."""
+def _take(
+    self: Any,
+    semlock: Any,
+    runtime: Runtime,
+    semaphore: SemaphoreObject,
+    *,
+    attempt: bool = False,
+    looks: bool = False,
+) -> bool:
+    """Acquire a semaphore for real, once the step is this lane's, and bring the board up to date.
+
+    Args:
+        attempt: whether it need not be free.
+        looks: whether it is released again with nothing changed, unless there is something behind it.
+    """
     got: bool = semlock.acquire(False)
     if got:
         number, numbers, lane = semaphore.number, runtime.numbers, runtime.lane
@@ -148,7 +161,7 @@ def _take(self: Any, semlock: Any, runtime: Runtime, semaphore: SemaphoreObject,
         if semaphore.recursive:
             numbers[OWNERS + number] = lane
         runtime.set_counter(number, numbers[COUNTERS + number] - 1)
-        if attempt:
+        if attempt and not looks:
             runtime.mark_changed()
     elif runtime.abandoning:
         raise Abandoned

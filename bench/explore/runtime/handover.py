@@ -32,7 +32,7 @@ from bench.process.ended import wait_for_end
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
     from bench.explore.runtime.board import Board
@@ -304,6 +304,21 @@ class Handover:
         else:
             self._decide(None)
 
+    def drop_feeders(self, lanes: Iterable[int] | None = None) -> None:
+        """Remove feeders that this process hosts, as it ends: nobody can take their steps any more.
+
+        Args:
+            lanes: the feeders; `None` for all of them.
+        """
+        numbers, gone = self.numbers, 0
+        for lane in list(self._feeds if lanes is None else lanes):
+            gone |= 1 << lane
+            self._feeds.pop(lane, None)
+        if gone:
+            numbers[at.GONE] |= (numbers[at.PRESENT] | numbers[at.ENABLED]) & gone
+            for cell in (at.PRESENT, at.ENABLED, at.WAITING, at.FEEDERS, at.ASLEEP, at.YIELDING):
+                numbers[cell] &= ~gone
+
     def end(self, parent: int) -> None:
         """Leave the schedule in a process that is about to end.
 
@@ -311,6 +326,7 @@ class Handover:
         system closes its descriptors then, which other lanes may see.
         """
         control.activate(None)
+        self.drop_feeders()
         numbers = self.numbers
         if self.abandoning or not numbers[at.PRESENT] >> parent & 1:
             self.leave()
@@ -323,6 +339,7 @@ class Handover:
         control.activate(None)
         numbers = self.numbers
         numbers[at.EXITED] |= self.bit
+        self.drop_feeders()
         remove_process(numbers, self.lane)
         if numbers[at.SLOW] & at.STARTING and numbers[at.STARTED] + 1 < numbers[at.ACTORS]:
             self._start_next()
@@ -345,11 +362,10 @@ class Handover:
     def _feed(self, lane: int) -> None:
         """Take the step of a feeder that this process hosts, and announce the next one."""
         record, mine = self.board.lane(lane), self.lane
-        packed, wants = record.word, record.wants
         with Raw():
             self.lane = lane
             try:
                 self._feeds[lane]()
             finally:
                 self.lane = mine
-        self._announce(lane, packed, wants)
+        self._announce(lane, record.word, record.wants)  # the same again, unless the feeder has set another

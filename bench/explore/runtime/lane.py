@@ -179,6 +179,10 @@ class Runtime(Handover):
         """Forget that this lane has read something, so that to read it again is no loop."""
         self._read_at.pop(packed | self.registry.place_of(frame), None)
 
+    def announce(self, packed: int, frame: FrameType) -> None:
+        """Pass a point at which the lane never yields, as it would keep what it holds; arguments as of `arrive`."""
+        self._wait(packed | self.registry.place_of(frame), 0)
+
     def _spins(self, frame: FrameType) -> bool:
         """Return whether a lane that reads the same again, and nothing changed since, can only go on like that."""
         if not self._spinning.waits(frame):
