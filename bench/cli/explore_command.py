@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--kills", type=FROM_0, default=0, metavar="N", help="Also kill up to N processes in a schedule, before any step."
 )
+@click.option("--audit/--no-audit", default=True, help="Whether claims are audited; one that is not says so.")
 @click.option(
     "--deadline", "deadline_s", type=SECONDS, metavar="S", help="Seconds after which a step counts as a hang."
 )
@@ -59,6 +60,7 @@ def command(
     preemptions: int | None,
     schedules: int | None,
     kills: int,
+    audit: bool,
     sampling: Sampling,
     methods: tuple[str, ...],
     out: str | None,
@@ -69,7 +71,7 @@ def command(
     Without TARGET, the scenarios among the demos are explored. The JSON is the records, one object a line.
     """
     sampling = replace(sampling, modes=("explore",), samples=schedules)
-    further = {"strategy": strategy, "preemptions": preemptions, "kills": kills}
+    further = {"strategy": strategy, "preemptions": preemptions, "kills": kills, "audited": audit}
     found = programs(targets) if targets else _scenarios(programs(targets))
     return carry_out(found, targets, sampling, methods=methods, out=out, json_to=json_to, further=further)
 

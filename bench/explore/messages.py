@@ -30,6 +30,7 @@ class Orders(NamedTuple):
         grades_kills: whether all outcomes after a kill are graded; else only deadlocks and livelocks are.
         tolerates: signals by which processes other than the main one may end; empty for any bad end.
         items: whether what is left in queues and pipes is an outcome.
+        audited: whether a claim of completeness is audited.
         replay: a schedule and `times`, as `bench.explore.findings.following.follow` takes them; then no other is run.
     """
 
@@ -50,6 +51,7 @@ class Orders(NamedTuple):
     items: bool = False
     replay: Mapping[str, Any] | None = None
     tolerates: tuple[str, ...] = ()
+    audited: bool = True
 
 
 class NewOutcome(NamedTuple):

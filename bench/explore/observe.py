@@ -49,6 +49,7 @@ def observe(
     schedules: int | None = None,
     seconds: float | None = None,
     kills: int = 0,
+    audited: bool = True,
     seed: int = 0,
     deadline_s: float | None = None,
     on_progress: Callable[[Progress], None] | None = None,
@@ -64,6 +65,7 @@ def observe(
         schedules: the most interleavings; `None` sets no bound.
         seconds: the longest time; `None` means 20, or no bound if `schedules` is given.
         kills: how many processes may be killed, between any two steps.
+        audited: whether some schedules run once more under audit, before a claim is made; else the claim says so.
         seed: of all that is random.
         deadline_s: after how long without a step an exploration is given up; `None` takes a scenario's own, or 2 s, and
             5 s for a program.
@@ -93,6 +95,7 @@ def observe(
         preemptions=preemptions,
         schedules=schedules,
         kills=kills,
+        audited=audited,
         seconds=seconds or (DEFAULT_SECONDS if schedules is None else None),
     )
     return _observation(run_group(found, orders, report), target, orders, cell)

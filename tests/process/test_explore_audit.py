@@ -104,3 +104,9 @@ def test_where_nothing_can_be_traced_events_are_named_and_the_claim_says_less() 
     assert verdict.status == "pass"
     assert str(audit_of(observation)["why_not"]).startswith("ptrace is refused here: ")
     assert "; not audited: ptrace is refused here" in str(figures_of(observation)["claim"])
+
+
+def test_a_claim_that_is_not_audited_says_so() -> None:
+    observation, _ = explored("Harmless", audited=False)
+    assert audit_of(observation) == {"schedules": 0, "named": (), "why_not": "that was not asked for"}
+    assert str(figures_of(observation)["claim"]).endswith("; not audited: that was not asked for")

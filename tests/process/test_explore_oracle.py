@@ -74,9 +74,9 @@ def test_the_same_under_the_other_start_methods(name: str, method: str) -> None:
 def test_other_strategies_see_it_all_in_the_limit(name: str, strategy: str) -> None:
     (kernel,) = [one for one in KERNELS if name in (one.buggy.__name__, one.fixed.__name__)]
     found = target(kernel, fixed=name.endswith("Fixed"))
-    every = observe(found, method="fork", strategy="dfs", schedules=MOST)
+    every = observe(found, method="fork", strategy="dfs", schedules=MOST, audited=False)
     # Of `random` an outcome comes with at least 1/32: five choices between two decide it; 600 miss it with 5e-9.
-    union = observe(found, method="fork", strategy=strategy, schedules=600, seed=7)
+    union = observe(found, method="fork", strategy=strategy, schedules=600, seed=7, audited=False)
     assert complete(every)
     assert keys(union) == keys(every)
 
@@ -234,8 +234,8 @@ def test_what_is_not_seen_or_not_repeated_never_passes(name: str) -> None:
 def test_the_oracle_names_what_is_missing() -> None:
     (kernel,) = [one for one in KERNELS if one.name == "lost update"]
     found = target(kernel)
-    every = observe(found, method="fork", strategy="dfs", schedules=MOST)
-    one = observe(found, method="fork", strategy="dfs", preemptions=0, schedules=MOST)
+    every = observe(found, method="fork", strategy="dfs", schedules=MOST, audited=False)
+    one = observe(found, method="fork", strategy="dfs", preemptions=0, schedules=MOST, audited=False)
     wrongs = list(Ways(found, kernel, every, one).wrongs())
     assert any("does not see ['value 1']" in wrong for wrong in wrongs)
     assert "dpor does not find the bug" in wrongs

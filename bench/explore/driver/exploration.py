@@ -322,6 +322,8 @@ class Exploration:
             one.count, one.lanes = 0, ()
 
     def _audit(self) -> Audited:
+        if not self.orders.audited:
+            return Audited(0, (), "that was not asked for")
         self.auditing = True
         try:
             return audit(self.executor, self.subject, self.play_and_report, self.to_audit, self.samples)
