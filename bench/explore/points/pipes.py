@@ -158,23 +158,29 @@ def recheck(runtime: Runtime, number: int) -> None:
     several = runtime.object(_SEVERAL, _SEVERAL)
     if runtime.counter(several):
         runtime.mark_dirty(several)
-    blocked = runtime.counter(runtime.object(_BLOCKED, _BLOCKED))
+    blocked = runtime.counter(all_blocked := runtime.object(_BLOCKED, _BLOCKED))
     for lane in range(MOST_LANES) if blocked else ():
-        if blocked >> lane & 1:
-            runtime.set_counter(runtime.counter(_blocked_object(runtime, lane)), 1)
+        if not blocked >> lane & 1:
+            continue
+        channel, wants = divmod(runtime.counter(_blocked_object(runtime, lane)), _MOST_WANTED)
+        if channel == number:  # what happens to another pipe is no matter to it: those steps are independent
+            runtime.set_counter(wants, 1)
             runtime.board.present &= ~(1 << lane)
-    if blocked:
-        runtime.set_counter(runtime.object(_BLOCKED, _BLOCKED), 0)
+            runtime.set_counter(all_blocked, runtime.counter(all_blocked) & ~(1 << lane))
+
+
+_MOST_WANTED = 1 << 16
+"""More than there are objects."""
 
 
 def _blocked_object(runtime: Runtime, lane: int) -> int:
-    """Return the object whose counter is the number of the object that a blocked feeder wants."""
+    """Return the object whose counter has what a blocked feeder feeds, and the object that it wants: two numbers."""
     number: int = runtime.object(f"{_BLOCKED}: {lane}", _BLOCKED)
     return number
 
 
-def block_feeder(runtime: Runtime, wants: int) -> None:
-    """Block the feeder whose step it is until something happens to a pipe (`recheck`).
+def block_feeder(runtime: Runtime, channel: int, wants: int) -> None:
+    """Block the feeder whose step it is until something happens to the pipe that it feeds (`recheck`).
 
     Until then the counter of `wants` is 0. Which feeders are blocked, and what they want, is shared by all processes:
     it stands in counters of objects made for that, the set of lanes in one and what each wants in one of its own.
@@ -183,7 +189,7 @@ def block_feeder(runtime: Runtime, wants: int) -> None:
     an item which nobody takes does not end, either.
     """
     runtime.set_counter(wants, 0)
-    runtime.set_counter(_blocked_object(runtime, runtime.lane), wants)
+    runtime.set_counter(_blocked_object(runtime, runtime.lane), channel * _MOST_WANTED + wants)
     number = runtime.object(_BLOCKED, _BLOCKED)
     runtime.set_counter(number, runtime.counter(number) | 1 << runtime.lane)
     runtime.board.present |= 1 << runtime.lane

@@ -451,7 +451,7 @@ class Feeder:
     def _write(self) -> None:
         runtime = self._runtime
         if not self._holds and not self._lock.acquire(False):  # a large item of another process is not written yet
-            pipes.block_feeder(runtime, self.more)
+            pipes.block_feeder(runtime, self.channel, self.more)
             return
         self._holds = True
         descriptor = self._writer.fileno()
@@ -469,7 +469,7 @@ class Feeder:
             self._lock.release()
         pipes.recheck(runtime, self.channel)
         if self._rest:
-            pipes.block_feeder(runtime, self.more)
+            pipes.block_feeder(runtime, self.channel, self.more)
         else:
             self._offer_more()
 
