@@ -69,6 +69,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.once)
         if item.path.parent == here / "process" and item.path.stem == "test_documents":
             item.add_marker(pytest.mark.once)
+        if item.path.parent == here / "fuzz":
+            item.add_marker(pytest.mark.once)
     if os.environ.get("BENCH_TESTS_SHARE"):
         others = [item for item in items if item.path.stem in SHARED_OUT and not is_mine(item.nodeid)]
         config.hook.pytest_deselected(items=others)

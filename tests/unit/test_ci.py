@@ -73,7 +73,8 @@ def test_it_is_green_only_if_every_job_is() -> None:
 
 
 def test_actions_are_pinned_by_commit_each_at_one_version() -> None:
-    lines = [line for line in text(".github/workflows/ci.yml").splitlines() if "uses:" in line]
+    files = (".github/workflows/ci.yml", ".github/workflows/nightly.yml")
+    lines = [line for file in files for line in text(file).splitlines() if "uses:" in line]
     found = [PINNED.search(line) for line in lines]
     assert all(found), "name the commit, and the version in a comment"
     pins = {(one[1], one[2]) for one in found if one}

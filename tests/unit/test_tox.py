@@ -49,7 +49,7 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> configparser.Confi
 
 def test_every_default_cell_has_its_environment(environments: configparser.ConfigParser) -> None:
     found = {name.removeprefix("testenv:") for name in environments.sections()}
-    assert found == {*CELLS, *TESTS, "lint", "types", "demos", "docs", *BY_MARK.values()}
+    assert found == {*CELLS, *TESTS, "lint", "types", "demos", "docs", "fuzz", *BY_MARK.values()}
 
 
 def test_a_cell_runs_itself_on_the_python_that_tox_has(environments: configparser.ConfigParser) -> None:
