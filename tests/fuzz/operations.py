@@ -370,7 +370,6 @@ KINDS: Mapping[str, Kind] = {
     ),
     "folder": Kind("tempfile.mkdtemp()", lambda _: {"names": []}),
     "segment": Kind("shared_memory.SharedMemory(create=True, size=8)", lambda _: {"v": 0}, "{o}.buf[0]"),
-    "list": Kind("shared_memory.ShareableList([0])", lambda _: {"v": 0}, "{o}[0]"),
     "joinable": Kind(
         "mp.JoinableQueue()",
         lambda actors: {
@@ -378,6 +377,9 @@ KINDS: Mapping[str, Kind] = {
             "R": None,
             "R#": 0,
             "count": 99,
+            "L": None,
+            "L#": 0,
+            "asleep": [],
             "tasks": 0,
             "buffers": [[] for _ in range(actors)],
         },
@@ -550,8 +552,6 @@ OPERATIONS: Sequence[Operation] = (
     Operation("segment", "get", _lines(SHOWN.format("{o}.buf[0]")), _plain(_load, _show)),
     Operation("segment", "set", _lines("{o}.buf[0] = 2"), _plain(_store(2))),
     Operation("segment", "add", _lines("{o}.buf[0] += 1"), _plain(_load, _add)),
-    Operation("list", "get", _lines(SHOWN.format("{o}[0]")), _plain(_load, _show)),
-    Operation("list", "set", _lines("{o}[0] = 2"), _plain(_store(2))),
     Operation("joinable", "put", _lines("{o}.put(7)"), _plain(_down, _acquire("L"), _buffer(7), _task, _release("L"))),
     Operation("joinable", "get", _lines(SHOWN.format("{o}.get()")), _plain(*_QUEUE_GET)),
     Operation("joinable", "task_done", _trying("{o}.task_done()"), _plain(_acquire("L"), _done, _release("L"))),
