@@ -342,7 +342,8 @@ def test_each_access_to_a_part_is_a_step() -> None:
     assert ("write", "text", "b'abc'") in steps
     assert ("write", "raw_text", "b'xyz'") in steps
     assert ("write", "points", "9") in steps
-    assert ("read", "numbers", "[1, 2, 8]") in steps
+    items = [("read", "numbers", "1"), ("read", "numbers", "2"), ("read", "numbers", "8")]  # a slice, item by item
+    assert items in [steps[at : at + 3] for at in range(len(steps))]
     assert steps[-6:-2] == [
         ("acquire", "the lock of condition", "taken"),
         ("read", "with_condition", "4"),

@@ -210,7 +210,6 @@ def test_an_actor_that_fails_in_one_order_is_seen_to(name: str, kind: str) -> No
 
 
 UNKNOWN = {
-    "KeepsCountInGlobal": "differs when repeated",
     "ByThread": "not controlled: a thread",
     "BySocket": "nothing moved",
     "BySleepOfC": "nothing moved",
@@ -222,6 +221,13 @@ UNKNOWN = {
     "InMemoryWithItsLock": "not controlled: count: changed by something that is not seen",
 }
 """Why nothing is said."""
+
+
+def test_what_stays_in_a_process_is_not_taken_for_an_outcome() -> None:
+    observation = explored("KeepsCountInGlobal", "dfs")
+    assert [one.value for one in seen(observation)] == [[1, 1]]
+    assert str(figures_of(observation)["why_rebuilt"]).startswith("something stays from schedule to schedule")
+    assert complete(observation)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)

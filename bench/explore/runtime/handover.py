@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 
 _sleep, _now_ns = time.sleep, time.monotonic_ns
+_kill, _getpid = os.kill, os.getpid
 """As they are at import: under control, the scheduling points replace them."""
 
 _PATIENCE_NS = 500_000_000
@@ -169,7 +170,7 @@ class Handover:
     def _die(self) -> None:
         """Die of a kill by a step, once the baton is passed."""
         self._bequeath()
-        os.kill(os.getpid(), signal.SIGKILL)
+        _kill(_getpid(), signal.SIGKILL)
 
     def _bequeath(self) -> None:
         """Pass the baton, in a process that does nothing but end from here on, to one that waits for its end first.
@@ -189,7 +190,7 @@ class Handover:
         host = self.board.lane(self.board.lane(lane).host)
         if host.number == self.lane:
             return True
-        os.kill(host.pid, signal.SIGKILL)
+        _kill(host.pid, signal.SIGKILL)
         self._await_end(host.pid)
         return False
 
