@@ -124,14 +124,20 @@ def test_what_an_end_closes_is_seen_before_and_after_it(name: str, outcomes: set
 @pytest.mark.parametrize(
     ("name", "outcomes"),
     [
-        ("exit_codes", {"crash: Process-1 ended with exit status 3"}),
+        (
+            "exit_codes",
+            {"crash: Process-1 ended with exit status 3; also crash: Process-2 ended with exit status 4"},
+        ),
         ("terminated", {"[True, -15, False]"}),
         ("killed_by_itself", {"crash: Process-1 ended with SIGKILL"}),
-        ("dies_with_a_lock", {"deadlock: main waits for Lock, held by Process-1"}),
+        (
+            "dies_with_a_lock",
+            {"deadlock: main waits for Lock, held by Process-1; also crash: Process-1 ended with SIGKILL"},
+        ),
         ("slept", {"None"}),
         ("produced", {"[0, 1]"}),
         ("waits_for_each_other", {"deadlock: main waits for process Receiver; Receiver waits for a pipe"}),
-        ("spins", {"hang: main, Process-1 still at it after 4 steps"}),
+        ("spins", {"hang: main, Process-1 still at it after 5 steps"}),
         ("keeps_state", {"[1]"}),
     ],
 )
