@@ -93,9 +93,10 @@ def unseen(scene: Scene, folder: Path, method: str, seconds: float, counted: Cou
     counted.complete["dpor"] += 1
     possible = {_standstill(one) for one in seen(explored)}
     wrong = []
+    deadline_s = 2.0 if DEADLOCK in possible else 60.0  # a process that is merely slow is no deadlock
     for mode, ran in (
-        ("stress", stress(found, method=method, seconds=seconds, seed=1)),
-        ("repeat", repeat(found, method=method, samples=3, deadline_s=5, seed=1)),
+        ("stress", stress(found, method=method, seconds=seconds, deadline_s=deadline_s, seed=1)),
+        ("repeat", repeat(found, method=method, samples=3, deadline_s=deadline_s, seed=1)),
     ):
         came = {one for one in seen(ran) if not str(one).startswith("leak: ")}  # which repeat alone looks for
         if other := set(map(_standstill, came)) - possible:
