@@ -97,7 +97,11 @@ def test_a_timer_is_named() -> None:
 def test_a_signal_that_no_handler_of_another_process_gets_is_a_step(name: str, outcomes: set[str]) -> None:
     found = explored(name)
     assert texts(found) == outcomes
-    assert not found.limits
+    if name == "SignalsItself" and sys.version_info < (3, 11):
+        # There `os.kill` itself calls the handler, whose steps the audit takes for what that function does (limits.md).
+        assert all(limit.startswith("not controlled: ") for limit in found.limits)
+    else:
+        assert not found.limits
 
 
 # Others that run
