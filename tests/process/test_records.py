@@ -42,7 +42,7 @@ def line_of(name: str, mode: Mode, run: Path | None = None, **asked: Any) -> dic
 
 @pytest.mark.parametrize(
     ("name", "kinds"),
-    [("WithoutLock", {"value"}), ("LockHeld", {"leak"}), ("ItemLeft", {"leak", "value"}), ("Dies", {"crash"})],
+    [("WithoutLock", {"value"}), ("LockHeld", {"leak"}), ("ItemAlwaysLeft", {"leak"}), ("Dies", {"crash"})],
 )
 def test_of_stress(name: str, kinds: set[str]) -> None:
     line = line_of(name, "stress", seconds=0.5)
@@ -56,7 +56,7 @@ def test_of_stress(name: str, kinds: set[str]) -> None:
 def test_of_leaks() -> None:
     leaks = [
         one["detail"]
-        for name in ("LockHeld", "ItemLeft")
+        for name in ("LockHeld", "ItemAlwaysLeft")
         for one in line_of(name, "stress", seconds=0.5)["outcomes"]
         if one["kind"] == "leak"
     ]

@@ -119,7 +119,7 @@ def test_a_deadlock_is_a_hang_with_each_actors_stack_within_its_deadline(method:
         ("Raises", "raised"),
         ("Dies", "crash"),
         ("LockHeld", "leak"),
-        ("ItemLeft", "leak"),
+        ("ItemAlwaysLeft", "leak"),
         ("Drops", "raised"),
         ("Feeders", "value"),
         ("Files", "value"),
@@ -134,7 +134,6 @@ def test_each_scenario_gives_what_it_is_for_and_nothing_unexpected(name: str, ki
 
 
 def test_what_is_left_in_a_queue_is_a_warning_beside_the_value() -> None:
-    # Of each batch the first samples hardly overlap, so that an item is left in many of hundreds of samples.
     seen = stressed("ItemLeftUngraded", "fork", 0.3)
     assert kinds(seen) == {"value"}
     assert any(one.outcome.value == 1 for one in seen.outcomes)
