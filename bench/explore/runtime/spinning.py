@@ -82,6 +82,9 @@ class Spinning:
                 around.f_trace, around.f_trace_opcodes = self._trace, True
         if self._watched:
             sys.settrace(self._called)
+            if sys.version_info >= (3, 13):
+                # Else no instruction is told of code of which a tool has switched off a line, as the audit's does.
+                sys.monitoring.restart_events()
         return False
 
     def _now(self) -> object:
