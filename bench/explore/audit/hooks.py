@@ -40,6 +40,7 @@ MOST_CLOSINGS = 64
 
 _ASKING_S = 0.0005
 _MOST_ASKING_S = 4.0
+"""How often to look whether the tracer has answered, and for how long: the answer is a number, which wakes nobody."""
 _SET_TRACER, _ANYBODY = 0x59616D61, -1
 """`PR_SET_PTRACER` of prctl(2), which Yama asks for (its mode 1), and `PR_SET_PTRACER_ANY`."""
 

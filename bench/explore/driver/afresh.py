@@ -219,7 +219,7 @@ def _be_template(scenario: ScenarioSubject, wire: Connection, parent: int) -> No
             _, status = os.waitpid(pid, 0)
             wire.send(("died", os.waitstatus_to_exitcode(status)))
     except (EOFError, OSError):
-        pass
+        pass  # the exploring process has ended, and so does this one
     finally:
         os._exit(0)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import select
 
-from bench.explore.points import descriptors
+from bench.explore.points import descriptors, pipes
 from bench.explore.runtime import control
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from bench.explore.runtime.lane import Runtime
 
 _readlink, _from_file = os.readlink, open
-_real_poller = getattr(select, "poll", None)
 
 
 def install() -> None:
@@ -51,24 +49,18 @@ def _key(descriptor: int) -> str:
 
 def take(runtime: Runtime, descriptor: int, do: Callable[[], Any]) -> Any:
     """Read a counter as one step, which can be taken when it is above 0, or where the descriptor does not block."""
-    return _step(runtime, "receive", descriptor, "POLLIN", do)
+    return _step(runtime, "receive", descriptor, pipes.readable, do)
 
 
 def add(runtime: Runtime, descriptor: int, do: Callable[[], Any]) -> Any:
     """Add to a counter as one step, which can be taken while the counter does not overflow."""
-    return _step(runtime, "send", descriptor, "POLLOUT", do)
+    return _step(runtime, "send", descriptor, pipes.writable, do)
 
 
-def _step(runtime: Runtime, kind: str, descriptor: int, event: str, do: Callable[[], Any]) -> Any:
+def _step(runtime: Runtime, kind: str, descriptor: int, ready: Callable[[int], bool], do: Callable[[], Any]) -> Any:
     number = _object(runtime, descriptor)
-
-    def ready() -> bool:
-        poll = _real_poller()  # type: ignore[misc]  # Linux has it
-        poll.register(descriptor, getattr(select, event))
-        return bool(poll.poll(0))
-
     if os.get_blocking(descriptor):
-        runtime.probe(number, ready)
+        runtime.probe(number, lambda: ready(descriptor))
         runtime.point(kind, number, wants=number)
     else:
         runtime.point(kind, number)
