@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import fields
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from bench.cells import PYTHONS
 from bench.errors import UsageError
-from bench.matrix.config import Config, find_config, load_config, parse_bytes, parse_config
+from bench.matrix.config import Config, find_config, load_config, parse_bytes, parse_config, schema, tool_schema
+from bench.matrix.config.settings import READERS
 from bench.matrix.plan import parse_axes
 from bench.sampling import Sampling
 
@@ -113,9 +120,9 @@ def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
         ("cpus = true", "give numbers of CPUs"),
         ('cpus = "many"', "give numbers of CPUs"),
         ('cpus = [1, "quota0"]', "give numbers of CPUs"),
-        ('python = ["3.9"]', "give some of 3.10, "),
+        ('python = ["3.9"]', ", of 3.10, "),
         ('method = "fork, threads"', "give some of fork, spawn, forkserver"),
-        ("method = [1]", "give a string or a list of strings"),
+        ("method = [1]", "give some of fork, spawn, forkserver"),
         ("targets = {a = 1}", "give a string or a list of strings"),
         ("exclude = ['']", "give a string or a list of strings"),
         ("memory = 'lots'", "give a size such as"),
@@ -164,3 +171,33 @@ def test_sizes_have_units(text: str, size: int) -> None:
 def test_sizes_that_cannot_be_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="for example 512m"):
         parse_bytes(text)
+
+
+def test_the_schema_and_the_settings_have_the_same_keys() -> None:
+    sampling = {"modes", "samples", "seconds", "deadline"}
+    ours = {one.name for one in fields(Config)} - {"sampling", "path"}
+    assert set(schema()["properties"]) == ours | sampling
+    assert set(READERS) <= set(schema()["properties"])
+
+
+def test_the_schema_is_one_that_editors_know() -> None:
+    jsonschema.Draft7Validator.check_schema(schema())
+    assert schema()["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert all(python in schema()["definitions"]["pythons"]["title"] for python in PYTHONS)
+
+
+def test_validate_pyproject_gets_the_schema_whole_and_without_formats_of_ours() -> None:
+    assert '"format": "bench-' in json.dumps(schema())
+    published = tool_schema("bench")
+    assert not any(word in json.dumps(published) for word in ('"format": "bench-', '"$ref"', '"definitions"'))
+    assert published["properties"]["jobs"]["minimum"] == 1
+    assert set(published["properties"]) == set(schema()["properties"])
+
+
+def test_the_validator_is_imported_only_where_there_is_something_to_check() -> None:
+    code = (
+        "import sys; from pathlib import Path; from bench.matrix.config import parse_config; "
+        "parse_config({}, Path('x')); assert 'jsonschema' not in sys.modules; "
+        "parse_config({'jobs': 1}, Path('x')); assert 'jsonschema' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -224,7 +224,7 @@ def test_the_reference_has_every_command_option_and_key() -> None:
     assert all(f"## bench {name}" in options for name in ("list", "run", "matrix", "explore", "replay", "cell"))
     assert "`--strategy" in options
     assert "`--start-method M`" in pytest_options.section()
-    assert "`python` | a string or a list of strings |" in configuration.section()
+    assert "`targets` | a string or a list of strings |" in configuration.section()
 
 
 SET_UP = """
