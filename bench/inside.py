@@ -31,7 +31,7 @@ _PLUGIN = "bench.pytest_plugin"
 
 @dataclass(frozen=True)
 class Orders:
-    """What the command line asks for; `sampling` is passed on to the pytest plugin."""
+    """What the command line asks for; `sampling` and `only`, a list of tests, go on to the pytest plugin."""
 
     cell: Cell
     engine: str
@@ -39,6 +39,7 @@ class Orders:
     sampling: Sampling
     targets: tuple[str, ...]
     command: tuple[str, ...]
+    only: str | None = None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,6 +76,7 @@ def parse(argv: Sequence[str]) -> Orders:
     parser.add_argument("--cell", required=True)
     parser.add_argument("--engine", default="local")
     parser.add_argument("--pin", default="", help="exact CPU ids, for example 0,1")
+    parser.add_argument("--only", help="a packed list of the tests to run")
     for name in NAMES:  # those of which there may be several, again for more
         parser.add_argument(f"--{name}", action="append" if name == "mode" else "store")
     parser.add_argument("targets", nargs="*")
@@ -89,6 +91,7 @@ def parse(argv: Sequence[str]) -> Orders:
         sampling,
         tuple(found.targets),
         tuple(command),
+        found.only,
     )
 
 
@@ -145,6 +148,7 @@ def plugin_options(orders: Orders, records: int) -> list[str]:
         orders.cell.name,
         *(word for mode, most_s in CELL_SECONDS.items() for word in ("--bench-budget", f"{mode}={most_s:g}")),
         *orders.sampling.to_arguments("--bench-"),
+        *(("--bench-only", orders.only) if orders.only is not None else ()),
     ]
 
 

@@ -4,6 +4,7 @@
 
     inputs, options, projects     what commands take: targets, options, the user's project
     engines, running              where cells run, and running a plan with its display
+    starting, again, earlier      carrying out a plan to its report; runs that go on with an earlier one; its times
     output, live                  what commands print: lines, JSON, a histogram that grows
 """
 
@@ -32,6 +33,7 @@ COMMANDS = {
     "replay": "Run one recorded interleaving again: does it still happen?",
     "matrix": "Run programs, or a command, in every Python x start method x CPUs.",
     "cell": "Run one cell of the matrix by its name.",
+    "report": "Report a run, or the shards of one, from its records.",
     "images": "Show or build the images that cells run in.",
     "doctor": "Check what this host has and lacks.",
     "clean": "Remove what dead runs left behind.",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bench.cli.again import begun_run, check_resumable, failed_plan, refuse_beside
+from bench.cli.earlier import shard_seconds
 from bench.cli.engines import engine_of, engine_option
-from bench.cli.inputs import RUNS, records_folder, run_name
+from bench.cli.inputs import RUNS, run_name
 from bench.cli.options import (
     FROM_1,
     SECONDS,
@@ -23,22 +25,17 @@ from bench.cli.options import (
     seed_option,
     targets_argument,
 )
-from bench.cli.output import say, show, width
-from bench.cli.projects import checked_targets, project_of, schedule_saver
-from bench.cli.running import carry_out
+from bench.cli.projects import checked_targets, project_of
+from bench.cli.starting import go_on, start
 from bench.matrix.config import load_config
-from bench.matrix.plan import Plan, Selection, Settings, make_plan, parse_axes, parse_shard
+from bench.matrix.plan import Selection, Settings, make_plan, parse_axes, parse_shard
 from bench.modes import CELL_MODES
-from bench.report.lines import Line, Span, counted, line
-from bench.report.status import exit_status
-from bench.report.summary import report
 from bench.sampling import Sampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bench.matrix.config import Config
-    from bench.matrix.plan import Axes
 
 TIMEOUT_S = 600.0
 
@@ -52,6 +49,11 @@ TIMEOUT_S = 600.0
 @click.option("--select", multiple=True, metavar="G", help="Only cells whose names match, such as 'py31{3,4}-*'.")
 @click.option("--skip", multiple=True, metavar="G", help="Leave out cells whose names match.")
 @click.option("--shard", metavar="I/N", help="Only part I of N, to divide the cells among machines.")
+@click.option(
+    "--durations",
+    metavar="RUN",
+    help="Balance shards by the times of this run.  [default: the latest whole run beside --out]",
+)
 @click.option("--jobs", type=FROM_1, metavar="N", help="Run at most N cells at once.  [default: as many as fit]")
 @click.option(
     "--timeout", "timeout_s", type=SECONDS, metavar="S", help=f"Seconds that a cell may take.  [default: {TIMEOUT_S:g}]"
@@ -59,6 +61,9 @@ TIMEOUT_S = 600.0
 @modes_option
 @sampling_options
 @seed_option
+@click.option("--repeat", type=FROM_1, metavar="N", help="Run the COMMAND N times in each cell: what is flaky?")
+@click.option("--resume", metavar="RUN", help="Go on with a run that was cut: the cells that are not finished.")
+@click.option("--rerun-failed", metavar="RUN", help="Run the failed tests of a run again, in the cells that failed.")
 @click.option("--dry-run", is_flag=True, help="Show the plan, and run nothing.")
 @click.option("--out", metavar="DIR", help=f"Folder for the records.  [default: {RUNS}/TIME-ID]")
 @as_sampling
@@ -71,9 +76,13 @@ def command(
     select: tuple[str, ...],
     skip: tuple[str, ...],
     shard: str | None,
+    durations: str | None,
     jobs: int | None,
     timeout_s: float | None,
     sampling: Sampling,
+    repeat: int | None,
+    resume: str | None,
+    rerun_failed: str | None,
     dry_run: bool,
     out: str | None,
     user_command: tuple[str, ...],
@@ -83,10 +92,18 @@ def command(
     What is not given here comes from [tool.bench] of the project's pyproject.toml.
     """
     config = load_config(Path.cwd())
+    if resume is not None:
+        refuse_beside(click.get_current_context(), "--resume", ("jobs", "dry_run"))
+        return _resumed(Path(resume), config, user_command, jobs, dry_run=dry_run)
+    if rerun_failed is not None:
+        free = ("jobs", "repeat", "timeout_s", "engine", "out", "dry_run")
+        refuse_beside(click.get_current_context(), "--rerun-failed", free)
+        name = run_name()
+        plan, ran_on = failed_plan(Path(rerun_failed), user_command, run=name)
+        changes = {"jobs": jobs, "repeat": repeat, "timeout_s": timeout_s, "engine": engine}
+        plan = replace(plan, **{key: item for key, item in changes.items() if item is not None})  # type: ignore[arg-type]  # Settings checks them again, at run time
+        return start(plan, engine_of(engine or ran_on), config, out=out or config.out, dry_run=dry_run)
     axes = parse_axes(pythons or config.python, methods or config.method, cpus or config.cpus)
-    selection = Selection(
-        " ".join(select) or config.select, " ".join(skip) or config.skip, parse_shard(shard) if shard else None
-    )
     given = targets or (() if user_command else config.targets)
     chosen = settings(
         config,
@@ -96,8 +113,27 @@ def command(
         sampling=sampling,
         jobs=jobs,
         timeout_s=timeout_s,
+        repeat=repeat,
     )
-    return _run(axes, selection, chosen, config, out=out or config.out, dry_run=dry_run)
+    part = parse_shard(shard) if shard else None
+    selection = Selection(
+        " ".join(select) or config.select,
+        " ".join(skip) or config.skip,
+        part,
+        shard_seconds(durations, out or config.out, chosen, part),
+    )
+    where = engine_of(chosen.engine)
+    name = run_name()
+    plan = make_plan(axes, run=name, host_cpus=len(where.cpus()), selection=selection, settings=chosen)
+    return start(plan, where, config, out=out or config.out, dry_run=dry_run)
+
+
+def _resumed(folder: Path, config: Config, command: tuple[str, ...], jobs: int | None, *, dry_run: bool) -> int:
+    begun = begun_run(folder, command)
+    engine = engine_of(begun.engine)
+    plan = begun.plan if jobs is None else replace(begun.plan, jobs=jobs)
+    check_resumable(folder, begun, len(engine.cpus()), project_of(plan.targets, plan.command, config))
+    return go_on(begun, plan, engine, config, folder, dry_run=dry_run)
 
 
 def settings(
@@ -123,48 +159,3 @@ def settings(
     merged = {**configured, **{name: item for name, item in given.items() if item is not None}}
     checked = checked_targets(targets, config, asked.modes) if targets or not command else ()
     return Settings(targets=checked, sampling=asked, engine=engine or config.engine or "auto", **merged)  # type: ignore[arg-type]  # Settings checks them again, at run time
-
-
-def _run(axes: Axes, selection: Selection, chosen: Settings, config: Config, *, out: str | None, dry_run: bool) -> int:
-    engine = engine_of(chosen.engine)
-    name = run_name()
-    plan = make_plan(axes, run=name, host_cpus=len(engine.cpus()), selection=selection, settings=chosen)
-    if dry_run:
-        show(_plan_lines(plan, engine.name))
-        return 0
-    folder = records_folder(out, name)
-    project = project_of(chosen.targets, chosen.command, config)
-    save_schedules = schedule_saver(chosen.targets, config, folder)
-    run = carry_out(plan, engine, folder, project, earlier=_earlier(folder, plan), save_schedules=save_schedules)
-    show(report(run, width=width()))
-    say(f"records: {folder}")
-    return exit_status(run)
-
-
-def _plan_lines(plan: Plan, engine: str) -> list[Line]:
-    broad = max(len(one.cell.name) for one in plan.cells)
-    lines = [
-        line(
-            f"{one.cell.name:<{broad}}  ",
-            Span(f"{one.decision:<11}", "good" if one.decision == "run" else "dim"),
-            f"  {one.why}" if one.why else "",
-        )
-        for one in plan.cells
-    ]
-    left_out = len(plan.cells) - len(plan.to_run)
-    what = " ".join(plan.command or plan.targets) or "the demos"
-    return [*lines, line(f"{counted(len(plan.to_run), 'cell')} of {engine} would run {what}; {left_out} would not")]
-
-
-def _earlier(folder: Path, plan: Plan) -> dict[str, float]:
-    """Return the seconds that cells took in the latest run of the same targets: long cells can then start first."""
-    for path in sorted(folder.parent.glob("*/run.json"), reverse=True):
-        try:
-            run = json.loads(path.read_text(encoding="utf-8"))
-            same = all(run[name] == list(getattr(plan, name)) for name in ("targets", "command"))
-            asked = plan.sampling
-            if same and run["modes"] == list(asked.modes) and run["samples"] == asked.samples:
-                return {one["cell"]: float(one["seconds"]) for one in run["cells"] if one.get("seconds")}
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # no complete run: the estimates will do
-    return {}

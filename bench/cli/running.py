@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bench.matrix.engines.base import Engine
     from bench.matrix.images import Project
     from bench.matrix.plan import Plan
-    from bench.matrix.run import Event
+    from bench.matrix.run import Begun, Event
     from bench.record import Judged
     from bench.report.loaded import RunRecords
 
@@ -45,6 +45,7 @@ def carry_out(
     earlier: Mapping[str, float] | None = None,
     live: bool = True,
     save_schedules: Callable[[Judged], Judged] | None = None,
+    begun: Begun | None = None,
 ) -> RunRecords:
     """Run a plan to its end or until a signal stops it, display its progress, and return the records.
 
@@ -56,10 +57,11 @@ def carry_out(
         earlier: seconds by cell of an earlier run.
         live: whether a terminal gets the board in place of plain lines.
         save_schedules: writes the schedules of an explored observation; `None` writes none.
+        begun: what the run, in this folder, has done before it was cut.
     """
     stop = threading.Event()
     watching = _board if live and _is_terminal() else _plain_lines
-    with _signals_set(stop), watching(BoardState.of(plan, len(engine.cpus())), stop) as on_event:
+    with _signals_set(stop), watching(BoardState.of(plan, len(engine.cpus()), begun), stop) as on_event:
         run_matrix(
             plan,
             engine,
@@ -69,6 +71,7 @@ def carry_out(
             project=project,
             earlier=earlier,
             save_schedules=save_schedules,
+            begun=begun,
         )
     return loaded.read(folder)
 

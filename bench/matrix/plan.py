@@ -6,8 +6,8 @@ import difflib
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeVar
@@ -26,6 +26,7 @@ from bench.cells import (
 from bench.errors import NothingToRun, UsageError
 from bench.matrix.placement import cpus_needed
 from bench.outcomes import METHODS
+from bench.record import CellStatus
 from bench.sampling import Sampling
 from bench.values import Json
 
@@ -126,11 +127,14 @@ class Selection:
     """Which cells are wanted: globs over their names, several separated by spaces, `{a,b}` for alternatives.
 
     An empty `select` means all; `skip` removes cells from those; `shard` is one part of the rest, `None` all parts.
+    Parts take about the same time by `durations`, the seconds by cell name of an earlier run; without, they have about
+    as many cells.
     """
 
     select: str = ""
     skip: str = ""
     shard: Shard | None = None
+    durations: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,7 @@ class Settings:
 
     `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. What `sampling`
     leaves open is left to the cell, or to the pytest that a command starts. `timeout_s` is that of a whole cell; `jobs`
-    is the most cells that run at once.
+    is the most cells that run at once. `repeat` is how many times a command runs in each cell.
     """
 
     targets: tuple[str, ...] = ()
@@ -151,10 +155,15 @@ class Settings:
     memory_bytes: int | None = None
     pids: int | None = None
     shm_bytes: int | None = None
+    repeat: int = 1
 
     def __post_init__(self) -> None:
         if self.targets and self.command:
             raise UsageError("give programs to run, or a command after --, not both")
+        if self.repeat < 1:
+            raise UsageError(f"repeat is {self.repeat}; give 1 or more")
+        if self.repeat > 1 and not self.command:
+            raise UsageError("--repeat is for a command after --; programs are sampled: give --samples")
         for name in ("timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
             number = getattr(self, name)
             if number is not None and not 0 < number < math.inf:
@@ -163,25 +172,36 @@ class Settings:
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, whether it is to run, and why not."""
+    """A cell, whether it is to run, and why not; `only` are the tests that are to run in it, none meaning all."""
 
     cell: Cell
     decision: Decision
     why: str = ""
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Settings):
-    """Every cell of a run, also those left out, and how they run; `asked` are the axes that a person gave."""
+    """Every cell of a run, also those left out, and how they run; `asked` are the axes that a person gave.
+
+    `shard` is the part of the matrix that the run is, such as `1/3`; `failed_of` names the run whose failed tests it
+    runs again. `None` for neither.
+    """
 
     run: str
     cells: tuple[Planned, ...]
     asked: tuple[str, ...] = ()
+    shard: str | None = None
+    failed_of: str | None = None
 
     @property
     def to_run(self) -> tuple[Cell, ...]:
         """The cells that are to run, in the plan's order."""
         return tuple(one.cell for one in self.cells if one.decision == "run")
+
+    def only(self, cell: Cell) -> tuple[str, ...]:
+        """Return the tests that are to run in a cell, none meaning all."""
+        return next((one.only for one in self.cells if one.cell == cell), ())
 
 
 def run_id(at: datetime, token: str) -> str:
@@ -216,7 +236,36 @@ def make_plan(
     planned = _decided(every, selection or Selection(), host_cpus)
     chosen = settings or Settings()
     given = {field.name: getattr(chosen, field.name) for field in fields(Settings)}
-    return Plan(**given, run=run, cells=planned, asked=asked)
+    shard = None if selection is None or selection.shard is None else str(selection.shard)
+    return Plan(**given, run=run, cells=planned, asked=asked, shard=shard)
+
+
+def failed_again(
+    plan: Plan, statuses: Mapping[str, CellStatus], failed: Mapping[str, Sequence[str]], *, run: str
+) -> Plan:
+    """Return the plan that runs what failed in an earlier run again, and leaves out the cells that passed.
+
+    Args:
+        plan: of the earlier run.
+        statuses: how its cells ended, by name.
+        failed: of the cells that failed by their tests alone, these tests; other cells without a pass run as a whole.
+        run: the new run's name.
+
+    Raises:
+        NothingToRun: if nothing failed.
+    """
+    cells = tuple(_again(one, statuses.get(one.cell.name), failed.get(one.cell.name, ())) for one in plan.cells)
+    if all(one.decision != "run" for one in cells):
+        raise NothingToRun(f"nothing failed in {plan.run}")
+    return replace(plan, run=run, cells=cells, failed_of=plan.run)
+
+
+def _again(one: Planned, status: CellStatus | None, failed: Sequence[str]) -> Planned:
+    if one.decision != "run":
+        return one
+    if status == "pass":
+        return Planned(one.cell, "excluded", "it passed in the run whose failures run again")
+    return Planned(one.cell, "run", only=tuple(failed))
 
 
 def _decided(cells: tuple[Cell, ...], selection: Selection, host_cpus: int) -> tuple[Planned, ...]:
@@ -230,7 +279,7 @@ def _decided(cells: tuple[Cell, ...], selection: Selection, host_cpus: int) -> t
             out[cell] = f"left out by --skip {pattern}"
     if len(out) == len(cells):
         raise NothingToRun(f"--select and --skip leave none of the {len(cells)} cells{_hint(select, cells)}")
-    out.update(_other_shards([cell for cell in cells if cell not in out], selection.shard))
+    out.update(_other_shards([cell for cell in cells if cell not in out], selection))
     if len(out) == len(cells):
         raise NothingToRun(f"no cell is left for shard {selection.shard}; use fewer shards")
     return tuple(Planned(cell, "excluded", out[cell]) if cell in out else _runnable(cell, host_cpus) for cell in cells)
@@ -242,14 +291,33 @@ def _runnable(cell: Cell, host_cpus: int) -> Planned:
     return Planned(cell, "run")
 
 
-def _other_shards(cells: list[Cell], shard: Shard | None) -> dict[Cell, str]:
+def _other_shards(cells: list[Cell], selection: Selection) -> dict[Cell, str]:
     # Dealt before this host's CPUs are looked at, so that shards on unequal hosts still hold every cell once; and in
     # an order in which Pythons alternate, so that no shard gets all wide cells and each needs few images.
-    if shard is None:
+    if (shard := selection.shard) is None:
         return {}
     order = sorted(cells, key=lambda c: (cpus_needed(c), c.quota or 0, METHODS.index(c.method), _python_rank(c.python)))
-    part = {cell: index % shard.count + 1 for index, cell in enumerate(order)}
+    part = _by_time(order, shard.count, selection.durations)
     return {cell: f"in shard {part[cell]}/{shard.count}" for cell in cells if part[cell] != shard.index}
+
+
+def _by_time(order: Sequence[Cell], count: int, durations: Mapping[str, float]) -> dict[Cell, int]:
+    """Return the part of each cell: the longest first, each to the part that has the least to do.
+
+    What a cell costs is its CPUs times its seconds; of a cell that has none recorded, the mean of those that have.
+    """
+    costs = {cell: durations.get(cell.name, 0.0) * cpus_needed(cell) for cell in order}
+    known = [cost for cost in costs.values() if cost > 0]
+    if not known:
+        return {cell: index % count + 1 for index, cell in enumerate(order)}
+    mean = sum(known) / len(known)
+    loads = [0.0] * count
+    part = {}
+    for cell in sorted(order, key=lambda c: -(costs[c] or mean)):
+        least = loads.index(min(loads))
+        part[cell] = least + 1
+        loads[least] += costs[cell] or mean
+    return part
 
 
 def _hint(select: _Patterns, cells: tuple[Cell, ...]) -> str:
@@ -325,8 +393,14 @@ def to_json(plan: Plan) -> dict[str, Json]:
     flat = asdict(plan)
     flat |= flat.pop("sampling")
     data = {name: list(item) if isinstance(item, tuple) else item for name, item in flat.items()}
-    data["cells"] = [{"cell": one.cell.name, "decision": one.decision, "why": one.why} for one in plan.cells]
+    data["cells"] = [cell_to_json(one) for one in plan.cells]
     return data
+
+
+def cell_to_json(one: Planned) -> dict[str, Json]:
+    """Return the JSON object of a planned cell."""
+    about: dict[str, Json] = {"cell": one.cell.name, "decision": one.decision, "why": one.why}
+    return {**about, "only": list(one.only)} if one.only else about
 
 
 def from_json(data: Mapping[str, Any]) -> Plan:
@@ -342,7 +416,8 @@ def from_json(data: Mapping[str, Any]) -> Plan:
         sampling = {field.name: data[field.name] for field in fields(Sampling) if field.name in data}
         known["sampling"] = Sampling(**{**sampling, "modes": tuple(sampling.get("modes", ()))})
         known["cells"] = tuple(
-            Planned(parse_cell(one["cell"]), one["decision"], one.get("why", "")) for one in data["cells"]
+            Planned(parse_cell(one["cell"]), one["decision"], one.get("why", ""), tuple(one.get("only", ())))
+            for one in data["cells"]
         )
         return Plan(**known)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

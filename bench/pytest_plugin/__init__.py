@@ -116,6 +116,15 @@ def pytest_make_collect_report(
     return report
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep only the tests that are to run again."""
+    if (only := settings.read(config).only) is not None:
+        from bench.pytest_plugin.selecting import keep_only
+
+        keep_only(config, items, only)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Lease CPUs before anything runs."""
     config = session.config

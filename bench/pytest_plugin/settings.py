@@ -26,7 +26,7 @@ LOCAL = "local"
 """The name of the host itself as a cell."""
 
 _ADDOPTS = "PYTEST_ADDOPTS"
-_NOT_FOR_NESTED = ("--bench-records", "--bench-out")
+_NOT_FOR_NESTED = ("--bench-records", "--bench-out", "--bench-only")
 _FOLDER = "bench_lease_folder"
 
 LEASE_TIMEOUT_S = 60.0
@@ -40,6 +40,7 @@ _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
     ("--bench-deadline", "S", "seconds after which a sample counts as a hang (default: the program's own, or 20)"),
     ("--bench-seed", "N", "seed of everything random (default: a random one, which is printed)"),
+    ("--bench-only", "LIST", "run these tests alone, a list that bench matrix --rerun-failed packs"),
     ("--bench-cpus-per-worker", "N", "CPUs that a process leases (default: 1)"),
     ("--bench-lease-timeout", "S", f"how long to wait for CPUs that others hold (default: {LEASE_TIMEOUT_S:g})"),
 )
@@ -92,7 +93,7 @@ class Settings:
     """The options, checked. `methods` is `None` for all that the platform has; `given` is true with any option at all.
 
     `sampling_given` holds the options that `sampling` is read from. Where that says neither seconds nor samples of a
-    mode, `budgets_s` may say its seconds.
+    mode, `budgets_s` may say its seconds. `only` are the tests to run, `None` meaning all.
     """
 
     methods: tuple[str, ...] | None
@@ -105,6 +106,7 @@ class Settings:
     cpus_per_worker: int
     lease_timeout_s: float
     lease_folder: Path | None
+    only: frozenset[str] | None
     collect_only: bool
     given: bool
 
@@ -162,6 +164,7 @@ def _checked(config: pytest.Config) -> Settings:
         cpus_per_worker=_number(option, "cpus_per_worker", int, least=1) or 1,
         lease_timeout_s=LEASE_TIMEOUT_S if timeout_s is None else timeout_s,
         lease_folder=None if folder is None else Path(folder),
+        only=None if option.bench_only is None else _only(option.bench_only),
         collect_only=bool(option.collectonly),
         given=bool(option.bench_methods or option.bench_modes or option.bench_budgets or option.bench_lease)
         or any(getattr(option, n) is not None for n in names),
@@ -173,6 +176,12 @@ def _sampling_given(option: argparse.Namespace) -> dict[str, object]:
     seed = random.SystemRandom().randrange(2**32) if option.bench_seed is None else option.bench_seed
     others = {name: getattr(option, f"bench_{name}") for name in ("samples", "seconds", "deadline")}
     return {"seed": seed, "mode": option.bench_modes, **others}
+
+
+def _only(word: str) -> frozenset[str]:
+    from bench.testids import unpack
+
+    return frozenset(unpack(word))
 
 
 def _number(option: argparse.Namespace, name: str, kind: Callable[[str], T], *, least: float) -> T | None:

@@ -18,7 +18,7 @@ from bench.report.lines import Line, Span, duration, line, one_line
 if TYPE_CHECKING:
     from bench.cells import Cell
     from bench.matrix.plan import Plan
-    from bench.matrix.run import Event
+    from bench.matrix.run import Begun, Event
     from bench.record import CellStatus
 
 SHOWN = 8
@@ -58,9 +58,12 @@ class BoardState:
     stopping: bool = field(default=False)
 
     @classmethod
-    def of(cls, plan: Plan, cores: int) -> BoardState:
-        """Return the state at the start of a plan."""
-        return cls(plan.to_run, cores)
+    def of(cls, plan: Plan, cores: int, begun: Begun | None = None) -> BoardState:
+        """Return the state at the start of a plan, or of what is left of it in a run that was cut."""
+        if begun is None:
+            return cls(plan.to_run, cores)
+        done = tuple(Done(cell, end.status, end.why, end.seconds) for cell, end in begun.ends.items())
+        return cls(begun.left, cores, done=done)
 
     @property
     def total(self) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.causes import normalise
+from bench.matrix.engines.status import AND_THEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -228,19 +229,31 @@ def unknowns(run: RunRecords) -> tuple[Note, ...]:
 def failed_tests(run: RunRecords) -> tuple[Note, ...]:
     """Return each failure of a plain test once, by test, status and signature."""
     ran: dict[str, set[Place]] = {}
+    # A test that ran several times has other numbers in its messages each time: pids, times, addresses.
+    same = without_numbers if (run.run.get("repeat") or 1) > 1 else str
     groups: dict[tuple[str, str, str], list[tuple[Test, Place]]] = {}
     for cell in run.cells:
         for test in cell.tests:
             ran.setdefault(test.id, set()).add(cell.place())
             if test.status in FAILED_TEST:
-                key = (test.id, test.status, test.signature or "")
+                key = (test.id, test.status, same(test.signature or ""))
                 groups.setdefault(key, []).append((test, cell.place()))
     return tuple(_test_note(key, group, ran[key[0]]) for key, group in groups.items())
 
 
+def failed_alone(cell: CellRecords) -> tuple[str, ...]:
+    """Return the tests and targets that a cell failed by; none if it failed, or may have, by something else."""
+    if cell.status != "fail":
+        return ()
+    tests = [test.id for test in cell.tests if test.status in FAILED_TEST]
+    targets = [judged.target for judged in cell.judged if judged.verdict == "fail"]
+    undecided = any(judged.verdict == "unknown" for judged in cell.judged)
+    return () if undecided or AND_THEN in cell.end.why else tuple(dict.fromkeys([*tests, *targets]))
+
+
 def _test_note(key: tuple[str, str, str], group: list[tuple[Test, Place]], ran: set[Place]) -> Note:
     test, status, signature = key
-    text = signature or group[0][0].detail or "without a reason"
+    text = group[0][0].signature or signature or group[0][0].detail or "without a reason"
     return Note(status, text, frozenset(place for _, place in group), frozenset(ran), (test,))
 
 

@@ -12,6 +12,7 @@ from bench.report.grid import STYLES, grid
 from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words, wrapped
 from bench.report.places import HOST, where
 from bench.report.rates import rates
+from bench.report.repeats import by_tally, tallies
 from bench.sampling import TIMED
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from bench.report.findings import Distribution, Finding, Note, Spread
     from bench.report.loaded import RunRecords
     from bench.report.places import Place
+    from bench.report.repeats import Tally
     from bench.sampling import Mode
 
 TOP = 5
@@ -55,11 +57,12 @@ def report(run: RunRecords, *, width: int = 100) -> list[Line]:
 def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
     """Return each finding once: forbidden, failed tests, interesting, warnings, then what has no verdict and why."""
     every = found.findings(run)
+    repeated = tallies(run)
     bad = [one for one in every if one.grade == "forbidden"]
     odd = [one for one in every if one.grade == "interesting"]
     return [
         *_section("Forbidden", "bad", [_finding(one, run, width) for one in bad]),
-        *_section("Failed tests", "bad", [_failed_test(one, run, width) for one in found.failed_tests(run)]),
+        *_section("Failed tests", "bad", [_failed_test(one, run, width, repeated) for one in found.failed_tests(run)]),
         *_section("Interesting", "odd", [_finding(one, run, width) for one in odd]),
         *_section("Warnings", "odd", [_note(one, width) for one in found.warnings(run)]),
         *_section("Unknown", "trouble", [_note(one, width) for one in found.unknowns(run)]),
@@ -151,12 +154,18 @@ def _witness(one: Finding, width: int) -> str:
     return one_line(", ".join(f"{key} {text}" for key, text in pairs if isinstance(text, (str, int))), width - 15)
 
 
-def _failed_test(note: Note, run: RunRecords, width: int) -> list[Line]:
+def _failed_test(note: Note, run: RunRecords, width: int, repeated: Mapping[str, Mapping[Place, Tally]]) -> list[Line]:
     first = min(note.places, key=lambda place: place.order)
+    counts = by_tally(repeated.get(note.targets[0], {}), note.places)
+    spread = {str(tally): places for tally, places in counts.items()} or {"": note.places}
+    alike = next(iter(spread)) if len(spread) == 1 else ""
     return [
-        line("  ", Span(note.targets[0], "bold"), f"  {note.kind}"),
+        line("  ", Span(note.targets[0], "bold"), f"  {note.kind}", f"  {alike}" if alike else ""),
         *wrapped(["      "], note.text, width),
-        line(f"      {where(note.places, note.universe)}"),
+        *(
+            line(f"      {f'{tally}: ' if not alike and tally else ''}{where(places, note.universe)}")
+            for tally, places in spread.items()
+        ),
         line("      again: ", Span(reproduce(first, None, run, run.seed), "bold")),
     ]
 

@@ -22,7 +22,7 @@ PACKAGE = Path(bench.__file__).parent
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("called", "errors", "fingerprints", "parameters"),
-    ("values", "causes", "sampling"),
+    ("values", "causes", "sampling", "testids"),
     ("outcomes", "figures"),
     ("declared", "cells", "leases"),
     ("targets",),
@@ -92,6 +92,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "verdict": OBSERVER,
     "modes": OBSERVER,
     "sampling": OBSERVER,
+    "testids": OBSERVER,
     "process": ANY,
     "process.evidence": GRADING,
     "process.facts": OBSERVER,

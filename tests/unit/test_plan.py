@@ -181,6 +181,30 @@ def test_shards_do_not_depend_on_the_host_and_share_the_load() -> None:
         assert len({one.split("-")[0] for one in names(large)}) == 2, "a shard needs few images"
 
 
+@given(
+    st.integers(1, 5),
+    st.dictionaries(st.sampled_from([cell.name for cell in EVERYTHING.cells()]), st.floats(0, 100)),
+)
+@settings(max_examples=30, deadline=None)
+def test_shards_by_time_hold_every_cell_once_and_the_same_each_time(count: int, durations: dict[str, float]) -> None:
+    def part(index: int) -> list[str]:
+        selection = Selection(shard=Shard(index, count), durations=durations)
+        return names(make_plan(EVERYTHING, run="r", host_cpus=4, selection=selection))
+
+    parts = [part(index) for index in range(1, count + 1)]
+    assert sorted(name for one in parts for name in one) == sorted(names(plan(EVERYTHING, host_cpus=4)))
+    assert parts == [part(index) for index in range(1, count + 1)]
+
+
+def test_shards_by_time_take_about_as_long() -> None:
+    axes = parse_axes(["3.14"], METHODS, ["1,2"])
+    durations = {"py314-fork-cpu1": 90.0, "py314-spawn-cpu1": 30.0, "py314-fork-cpu2": 15.0}
+    selections = [Selection(shard=Shard(index, 2), durations=durations) for index in (1, 2)]
+    parts = [names(make_plan(axes, run="r", host_cpus=4, selection=one)) for one in selections]
+    costs = {"py314-fork-cpu1": 90, "py314-spawn-cpu1": 30, "py314-fork-cpu2": 30}  # of the others, the mean: 50
+    assert [sum(costs.get(name, 50) for name in one) for one in parts] == [140, 160]
+
+
 def test_an_empty_shard_is_nothing_to_run() -> None:
     with pytest.raises(NothingToRun, match="shard 3/3"):
         plan(select="py310-fork-cpu{1,2}", shard=parse_shard("3/3"))

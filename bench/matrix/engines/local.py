@@ -109,7 +109,7 @@ class LocalEngine:
         """Kill the processes of cells whose owner died, remove their folders, and return the names of both."""
         removed = []
         for cell in sorted({name for proc in tree.processes() if (name := _dead_cell(proc.pid)) is not None}):
-            tree.kill_all(lambda cell=cell: tree.find(f"{CELL}={cell}"), timeout_s=_KILL_S)  # type: ignore[misc]  # a default binds the loop variable
+            _end_all(lambda cell=cell: tree.find(f"{CELL}={cell}"))  # type: ignore[misc]  # a default binds the loop variable
             removed.append(cell)
         for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER_FILE}"):
             with contextlib.suppress(OSError):
@@ -220,14 +220,26 @@ class _Tree:
         return tree.find(f"{CELL}={self._id}", session=self._main.pid)
 
     def _end_all(self) -> None:
-        """Kill all processes but the resource trackers, which then clean /dev/shm and end; then kill these too."""
-        tree.kill_all(lambda: [p for p in self._find() if p.role != "resource tracker"], timeout_s=_KILL_S)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._main.wait(_KILL_S)
-        until = time.monotonic() + _TRACKERS_S
-        while self._find() and time.monotonic() < until:
-            time.sleep(0.01)
-        tree.kill_all(self._find, timeout_s=_KILL_S)
+        def reap() -> None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._main.wait(_KILL_S)
+
+        _end_all(self._find, reap)
+
+
+def _end_all(find: Callable[[], list[tree.Proc]], reap: Callable[[], object] = lambda: None) -> None:
+    """Kill all processes but the resource trackers, which then clean /dev/shm and end; then kill these too.
+
+    Args:
+        find: lists those that there are.
+        reap: called in between; waits for a child of this process.
+    """
+    tree.kill_all(lambda: [p for p in find() if p.role != "resource tracker"], timeout_s=_KILL_S)
+    reap()
+    until = time.monotonic() + _TRACKERS_S
+    while find() and time.monotonic() < until:
+        time.sleep(0.01)
+    tree.kill_all(find, timeout_s=_KILL_S)
 
 
 def _ended(pid: int) -> Ended | None:

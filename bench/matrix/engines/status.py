@@ -12,6 +12,9 @@ from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.process.ended import signal_name
 from bench.record import CellStatus, Facts, Judged, RecordLine, Test, nothing_but_skipped
 
+AND_THEN = "; and then: "
+"""What stands, in the reason for a failure, before trouble that came after it."""
+
 _BAD_TESTS = {"failed", "error", "crashed", "hung"}
 _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
 
@@ -43,7 +46,7 @@ def status_of(
         return killed[0], f"{killed[1]}; before that failed: {failure}" if failure else killed[1]
     trouble = ended.error or _trouble(ended, facts, command)
     if failure:
-        return "fail", f"{failure}; and then: {trouble}" if trouble else failure
+        return "fail", f"{failure}{AND_THEN}{trouble}" if trouble else failure
     if trouble:
         return "error", trouble
     if not ended.exit_status or _means_unknown(ended.exit_status, lines, command):

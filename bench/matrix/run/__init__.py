@@ -2,8 +2,10 @@
 
 from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
 from bench.matrix.run.loop import make_job, run_matrix
+from bench.matrix.run.resuming import Begun, read_begun
 
 __all__ = [
+    "Begun",
     "CellEnded",
     "CellLine",
     "CellStarted",
@@ -11,5 +13,6 @@ __all__ = [
     "Preparing",
     "RunResult",
     "make_job",
+    "read_begun",
     "run_matrix",
 ]

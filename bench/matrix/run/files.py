@@ -10,8 +10,13 @@ from typing import IO, TYPE_CHECKING
 
 import bench
 from bench import record
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.record import RecordLine
+
+try:
+    import fcntl
+except ImportError:  # Windows: there no two runs are kept from one folder
+    fcntl = None  # type: ignore[assignment]  # Windows has no fcntl
 
 if TYPE_CHECKING:
     from bench.values import Json
@@ -70,3 +75,31 @@ class Log:
             return
         self._left -= len(data)
         self._file.write(data if self._left > 0 else data + b"\nbench: the log is full; the rest is dropped\n")
+
+
+class RunLock:
+    """Keeps a second process from writing into a run's folder; the kernel drops the lock when its holder dies.
+
+    Raises:
+        UsageError: from `__enter__`, if another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> RunLock:
+        if not hasattr(fcntl, "flock"):
+            return self
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._file = (self._folder / ".lock").open("ab")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise UsageError(f"{self._folder}: this run still goes on; wait for its end, or stop it") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()

@@ -22,8 +22,11 @@ from bench.matrix.engines.base import Ended, Engine, Job, Limits, Ready, Refused
 from bench.matrix.engines.status import status_of
 from bench.matrix.placement import Waiting, choose, lower_bound_s, waiting
 from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
-from bench.matrix.run.files import Log, host_facts, read_line
+from bench.matrix.run.files import Log, RunLock, host_facts, read_line
+from bench.matrix.run.resuming import Begun, set_aside
+from bench.matrix.run.tries import checked, merged
 from bench.record import CellStatus, End, FileSink, Judged, RecordLine
+from bench.testids import pack
 
 if TYPE_CHECKING:
     from bench.matrix.images import Project
@@ -36,12 +39,17 @@ _STOP_S = 4.0
 
 @dataclass
 class _Live:
-    """A running cell: its job, its lease, its worker, and the lines that it has recorded."""
+    """A running cell: its job, its lease, its worker, and what it has recorded since it, or its repetition, began.
+
+    `tries` are the statuses of the repetitions that have ended, and `seconds` is what they took.
+    """
 
     job: Job
     lease: Lease
     thread: threading.Thread
     lines: list[RecordLine] = field(default_factory=list)
+    tries: list[tuple[CellStatus, str]] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ class _Raw:
 class _Done:
     cell: Cell
     ended: Ended
+    last: bool
 
 
 _Message: TypeAlias = "Preparing | _Prepared | _Failed | _Raw | _Done"
@@ -80,6 +89,7 @@ def run_matrix(
     earlier: Mapping[str, float] | None = None,
     leases: Path | None = None,
     save_schedules: Callable[[Judged], Judged] | None = None,
+    begun: Begun | None = None,
 ) -> RunResult:
     """Run the cells of a plan, each on CPUs of its own, and record the run in `folder`.
 
@@ -94,13 +104,16 @@ def run_matrix(
         leases: the folder of the CPU leases; `None` means the one that all users of this host share.
         save_schedules: called with each explored observation, since a cell has no folder to write to; it writes the
             schedules and returns the observation with the commands that replay them. `None` writes none.
+        begun: what this run, in this folder, has done before it was cut; its finished cells do not run again.
 
     Raises:
         Unavailable: if the engine does not answer, or the folder cannot be written.
+        UsageError: if another process writes into the folder.
     """
-    loop = _Loop(plan, engine, folder, on_event, stop, leases, save_schedules)
+    loop = _Loop(plan, engine, folder, on_event, stop, leases, save_schedules, begun)
     try:
-        return loop.run(project, earlier)
+        with RunLock(folder):
+            return loop.run(project, earlier)
     except OSError as error:
         raise Unavailable(f"cannot record the run in {folder}: {error.strerror or error}") from None
     finally:
@@ -119,8 +132,10 @@ class _Loop:
         stop: threading.Event,
         leases: Path | None,
         save_schedules: Callable[[Judged], Judged] | None,
+        begun: Begun | None,
     ) -> None:
         self._plan = plan
+        self._begun = begun
         self._engine = engine
         self._folder = folder
         self._on_event = on_event
@@ -135,7 +150,9 @@ class _Loop:
         self._pythons: Mapping[Python, Ready | Refused] = {}
         self._ends: dict[Cell, End] = {}
         self._began = time.monotonic()
-        self._started_at = record.timestamp()
+        now = record.timestamp()
+        self._started_at = begun.started if begun else now
+        self._resumed = (*begun.resumed, now) if begun else ()
         self._first_start: float | None = None
         self._last_end = 0.0
         self._reported_holders: frozenset[int] = frozenset()
@@ -146,10 +163,17 @@ class _Loop:
             if planned.decision != "run":
                 self._ends[planned.cell] = End(planned.cell.name, planned.decision, planned.why, 0.0)
         self._cpus = self._engine.cpus()
+        if self._begun is not None:
+            self._ends.update(self._begun.ends)
+            for cell in self._begun.left:
+                set_aside(self._folder, cell)
         self._write_run()
         modes = self._plan.sampling.modes or ("repeat",)
-        self._waiting = [waiting(cell, modes=modes, earlier=earlier) for cell in self._plan.to_run]
-        threading.Thread(target=self._prepare, args=(project,), daemon=True).start()
+        self._waiting = [waiting(cell, modes=modes, earlier=earlier) for cell in self._left()]
+        if self._waiting:
+            threading.Thread(target=self._prepare, args=(project,), daemon=True).start()
+        elif self._begun is not None:  # cut after its last cell: what it left behind goes all the same
+            self._engine.clean()
         while self._waiting or self._live:
             try:
                 self._step()
@@ -157,6 +181,9 @@ class _Loop:
                 self._stop.set()
         self._write_run(ended=record.timestamp())
         return self._result()
+
+    def _left(self) -> tuple[Cell, ...]:
+        return self._begun.left if self._begun is not None else self._plan.to_run
 
     def close(self) -> None:
         """Stop the cells that still run after an error, and release their CPUs."""
@@ -195,12 +222,14 @@ class _Loop:
                     raise error
             case _Raw(cell, data):
                 self._take_line(cell, data)
-            case _Done(cell, ended):
-                self._take_end(cell, ended)
+            case _Done(cell, ended, last):
+                self._take_try(cell, ended)
+                if last:
+                    self._take_end(cell)
 
     def _prepare(self, project: Project | None) -> None:
         """Prepare the engine, in a thread, so that a stop need not wait for an image; put the result into the inbox."""
-        pythons = list(dict.fromkeys(cell.python for cell in self._plan.to_run))
+        pythons = list(dict.fromkeys(cell.python for cell in self._left()))
         try:
             for name in self._engine.clean():
                 self._report(f"removed {name}, left by a run that died")
@@ -258,10 +287,18 @@ class _Loop:
         thread.start()
 
     def _work(self, job: Job, ready: Ready) -> None:
-        """Run a cell, in a worker's thread, and put its lines and its end into the inbox."""
+        """Run a cell as often as it is to be, in a worker's thread, and put its lines and its ends into the inbox."""
+        for number in range(1, self._plan.repeat + 1):
+            ended = self._run_once(job, ready)
+            last = number == self._plan.repeat or ended.interrupted or self._stop.is_set()
+            self._inbox.put(_Done(job.cell, ended, last))
+            if last:
+                return
+
+    def _run_once(self, job: Job, ready: Ready) -> Ended:
         try:
             with Log(self._log_of(job.cell)) as log:
-                ended = self._engine.run(
+                return self._engine.run(
                     job,
                     ready,
                     records=lambda data: self._inbox.put(_Raw(job.cell, data)),
@@ -269,8 +306,7 @@ class _Loop:
                     stop=self._stop,
                 )
         except Exception as error:  # noqa: BLE001  # whatever an engine raises is its trouble, and not the cell's
-            ended = Ended(error=f"{type(error).__name__}: {error}")
-        self._inbox.put(_Done(job.cell, ended))
+            return Ended(error=f"{type(error).__name__}: {error}")
 
     def _log_of(self, cell: Cell) -> Path:
         return self._folder / "logs" / f"{cell.name}.log"
@@ -291,12 +327,18 @@ class _Loop:
         live.lines.append(line)
         self._on_event(CellLine(cell, line))
 
-    def _take_end(self, cell: Cell, ended: Ended) -> None:
+    def _take_try(self, cell: Cell, ended: Ended) -> None:
+        live = self._live[cell]
+        status, why = status_of(ended, live.lines, cell=cell, cpus=live.job.cpus, command=self._plan.command)
+        live.tries.append(checked(status, why, self._plan.only(cell), live.lines))
+        live.seconds += ended.seconds
+        live.lines.clear()
+
+    def _take_end(self, cell: Cell) -> None:
         live = self._live.pop(cell)
         live.lease.release()
         self._last_end = time.monotonic()
-        status, why = status_of(ended, live.lines, cell=cell, cpus=live.job.cpus, command=self._plan.command)
-        self._end(cell, status, why, ended.seconds)
+        self._end(cell, *merged(live.tries), live.seconds)
 
     def _end(self, cell: Cell, status: CellStatus, why: str, seconds: float) -> None:
         end = End(cell.name, status, why, round(seconds, 3))
@@ -319,6 +361,8 @@ class _Loop:
             "host_cpus": list(self._cpus),
             "pythons": pythons,
         }
+        if self._begun is not None:
+            facts |= {"resumed": list(self._resumed), "before_s": self._begun.seconds}
         if ended is not None:
             result = self._result()
             facts |= {"makespan_s": result.makespan_s, "lower_bound_s": result.lower_bound_s}
@@ -326,7 +370,7 @@ class _Loop:
         record.write_run(self._folder, {**data, **facts})
 
     def _cell_to_json(self, planned: plans.Planned) -> dict[str, Json]:
-        about: dict[str, Json] = {"cell": planned.cell.name, "decision": planned.decision, "why": planned.why}
+        about = plans.cell_to_json(planned)
         if (end := self._ends.get(planned.cell)) is not None:
             about |= {"status": end.status, "why": end.why, "seconds": end.seconds}
         return about
@@ -335,12 +379,13 @@ class _Loop:
         ends = {planned.cell: self._ends[planned.cell] for planned in self._plan.cells if planned.cell in self._ends}
         ran = [one for one in ends.items() if one[1].seconds]
         sizes = [(waiting(cell).cpus_needed, end.seconds) for cell, end in ran]
+        before_s = self._begun.seconds if self._begun is not None else 0.0
         return RunResult(
             self._folder,
             ends,
             any(end.status == "interrupted" for end in ends.values()),
             round(time.monotonic() - self._began, 3),
-            round(max(0.0, self._last_end - (self._first_start or self._last_end)), 3),
+            round(before_s + max(0.0, self._last_end - (self._first_start or self._last_end)), 3),
             round(lower_bound_s(sizes, len(self._cpus)), 3) if sizes else 0.0,
         )
 
@@ -348,6 +393,8 @@ class _Loop:
 def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     """Return the job by which an engine runs a cell of a plan."""
     options = ["--cell", cell.name, "--engine", engine, *plan.sampling.to_arguments()]
+    if (word := pack(plan.only(cell))) is not None and plan.only(cell):
+        options += ["--only", word]
     what: Sequence[str] = ("--", *plan.command) if plan.command else plan.targets
     given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
     limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
