@@ -10,6 +10,9 @@ from bench.process.agreed import STACKS
 
 VARIABLE = STACKS
 
+_OUT_OF_THE_WAY = 200
+"""The lowest number of our descriptor: one of a program's that a child does not have shall not be ours by chance."""
+
 _descriptors: list[int] = []  # faulthandler writes to the descriptor for as long as the process lives
 
 
@@ -18,8 +21,19 @@ def install(path: str) -> None:
     if not hasattr(faulthandler, "register"):  # Windows
         return
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _out_of_the_way(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError:  # a stack fewer in a report, and nothing that the program would notice
         return
     faulthandler.register(signal.SIGUSR1, file=descriptor, all_threads=True)
     _descriptors.append(descriptor)
+
+
+def _out_of_the_way(descriptor: int) -> int:
+    import fcntl
+
+    try:
+        moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY)
+    except OSError:  # so many descriptors are not allowed
+        return descriptor
+    os.close(descriptor)
+    return moved

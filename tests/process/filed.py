@@ -432,6 +432,31 @@ class CountedByLockf(Counted):
 
 
 @scenario(acceptable(bool))
+class LockedCrosswise(InFolder):
+    """Two take record locks on two files, in opposite orders: the system refuses the one who comes last."""
+
+    def prepare(self) -> None:
+        self.paths = [self.put("a"), self.put("b")]
+
+    def take(self, first: int, second: int) -> None:
+        with open(self.paths[first], "w") as one, open(self.paths[second], "w") as other:
+            fcntl.lockf(one, fcntl.LOCK_EX)
+            try:
+                fcntl.lockf(other, fcntl.LOCK_EX)
+                self.seen[first] = 1
+            except OSError as error:
+                self.seen[first] = error.errno
+
+    @actor
+    def one(self) -> None:
+        self.take(0, 1)
+
+    @actor
+    def other(self) -> None:
+        self.take(1, 0)
+
+
+@scenario(acceptable(bool))
 class LockOfOneOpenFile(InFolder):
     """Two lock the same open file, which they have from their parent: that keeps neither of them out."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -102,6 +103,16 @@ def test_a_lock_that_two_share_keeps_a_third_one_out() -> None:
     assert values(found) == SEEN_OR_NOT
     witnesses: list[Any] = [one.witness for one in found.outcomes if one.outcome.value == [0, 1]]
     assert [next(step[0] for step in one["steps"] if step[1] == "lock") for one in witnesses] == [2]
+
+
+def test_record_locks_that_wait_for_each_other_are_no_deadlock() -> None:
+    # The system refuses one of them (fcntl(2), EDEADLK). Which one comes last is no step, so no claim is made.
+    found = explored("LockedCrosswise", "fork", "dfs", preemptions=1)
+    seen = {str(one.outcome.value) for one in found.outcomes if one.outcome.kind == "value"}
+    assert len(seen) == len(found.outcomes) > 1
+    assert seen <= {"[1, 1]", f"[{errno.EDEADLK}, 1]", f"[1, {errno.EDEADLK}]"}
+    assert any("record locks that wait for each other" in one for one in found.limits)
+    assert not figures_of(found)["complete"]
 
 
 @pytest.mark.parametrize(("name", "what"), [("WithOldSocket", "a socket")])

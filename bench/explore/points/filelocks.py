@@ -7,6 +7,7 @@ took any, as closing a file may release them then.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from bench.explore.points import descriptors, pipes, uncontrolled
 from bench.explore.points.paths import lock_object, object_of
 from bench.explore.runtime import control
+from bench.explore.runtime import layout as at
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -188,16 +190,49 @@ def _record(runtime: Runtime, descriptor: int, part: _Range, do: Callable[[], An
 
     def obtainable() -> bool:
         asked = struct.pack(_RECORD, part.kind, part.whence, part.start, part.length, 0)
-        found: int = struct.unpack_from("h", _fcntl(descriptor, _OFD_GETLK if part.ofd else fcntl.F_GETLK, asked))[0]
-        return found == fcntl.F_UNLCK
+        found = struct.unpack(_RECORD, _fcntl(descriptor, _OFD_GETLK if part.ofd else fcntl.F_GETLK, asked))
+        blocker = 0 if found[0] == fcntl.F_UNLCK else int(found[-1])
+        runtime.board.lane(runtime.lane).blocker = 0 if part.ofd else blocker
+        return not blocker or _is_refused(runtime)
 
-    given = _take(runtime, descriptor, "lock", do, obtainable if waits else None)
+    def do_or_be_refused() -> Any:
+        try:
+            return do()
+        except OSError as error:
+            if not waits or error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+        raise OSError(errno.EDEADLK, os.strerror(errno.EDEADLK))
+
+    try:
+        given = _take(runtime, descriptor, "lock", do_or_be_refused, obtainable if waits else None)
+    except OSError as error:
+        if waits and error.errno == errno.EDEADLK:
+            uncontrolled.note("record locks that wait for each other, of which the system refuses one")
+        raise
+    finally:
+        runtime.board.lane(runtime.lane).blocker = 0
     if part.ofd:
         _flocked.setdefault(descriptor, 0)
     else:
         status = _fstat(descriptor)
         _lockfed[status.st_dev, status.st_ino] = descriptor
     return given
+
+
+def _is_refused(runtime: Runtime) -> bool:
+    """Return whether the system would refuse this process a lock, as who holds it waits for one of this process.
+
+    The system refuses the one that comes last (fcntl(2), EDEADLK). Which one that is no step decides, since a lane is
+    at its pending step as soon as its last one is over. So it is named as not controlled when it happens.
+    """
+    numbers, pid = runtime.numbers, os.getpid()
+    lanes = {numbers[at.PIDS + lane]: lane for lane in range(at.MOST_LANES) if numbers[at.PROBING] >> lane & 1}
+    blocker = runtime.board.lane(runtime.lane).blocker
+    for _ in lanes:
+        if blocker == pid or blocker not in lanes:
+            break
+        blocker = runtime.board.lane(lanes[blocker]).blocker
+    return blocker == pid
 
 
 def command(fd: Any, cmd: int, arg: Any = 0, /) -> Any:

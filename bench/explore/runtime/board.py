@@ -85,6 +85,7 @@ class Lane:
     raised = _Number(at.RAISED)
     spoiled = _Number(at.SPOILED)
     priority = _Number(at.PRIORITY)
+    blocker = _Number(at.BLOCKER)
 
     @property
     def host(self) -> int:

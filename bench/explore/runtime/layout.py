@@ -94,6 +94,7 @@ TIMED_OUT = _lane("TIMED_OUT", "1 once the deadline has passed")
 PRIORITY = _lane("PRIORITY", "the priority that the policy pct has given the lane")
 RAISED = _lane("RAISED", "what the actor raised, by a number of its own; -1 if it returned a value; 0 for a good end")
 SPOILED = _lane("SPOILED", "1 once the lane has closed something that belongs to the state")
+BLOCKER = _lane("BLOCKER", "the process whose record lock the pending step waits for, as it last probed; 0 for none")
 LANE = _lane.end
 """Numbers of a lane's record."""
 
