@@ -102,6 +102,7 @@ class Group:
             status = 1
             try:
                 residents.share_helpers(self.orders.method)
+                self.deadline = None  # however long it takes to start, the sample is taken
                 self._generate()
                 residents.unlink_semaphores()
                 status = 0

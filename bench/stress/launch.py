@@ -34,8 +34,8 @@ class GroupResult:
     """What one fork group gave: counts by the outcomes' keys, the first of each, and figures.
 
     `cut_short` if it ended by a crash or a hang, before its time; then `lost` of the figures says how many samples at
-    most had been taken that are not counted. `tolerated` is the end of an actor that the author tolerates, and that
-    ended it: the value of that sample is not known.
+    most had been taken that are not counted. `tolerated` is the end of an actor that ended it, and that is no
+    finding, as the author tolerates it or it ended well: the value of that sample is not known.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -112,7 +112,9 @@ class _Listener:
         elif isinstance(event, Died):
             detail = {"process": event.name, "role": "child", **how_it_ended(event.code)}
             crash = Outcome("crash", detail=detail)
-            if any(one.matches(crash) for one in self.tolerates):
+            if event.code == 0:  # by `os._exit`, which is no crash
+                self.result.tolerated = f"{event.name} ended with exit status 0"
+            elif any(one.matches(crash) for one in self.tolerates):
                 self.result.tolerated = crash.text()
             else:
                 self.end(crash)

@@ -37,6 +37,13 @@ _GROUP_SEED = 1_000_003
 _TRIAL_S = 5.0
 """How long a life may take, which has few samples."""
 
+_IN_NEW_PROCESSES = 0.1
+"""The share of the time in which each sample has processes of its own, where nothing was found until then: a race that
+only the first sample of a process can have may be hidden by what processes keep."""
+
+_MOST_NEW = 64
+_WHY_NEW = "whether the first sample of a process gives something else"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -94,6 +101,8 @@ class _Run:
         """Why each sample has processes of its own; empty if none does."""
         self.tried = False
         self.trial_s = 0.0
+        self.in_new = 0
+        """How many samples with processes of their own were taken beside, which gave no finding."""
         self.doubt = ""
         """What keeps the observation from a verdict; empty if nothing does."""
 
@@ -115,6 +124,21 @@ class _Run:
                 self._try()
                 took_s = time.monotonic() - begun
                 self.trial_s, self.since = self.trial_s + took_s, self.since + took_s
+        if not self._has_found() and not self.afresh and not self.groups[-1].tolerated:
+            self._look_in_new_processes(_IN_NEW_PROCESSES * (seconds or time.monotonic() - self.begun))
+
+    def _has_found(self) -> bool:
+        return any(self._is_finding(one.outcome) for one in self.first.values())
+
+    def _look_in_new_processes(self, seconds: float) -> None:
+        """Take samples with processes of their own, at least one; if there is a finding among them, they count."""
+        begun = time.monotonic()
+        group = run_group(self.found, self._orders(seconds, _MOST_NEW)._replace(afresh=_WHY_NEW), lambda _: None)
+        if any(self._is_finding(one.outcome) for one in group.first.values()):
+            self._record(group)
+        else:
+            self.in_new = group.samples
+        self.trial_s += time.monotonic() - begun
 
     def _is_triable(self, outcome: Outcome) -> bool:
         """Return whether an outcome is a finding after which a group goes on; a crash or a hang ends it."""
@@ -163,6 +187,8 @@ class _Run:
     def _is_enough(self, seconds: float | None, samples: int | None) -> bool:
         if self.groups[-1].tolerated or (samples is not None and self._samples() >= samples):
             return True  # after an end that is tolerated others would end so too, and none has a value
+        if seconds is not None and not self.afresh and not self._has_found():
+            seconds *= 1 - _IN_NEW_PROCESSES  # the rest is for `_look_in_new_processes`
         return seconds is not None and time.monotonic() - self.since >= seconds
 
     def _orders(self, seconds: float, samples: int | None) -> Orders:
@@ -209,6 +235,7 @@ class _Run:
             "collision_rate": round(figures["overlapped"] / figures["stamped"], 6) if figures["stamped"] else None,
             "rebuilt": round(figures["rebuilt"] / samples, 6) if samples else None,
             "why_rebuilt": next((group.why_rebuilt for group in self.groups if group.why_rebuilt), None),
+            "in_new_processes": self.in_new,
             "never_seen": list(_never_seen(scenario.expectations, outcomes, samples)),
             **_cut_short_figures(self.groups),
         }
@@ -309,7 +336,7 @@ def _has_finding(expectations: tuple[Expectation, ...], outcomes: Sequence[Outco
 def _tolerated_limits(groups: list[GroupResult]) -> tuple[str, ...]:
     """Return what is not known where an actor's process ended in a way that the author tolerates."""
     ends = dict.fromkeys(group.tolerated for group in groups if group.tolerated)
-    why = "which is tolerated, but ends the group: mode repeat has the value of such samples"
+    why = "which is no finding, but ends the group: mode repeat has the value of such samples"
     return tuple(f"{one}, {why}" for one in ends)
 
 

@@ -82,3 +82,22 @@ def test_stress_makes_the_state_anew_where_its_result_removes_it(name: str, meth
     assert len(values(seen)) == 1
     assert verdict(seen, name, method) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
     assert ("closed" if name == "ClosesItsPipe" else "removed") in str(figures(seen)["why_rebuilt"])
+
+
+def test_stress_also_looks_at_samples_in_new_processes() -> None:
+    # What only the first sample of a process can give may be hidden by what processes keep.
+    seen = stress(named("OtherInNewProcesses"), method="fork", seconds=0.5, deadline_s=30.0, seed=1)
+    assert values(seen) == {1, 2}
+    assert verdict(seen, "OtherInNewProcesses", "fork") == "fail"
+
+
+def test_how_many_those_were_is_recorded_where_they_gave_nothing_else() -> None:
+    seen = stress(named("ClosesItsPipe"), method="fork", samples=20, deadline_s=30.0, seed=1)
+    assert seen.samples == 20
+    assert int(str(figures(seen)["in_new_processes"])) >= 1
+
+
+def test_an_actor_that_ends_its_process_well_is_no_crash_under_stress() -> None:
+    seen = stress(named("EndsItself"), method="fork", seconds=0.3, deadline_s=30.0, seed=1)
+    assert verdict(seen, "EndsItself", "fork") == "unknown"
+    assert any("counts ended with exit status 0" in one for one in seen.limits)
