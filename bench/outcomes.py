@@ -32,10 +32,10 @@ class Outcome:
     """The outcome of one sample.
 
     `value` holds the recorded form of the value, for the kind `value` alone. `detail` holds the rest: for `raised` the
-    type, its bases, the message, the process and the place; for `hang` the phase and every process's stack; for
-    `crash` the signal or exit status and the process; for `leak` what was left behind. Where more went wrong in the
-    sample, its `others` hold kind and detail of each: see `parts`. `killed` in it are the names of the processes that
-    explore itself has killed before, as it was told to.
+    type, its bases, the message, the process and the place; for `hang` the phase, every process's stack, and whether
+    the sample may be merely `slow`; for `crash` the signal or exit status and the process; for `leak` what was left
+    behind. Where more went wrong in the sample, its `others` hold kind and detail of each: see `parts`. `killed` in it
+    are the names of the processes that explore itself has killed before, as it was told to.
     """
 
     kind: Kind
@@ -71,7 +71,12 @@ class Outcome:
 
     def text(self) -> str:
         """Return the outcome in one line, for a person."""
-        return "; also ".join(_TEXTS[one.kind](one) for one in self.parts) + (", after a kill" if self.killed else "")
+        first, *others = (_TEXTS[one.kind](one) for one in self.parts)
+        if others and self.kind in ("hang", "deadlock"):  # what had failed before that, and may be its cause
+            others = [f"first {others[0]}", *(f"also {other}" for other in others[1:])]
+        else:
+            others = [f"also {other}" for other in others]
+        return "; ".join([first, *others]) + (", after a kill" if self.killed else "")
 
 
 def _part(recorded: Mapping[str, Json]) -> Outcome:
@@ -149,7 +154,7 @@ def _raised_text(outcome: Outcome) -> str:
 _TEXTS: Mapping[Kind, Callable[[Outcome], str]] = {
     "value": lambda o: repr(decode(o.value)),
     "raised": _raised_text,
-    "hang": lambda o: f"hang: {_get(o, 'summary') or _get(o, 'phase')}",
+    "hang": lambda o: ("" if o.detail.get("slow") is True else "hang: ") + (_get(o, "summary") or _get(o, "phase")),
     "deadlock": lambda o: f"deadlock: {_get(o, 'cycle')}",
     "crash": lambda o: f"crash: {_get(o, 'process') or 'a process'} ended with {_crash_how(o)}",
     "leak": lambda o: f"leak: {_get(o, 'summary') or _left_behind(o)}",

@@ -15,10 +15,10 @@ from bench.explore.messages import Anew, Counts, Figures, NewOutcome, Orders, Re
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import EVENTS, VARIABLE, Board
 from bench.outcomes import Outcome, grades_items, signals_of
-from bench.process import groups
+from bench.process import groups, hangs
 from bench.process.folders import sample_folder
-from bench.process.messages import to_argument
-from bench.process.stacks import Stack, stack_record, waits_at
+from bench.process.messages import HadRaised, to_argument
+from bench.process.stacks import Stack, stack_record
 from bench.process.watcher import Watcher
 from bench.targets import Found
 from bench.values import Json
@@ -120,6 +120,8 @@ class _Listener:
         self.folder, self.main_pid, self.on_counts = folder, main_pid, on_counts
         self.result = ExplorationResult()
         self.keys: dict[int, str] = {}
+        self.raised: list[Outcome] = []
+        """What threads have raised."""
 
     def parse(self, fields: Mapping[str, Any]) -> Event:
         return from_fields(fields)
@@ -144,6 +146,8 @@ class _Listener:
             result.figures = event
         elif isinstance(event, Replay):
             result.replay = event
+        elif isinstance(event, HadRaised):
+            self.raised.append(Outcome(event.kind, detail=event.detail))
         return True
 
     def end(self, outcome: Outcome) -> None:
@@ -162,18 +166,24 @@ class _Listener:
         if main is not None and running:
             names[main.pid] = "MainProcess"
             processes: list[Json] = [stack_record(one, names.get(one.pid)) for one in asked]
-            summary = f"after {waited_s:g} s result {waits_at(main.stack)}"
+            told = hangs.members([main], {main.pid: "result"})
             detail: dict[str, Json] = {
                 "phase": "program",
                 "deadline_s": waited_s,
-                "summary": summary,
+                "slow": hangs.is_slow(told),
+                "summary": hangs.summary(told, waited_s),
                 "processes": processes,
             }
             self.result.add(Outcome("hang", detail=detail))
         else:
             busy = [one for one in asked if not _at_a_point(one.stack) and one.pid != self.main_pid]
-            where = "; ".join(f"{names.get(one.pid, 'a process')} {waits_at(one.stack)}" for one in busy or asked)
-            self.result.stuck = f"nothing moved for {waited_s:g} s: {where or 'the processes were not there yet'}"
+            told = hangs.members(busy, names) or hangs.members(asked, names)
+            where = hangs.where(told) or "the processes were not there yet"
+            self.result.stuck = f"nothing moved for {waited_s:g} s: {where}" + self.raised_before()
+
+    def raised_before(self) -> str:
+        """Return in words what threads have raised, which may be why nothing moves."""
+        return "".join(f"; first {one.text()}" for one in self.raised[:1])
 
     def names(self) -> dict[int, str]:
         """Return the names of the processes: those of their lanes, which the board has."""

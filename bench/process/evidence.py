@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.outcomes import Matcher, Outcome, note_of_items, with_others
+from bench.process import hangs
 from bench.process.ended import signal_name
-from bench.process.stacks import Stack, stack_record, waits_at
+from bench.process.stacks import Stack, stack_record
 from bench.values import Json
 
 Event = Mapping[str, Any]
@@ -240,10 +241,13 @@ def _late(evidence: Evidence, returned: Event | None, others: Sequence[Outcome])
         text = f"threads that keep it alive: {', '.join(map(str, threads))}"
         return Outcome("leak", detail={"threads": threads, "summary": text, "processes_then": stacks})
     phase = "program" if returned is None else "exit"
+    targets = {event["child"]: event["target"] for event in evidence.events if event.get("target")}
+    told = hangs.members(evidence.stacks, names, targets)
     detail: dict[str, Json] = {
         "phase": phase,
         "deadline_s": evidence.deadline_s,
-        "summary": _waits(evidence, phase),
+        "slow": hangs.is_slow(told),
+        "summary": hangs.summary(told, evidence.deadline_s, phase=phase),
         "processes": stacks,
     }
     return with_others(Outcome("hang", detail=detail), others)
@@ -259,17 +263,6 @@ def _names(evidence: Evidence) -> dict[int, str]:
         elif event["event"] == "spawned":
             names.setdefault(event["child"], _command(event))
     return names
-
-
-def _waits(evidence: Evidence, phase: str) -> str:
-    names = _names(evidence)
-    parts = [
-        f"{names.get(stack.pid, 'a process')} {waits_at(stack.stack)}"
-        for stack in evidence.stacks
-        if stack.role not in _HELPERS
-    ]
-    after = "after the program returned, " if phase == "exit" else ""
-    return f"{after}after {evidence.deadline_s:g} s {'; '.join(parts) or 'nothing was alive'}"
 
 
 def _leftovers(evidence: Evidence, returned: Event) -> dict[str, Json]:

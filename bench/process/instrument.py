@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     Record: TypeAlias = Callable[..., None]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_OWN = tuple(os.path.join(_HERE, name) for name in ("process", "state", "repeat", "stress", "explore"))
+_ROOMS = ("process", "state", "repeat", "stress", "explore")
+_OWN = tuple(os.path.join(_HERE, name, "") for name in _ROOMS)
 _STDLIB = os.path.dirname(os.path.abspath(os.__file__))
 _TRACEBACK_LIMIT = 8_000
 
@@ -69,9 +70,18 @@ def _where(trace: TracebackType | None) -> str | None:
 
 def is_users(filename: str) -> bool:
     """Return whether a file is the user's: neither of the standard library nor of the bench's own machinery."""
-    if filename.startswith("<") or filename.startswith(_OWN):
+    if filename.startswith("<") or is_own(filename):
         return False
     return "site-packages" in filename or not filename.startswith(_STDLIB)
+
+
+def is_own(filename: str) -> bool:
+    """Return whether a file is of the bench's own machinery, be it of another copy of it than this one."""
+    if filename.startswith(_OWN):
+        return True
+    # A process that another copy started, as where a checkout of the bench is tested by an installed one.
+    tail = filename.rpartition(f"{os.sep}bench{os.sep}")[2]
+    return tail != filename and tail.startswith(_ROOMS) and os.path.exists(os.path.join(_HERE, tail))
 
 
 def short_name(filename: str) -> str:
@@ -109,9 +119,11 @@ def _patch_starts(record: Record) -> None:
 
     @functools.wraps(start)
     def started(self: Any) -> None:
+        target = getattr(self, "_target", None)  # which is gone once it is started
         start(self)
         _patch_popen(record, type(self._popen))
-        record("started", child=self.pid, name=self.name, method=getattr(self._popen, "method", None))
+        known = {"target": f"{target.__module__}.{target.__name__}"} if isinstance(target, type(len)) else {}
+        record("started", child=self.pid, name=self.name, method=getattr(self._popen, "method", None), **known)
 
     @functools.wraps(bootstrap)
     def bootstrapped(self: Any, *args: Any, **kwargs: Any) -> Any:

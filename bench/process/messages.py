@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, TypeAlias, TypeVar
 
+    from bench.outcomes import Kind
+
     T = TypeVar("T", bound=tuple[Any, ...])
 
 
@@ -46,14 +48,26 @@ class Failed(NamedTuple):
     traceback: str
 
 
+class HadRaised(NamedTuple):
+    """A process raised something, of which its group tells only when it is through with what it is at.
+
+    `number` is what the process calls it from then on. Of what it raises again and again it tells once.
+    """
+
+    name: str
+    number: int
+    kind: Kind
+    detail: Mapping[str, Any]
+
+
 class Over(NamedTuple):
     """The main process has said all that it has to say."""
 
 
-COMMON = (Starting, Running, Refused, Failed, Over)
+COMMON = (Starting, Running, Refused, Failed, HadRaised, Over)
 
 if TYPE_CHECKING:
-    Common: TypeAlias = Starting | Running | Refused | Failed | Over
+    Common: TypeAlias = Starting | Running | Refused | Failed | HadRaised | Over
 
 
 def by_name(*kinds: Any) -> dict[str, Any]:

@@ -108,10 +108,11 @@ def tidy() -> None:
         gc.collect()
 
 
-def ignored_errors() -> list[BaseException]:
+def ignored_errors(note: Callable[[BaseException, str], None]) -> list[BaseException]:
     """Return a list to which what Python prints and ignores in this process is appended from here on.
 
-    Such are exceptions of `__del__`, of other finalizers, and of threads.
+    Such are exceptions of `__del__`, of other finalizers, and of threads. Those of threads are noted at once, each with
+    the thread's name: whoever waits for the thread may never be through.
     """
     import threading
 
@@ -126,6 +127,7 @@ def ignored_errors() -> list[BaseException]:
     def in_thread(args: Any) -> None:
         if args.exc_value is not None and args.exc_type is not SystemExit:
             found.append(args.exc_value)
+            note(args.exc_value, args.thread.name if args.thread else "a thread")
         thread_hook(args)
 
     sys.unraisablehook, threading.excepthook = unraisable, in_thread
@@ -140,8 +142,12 @@ def hear_feeders(note: Callable[[BaseException], None]) -> None:
 
 def outcome_of_feeder(error: BaseException, name: str) -> tuple[Kind, dict[str, Any]]:
     """Return kind and detail of the outcome that an item is which the feeder of an actor's queue has dropped."""
+    return outcome_of_thread(error, name, "QueueFeederThread")
+
+
+def outcome_of_thread(error: BaseException, name: str, thread: str) -> tuple[Kind, dict[str, Any]]:
+    """Return kind and detail of the outcome that an exception of a thread of an actor is."""
     kind, detail = outcome_of(error, name)
-    thread = "QueueFeederThread"
     return kind, {**detail, "thread": thread, "process": f"{name}, thread {thread}"}
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.process.activity import Doing, activities
 from bench.process.dumping import VARIABLE
 from bench.process.tree import Proc, catches, environment, processes, send, waits_in
 from bench.values import Json
@@ -25,7 +25,11 @@ ANSWER_S = 0.25
 
 @dataclass(frozen=True)
 class Stack:
-    """One process at the time of asking; `stack` is empty if it did not answer."""
+    """One process at the time of asking; `stack` is empty if it did not answer.
+
+    `does` and `others_do` say what its main thread and the most active of its other threads do, see
+    `bench.process.activity`.
+    """
 
     pid: int
     ppid: int
@@ -34,6 +38,8 @@ class Stack:
     waits_in: str
     command: str
     stack: str
+    does: Doing = ""
+    others_do: Doing = "waits"
 
     def text(self) -> str:
         """Return lines for a person."""
@@ -51,13 +57,25 @@ def stack_record(stack: Stack, name: str | None) -> Json:
         "role": stack.role,
         "state": stack.state,
         "waits_in": stack.waits_in,
+        "does": stack.does or None,
         "stack": stack.stack,
     }
 
 
-def ask(procs: Iterable[Proc]) -> list[Stack]:
-    """Return the stack of each process, asked one after the other, since dumps at the same time would mix."""
-    return [Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p)) for p in procs]
+def ask(procs: Iterable[Proc], *, active: bool = False) -> list[Stack]:
+    """Return the stack of each process, asked one after the other, since dumps at the same time would mix.
+
+    Args:
+        procs: the processes.
+        active: whether to look at what each does first, which takes `activity.BETWEEN_S`.
+    """
+    asked = list(procs)
+    # Before the dumps, for which each process wakes up.
+    doing = activities(proc.pid for proc in asked) if active else {}
+    return [
+        Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p), *doing.get(p.pid, ()))
+        for p in asked
+    ]
 
 
 def _ask_one(proc: Proc) -> str:
@@ -86,22 +104,6 @@ def _size(path: str) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
-
-
-_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
-
-
-def waits_at(stack: str) -> str:
-    """Return where a main thread waits: its innermost call and the user's innermost line, from a faulthandler dump."""
-    from bench.process.instrument import is_users
-
-    main_thread = stack.rpartition("hread 0x")[2]  # the main thread comes last
-    frames = _FRAME.findall(main_thread)
-    if not frames:
-        return "gave no stack"
-    users = next(((file, line) for file, line, _ in frames if is_users(file)), None)
-    at = f" at {users[0].rpartition('/')[2]}:{users[1]}" if users else ""
-    return f"waits in {frames[0][2]}{at}"
 
 
 def main() -> None:

@@ -123,7 +123,7 @@ class Watcher(Generic[E]):
 
     def _stuck(self) -> None:
         waited_s = self._limit_s()
-        asked = stacks.ask(members(self._main, self._folder))
+        asked = stacks.ask(members(self._main, self._folder), active=True)
         self._read()  # what was written while the processes were asked
         if not self._over:
             self._listener.stuck(asked, waited_s=waited_s, running=self._running)

@@ -79,7 +79,7 @@ def _watch(main: groups.Main, folder: Path, deadline_s: float) -> Evidence:
     dumped: Sequence[stacks.Stack] = ()
     left: list[tree.Proc] = []
     if status is None:
-        dumped = stacks.ask(groups.members(main, folder))
+        dumped = stacks.ask(groups.members(main, folder), active=True)
     else:
         left = _outliving(main, folder)
     events = journal.read(folder)

@@ -20,10 +20,10 @@ _SPINS = 4_000
 _YIELDS = 200
 _NAP_S = 0.0001
 
-# Each actor has two numbers at its place, which it alone writes: the turn that it has come to, and how often it raised.
-# So the barrier needs no lock. Turns are counted from 1 and only grow, and an actor begins turn n once every other has
-# written n or more: one that looks late still sees that the others have come. A number is an aligned machine word,
-# which is read and written whole.
+# Each actor has four numbers at its place, which it alone writes: the turn that it has come to, how often it raised,
+# in which turn it did so last, and the number that it has for what that was. So the barrier needs no lock. Turns are
+# counted from 1 and only grow, and an actor begins turn n once every other has written n or more: one that looks late
+# still sees that the others have come. A number is an aligned machine word, which is read and written whole.
 #
 # No order of memory is needed beyond that. Two strides go through different states; and results are read after each
 # actor's report has come through a pipe, by which the kernel orders all that the actor wrote before.
@@ -84,6 +84,14 @@ def raises(places: memoryview, actors: int) -> list[int]:
     return [places[PAD * actor + 1] for actor in range(actors)]
 
 
-def note_raised(places: memoryview, me: int) -> None:
-    """Count that actor `me` raised."""
-    places[PAD * me + 1] += 1
+def note_raised(places: memoryview, me: int, number: int) -> None:
+    """Count that actor `me` raised, in the turn that it has come to, what it has this number for."""
+    at = PAD * me
+    places[at + 2], places[at + 3] = places[at], number
+    places[at + 1] += 1
+
+
+def raised_in(places: memoryview, me: int, turn: int) -> int:
+    """Return the number of what actor `me` raised last; 0 if that was not in this turn, or is not known."""
+    at = PAD * me
+    return places[at + 3] if places[at + 2] == turn else 0

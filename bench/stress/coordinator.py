@@ -19,7 +19,7 @@ from bench.stress.generation import Generation, GroupEnded
 TYPE_CHECKING = False  # as type checkers know it: each group imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from bench.stress.messages import Event, Orders
@@ -135,8 +135,8 @@ class Group:
         late = self.deadline is not None and time.monotonic() >= self.deadline
         return late or (most is not None and self.taken >= most)
 
-    def report(self, *, stalled: bool = False, lost: int = 0) -> None:
-        """Journal what was counted since the last time, and how many samples are lost if the group ends here."""
+    def report(self, *, stalled: bool = False, lost: int = 0, raised: Sequence[tuple[str, int]] = ()) -> None:
+        """Journal what was counted since the last time, and what is lost or was raised if the group ends here."""
         running_ns, self.running_s = int(self.running_s * 1e9), 0.0
         self.send(
             messages.Counts(
@@ -150,6 +150,7 @@ class Group:
                 size=self.size,
                 stalled=stalled,
                 left=sorted(self.left),
+                raised=raised,
             )
         )
         self.rebuilt = self.stamped = self.overlapped = 0

@@ -11,7 +11,7 @@ from bench.process import messages as common
 from bench.process import residents
 from bench.state.watching import Watch
 from bench.stress import messages, plan
-from bench.stress.barrier import arrivals, raises, size, view_of
+from bench.stress.barrier import arrivals, raised_in, raises, size, view_of
 from bench.stress.counting import results
 from bench.stress.resident import Report, Seat, reside
 from bench.stress.states import MOST_STATES, make_states
@@ -172,7 +172,9 @@ class Generation:
             positions = range(self.counted, stop)
             self._count(positions, self._results(positions), {}, {})
             self.counted = stop
-        group.report(stalled=True, lost=lost)
+        turn = min(arrivals(self.places, actors))
+        told = [(name, raised_in(self.places, me, turn)) for me, name in enumerate(group.actors)]
+        group.report(stalled=True, lost=lost, raised=[one for one in told if one[1]])
 
     def _check(self, reports: Sequence[Report]) -> None:
         if returned := next((report.returned for report in reports if report.returned), None):

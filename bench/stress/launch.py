@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.observation import SampleOutcome
-from bench.outcomes import Matcher, Outcome
-from bench.process import groups
+from bench.outcomes import Matcher, Outcome, with_others
+from bench.process import groups, hangs
 from bench.process.ended import how_it_ended
 from bench.process.folders import sample_folder
-from bench.process.messages import Running, to_argument
-from bench.process.stacks import Stack, stack_record, waits_at
+from bench.process.messages import HadRaised, Running, to_argument
+from bench.process.stacks import Stack, stack_record
 from bench.process.tree import Proc
 from bench.process.watcher import Watcher
 from bench.stress.messages import Counts, Died, Orders, Started, Taken, from_fields
@@ -94,6 +94,9 @@ class _Listener:
         self.result = GroupResult()
         self.tolerates: tuple[Matcher, ...] = ()
         self.names: dict[int, str] = {}
+        self.described: dict[tuple[str, int], Outcome] = {}
+        self.raised: list[Outcome] = []
+        """What actors raised in the stride that they are stuck in."""
 
     def parse(self, fields: Mapping[str, Any]) -> Event:
         return from_fields(fields)
@@ -103,7 +106,10 @@ class _Listener:
             self.result.states = event.states
         elif isinstance(event, Started):
             self.names[event.child] = event.name
+        elif isinstance(event, HadRaised):
+            self.described[event.name, event.number] = Outcome(event.kind, detail=event.detail)
         elif isinstance(event, Counts):
+            self.raised = [self.described[one] for one in event.raised if one in self.described]
             self.count(event)
             self.on_counts(self.result)
             return not event.stalled
@@ -152,18 +158,19 @@ class _Listener:
         self.result.order.append(outcome)
         self.add(outcome)
 
-    def stuck(self, asked: Sequence[Stack], *, waited_s: float, running: bool) -> None:  # noqa: ARG002  # as all modes are told
-        actors = [one for one in asked if one.pid in self.names]
-        waits = "; ".join(f"{self.names[one.pid]} {waits_at(one.stack)}" for one in actors)
+    def stuck(self, asked: Sequence[Stack], *, waited_s: float, running: bool) -> None:
         names = {**self.names, self.main_pid: "MainProcess"}
+        told = hangs.members(asked, {**names, self.main_pid: "result"} if running else names)
         detail: dict[str, Json] = {
             "phase": "program",
             "deadline_s": waited_s,
-            "summary": f"after {waited_s:g} s {waits or 'the actors were not there yet'}",
+            "slow": hangs.is_slow(told),
+            "summary": hangs.summary(told, waited_s, nobody="the actors were not there yet"),
             "processes": [stack_record(one, names.get(one.pid)) for one in asked],
         }
-        self.end(Outcome("hang", detail=detail))
-        if sum(_is_in_a_sample(one.stack) for one in actors) > 1:  # two are stuck in the middle of one sample
+        self.end(with_others(Outcome("hang", detail=detail), self.raised))
+        if sum(_is_in_a_sample(one.stack) for one in asked if one.pid in self.names) > 1:
+            # Two are stuck in the middle of one sample.
             self.result.figures["stamped"] += 1
             self.result.figures["overlapped"] += 1
 

@@ -54,7 +54,8 @@ class Counts(NamedTuple):
     `values` are recorded values with their counts, `others` kinds and details of other outcomes with theirs. Of the
     samples, `rebuilt` had states made anew, `stamped` were timed and `overlapped` of those overlapped. They took
     `running_ns` in all. `stalled` if nothing has moved for a while; then `lost` is how many samples at most are not
-    counted if the group ends here. `left` are the queues and pipes that were not empty at the end of a sample.
+    counted if the group ends here, and `raised` what actors raised in the stride that they are in, by actor and number
+    (see `HadRaised`). `left` are the queues and pipes that were not empty at the end of a sample.
     """
 
     values: Sequence[tuple[Any, int]]
@@ -69,6 +70,7 @@ class Counts(NamedTuple):
     size: int
     stalled: bool
     left: Sequence[str] = ()
+    raised: Sequence[tuple[str, int]] = ()
 
 
 class Taken(NamedTuple):

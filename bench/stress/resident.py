@@ -10,7 +10,8 @@ from itertools import repeat
 from time import monotonic, perf_counter_ns, sleep
 from typing import NamedTuple
 
-from bench.process import residents
+from bench.process import journal, residents
+from bench.process.messages import HadRaised, send
 from bench.stress import plan
 from bench.stress.barrier import barrier, note_raised, view_of
 from bench.stress.yielding import Yielder
@@ -60,7 +61,7 @@ def reside(seat: Seat, wire: Connection, memory: Any, states: Sequence[Any]) -> 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork has that of the group, which is not the user's
     changed = _watch(states, watched=seat.watched)
     resident = _Resident(seat, memory, states)
-    ignored = residents.ignored_errors()
+    ignored = residents.ignored_errors(resident.note_of_thread)
     residents.hear_feeders(resident.dropped.append)
     residents.settle(always=False)
     wire.send(os.getpid())
@@ -89,6 +90,8 @@ class _Resident:
         self.live = list(states)
         self.turn = 0
         self.outcomes: dict[object, tuple[Kind, dict[str, Any]]] = {}
+        self.numbers: dict[object, int] = {}
+        """What this process has raised, as it was journalled."""
         self.raised: list[tuple[int, tuple[Kind, dict[str, Any]]]] = []
         self.stamps: list[list[int]] = []
         self.dropped: list[BaseException] = []
@@ -153,11 +156,13 @@ class _Resident:
         """Take what was raised as the outcome of its sample, and go on with the next; return what `through` does."""
         # The iterator that the loop left off at says which sample raised: it is the last one that was taken from it.
         self.yielder.end()
-        note_raised(self.places, self.seat.me)
         while True:
             done = len(times) if times is not None else len(part) - going.__length_hint__()
-            if not residents.ended_well(error):
+            if residents.ended_well(error):
+                note_raised(self.places, self.seat.me, 0)
+            else:
                 self.raised.append((start + done - 1, self.outcome_of(error)))
+                note_raised(self.places, self.seat.me, self.numbers.get(residents.identity(error), 0))
             try:
                 return through(map(self.method, going))
             except BaseException as another:  # noqa: BLE001  # the same, for the next sample
@@ -172,7 +177,20 @@ class _Resident:
         made = residents.outcome_of(error, self.seat.name)
         if len(self.outcomes) < _MOST_DESCRIBED:
             self.outcomes[key] = made
+            self.tell(key, *made)
         return made
+
+    def tell(self, key: object, kind: Kind, detail: dict[str, Any]) -> None:
+        """Journal what was raised for the first time: the sample may hang, and nothing be reported of it."""
+        number = self.numbers[key] = len(self.numbers) + 1
+        send(os.environ[journal.VARIABLE], HadRaised(self.seat.name, number, kind, detail))
+
+    def note_of_thread(self, error: BaseException, thread: str) -> None:
+        """Journal what a thread raised, once, and count it at once."""
+        key = residents.identity(error), thread
+        if key not in self.numbers and len(self.numbers) < _MOST_DESCRIBED:
+            self.tell(key, *residents.outcome_of_thread(error, self.seat.name, thread))
+        note_raised(self.places, self.seat.me, self.numbers.get(key, 0))
 
 
 _FEEDING_S = 0.2

@@ -373,7 +373,7 @@ def test_steps_that_are_wrongly_taken_as_independent_are_noticed_and_leave_the_v
 
 def test_a_process_that_never_comes_to_a_point_leaves_the_verdict_open() -> None:
     seen = explored("RunsOn", deadline_s=0.5)
-    assert "computes waits in computes at interleavings.py" in seen.limits[0]
+    assert "computes computes in computes at interleavings.py" in seen.limits[0]
     assert verdict("RunsOn", seen) == "unknown"
 
 

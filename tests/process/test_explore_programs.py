@@ -215,7 +215,7 @@ def test_children_of_children_are_lanes_with_names_of_their_own(method: str) -> 
 def test_a_child_that_never_comes_to_a_point_is_named() -> None:
     observation = explored("computes", deadline_s=1.0)
     assert graded("computes", observation).status == "unknown"
-    assert observation.limits[0].startswith("nothing moved for 1 s: Process-1 waits in _compute")
+    assert observation.limits[0].startswith("nothing moved for 1 s: Process-1 computes in _compute")
 
 
 def test_what_a_main_process_leaves_behind_is_ended_and_all_is_not_claimed() -> None:

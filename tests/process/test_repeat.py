@@ -101,7 +101,7 @@ def test_a_hang_has_the_stack_of_every_process(method: str) -> None:
     of_program = [one for one in stacks if isinstance(one, dict) and one["role"] == "process"]
     assert len(of_program) == 2
     assert all("programs.py" in str(one["stack"]) or "queues.py" in str(one["stack"]) for one in of_program)
-    assert "MainProcess waits in" in outcome.text()
+    assert "MainProcess waits for a process to end at" in outcome.text()
 
 
 @pytest.mark.parametrize("method", METHODS)

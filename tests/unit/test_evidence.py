@@ -230,7 +230,10 @@ def test_a_deadline_that_passed_is_a_hang_that_says_who_waits_where() -> None:
     stacks = [stack(MAIN, text=dump), stack(CHILD), stack(99, "resource tracker")]
     outcome = decide(evidence(STARTED, status=None, stacks=stacks, deadline_s=1.5))
     assert outcome.detail["phase"] == "program"
-    assert outcome.detail["summary"] == "after 1.5 s MainProcess waits in poll at prog.py:25; P-1 gave no stack"
+    assert (
+        outcome.detail["summary"]
+        == "after 1.5 s MainProcess waits for a process to end at prog.py:25; P-1 gave no stack"
+    )
     assert len(outcome.detail["processes"]) == 3  # type: ignore[arg-type]  # a list
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from bench.observation import SampleOutcome, tally_counts
 from bench.outcomes import Conditions, Outcome, acceptable, crashes, forbidden, hangs, interesting, raises, value
-from bench.process.stacks import waits_at
 from bench.stress import observe
 from bench.stress.counting import Counts, distinct, results
 from bench.stress.generation import next_size
@@ -177,4 +176,3 @@ def test_an_actor_is_at_a_sample_unless_it_waits_for_the_others() -> None:
     assert _is_in_a_sample(STACK.format("mine", "deposit"))
     assert not _is_in_a_sample(STACK.format("barrier", "wait_for_all"))
     assert not _is_in_a_sample("")
-    assert waits_at(STACK.format("mine", "deposit")).startswith("waits in deposit")

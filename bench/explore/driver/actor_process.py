@@ -12,8 +12,9 @@ from bench.explore.runtime import control
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.runtime.lane import Runtime
 from bench.explore.runtime.stack import stack
-from bench.process import residents
+from bench.process import journal, residents
 from bench.process.death_signal import die_with_parent
+from bench.process.messages import HadRaised, send
 
 TYPE_CHECKING = False  # as type checkers know it: each actor imports this
 
@@ -58,7 +59,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     known: dict[object, int] = {}
     buffers.note_kept()
     shared.note_kept()
-    ignored = residents.ignored_errors()
+    ignored = residents.ignored_errors(_note_of_thread(name))
 
     def note_dropped(error: BaseException) -> None:
         mine.raised = mine.raised or _raised(error, name, known, wire, residents.outcome_of_feeder)
@@ -102,6 +103,19 @@ def _act(method: Callable[[Any], object], state: Any, runtime: Runtime) -> objec
     finally:
         if not runtime.abandoning:
             queues.end_feeders(runtime, cancelled=True)
+
+
+def _note_of_thread(name: str) -> Callable[[BaseException, str], None]:
+    """Return what journals the first exception of each thread of an actor: whoever waits for the thread may hang."""
+    threads: set[str] = set()
+
+    def note(error: BaseException, thread: str) -> None:
+        if thread not in threads:
+            threads.add(thread)
+            outcome = residents.outcome_of_thread(error, name, thread)
+            send(os.environ[journal.VARIABLE], HadRaised(name, len(threads), *outcome))
+
+    return note
 
 
 def _watch(state: Any) -> Any:
