@@ -19,9 +19,11 @@ from typing import NoReturn
 
 from bench.cells import Cell, parse_cell
 from bench.errors import UsageError
+from bench.granted import granted_otherwise
 from bench.modes import CELL_MODES, CELL_SECONDS
 from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS
 from bench.process.facts import gather
+from bench.process.seen import install_affinity
 from bench.record import DescriptorSink
 from bench.sampling import NAMES, Sampling
 from bench.targets import DEMOS
@@ -49,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         records = take_standard_output()
         if orders.pin:
             os.sched_setaffinity(0, orders.pin)
+            if orders.cell.seen is not None:
+                install_affinity(orders.cell.seen)
         _forbid_core_files()
     except (UsageError, OSError, AttributeError) as error:
         sys.stderr.write(f"bench: {error}\n")
@@ -126,9 +130,10 @@ def _record_facts(orders: Orders, records: int) -> bool:
         cpus_asked=cell.cpus if cell.quota is None else None,
         engine=orders.engine,
         seed=orders.sampling.seed,
+        seen=cell.seen,
     )
     DescriptorSink(records).write(facts)
-    if (trouble := facts.mismatch()) is not None:
+    if (trouble := granted_otherwise(facts, cell)) is not None:
         sys.stderr.write(f"bench: this cell was granted {trouble}\n")
     return trouble is None
 

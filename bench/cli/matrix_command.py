@@ -45,6 +45,9 @@ TIMEOUT_S = 600.0
 @pythons_option
 @methods_option
 @click.option("--cpus", multiple=True, metavar="L", help="CPUs of a cell, such as 1,2,quota0.5.  [default: 1,2,4]")
+@click.option(
+    "--seen", multiple=True, metavar="L", help="CPUs that Python is made to count, such as real,8.  [default: real]"
+)
 @engine_option
 @click.option("--select", multiple=True, metavar="G", help="Only cells whose names match, such as 'py31{3,4}-*'.")
 @click.option("--skip", multiple=True, metavar="G", help="Leave out cells whose names match.")
@@ -72,6 +75,7 @@ def command(
     pythons: tuple[str, ...],
     methods: tuple[str, ...],
     cpus: tuple[str, ...],
+    seen: tuple[str, ...],
     engine: str | None,
     select: tuple[str, ...],
     skip: tuple[str, ...],
@@ -103,7 +107,7 @@ def command(
         changes = {"jobs": jobs, "repeat": repeat, "timeout_s": timeout_s, "engine": engine}
         plan = replace(plan, **{key: item for key, item in changes.items() if item is not None})  # type: ignore[arg-type]  # Settings checks them again, at run time
         return start(plan, engine_of(engine or ran_on), config, out=out or config.out, dry_run=dry_run)
-    axes = parse_axes(pythons or config.python, methods or config.method, cpus or config.cpus)
+    axes = parse_axes(pythons or config.python, methods or config.method, cpus or config.cpus, seen or config.seen)
     given = targets or (() if user_command else config.targets)
     chosen = settings(
         config,

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from bench.cells import (
     DEFAULT_PYTHONS,
+    FREE_THREADED,
     PYTHONS,
     Cell,
     Python,
@@ -22,6 +23,7 @@ from bench.cells import (
     parse_method,
     parse_python,
     parse_quota,
+    parse_seen,
 )
 from bench.errors import NothingToRun, UsageError
 from bench.matrix.placement import cpus_needed
@@ -47,21 +49,25 @@ class Axes:
     methods: tuple[str, ...] = METHODS
     cpus: tuple[int, ...] = DEFAULT_CPUS
     quotas: tuple[float, ...] = ()
+    seen: tuple[int | None, ...] = (None,)
     asked: tuple[str, ...] = ()
 
     def cells(self) -> tuple[Cell, ...]:
         """Return every cell, ordered by Python, method and size."""
         sizes = [(cpus, None) for cpus in self.cpus] + [(0, quota) for quota in self.quotas]
         return tuple(
-            Cell(python, method, cpus, quota)
+            Cell(python, method, cpus, quota, seen)
             for python in self.pythons
             for method in self.methods
             for cpus, quota in sizes
+            for seen in self.seen
         )
 
 
-def parse_axes(python: Iterable[str] = (), method: Iterable[str] = (), cpus: Iterable[str] = ()) -> Axes:
-    """Read the axes from lists such as `3.10,pypy3.11`, `fork,spawn` and `1,2,quota0.5`; empty means the default.
+def parse_axes(
+    python: Iterable[str] = (), method: Iterable[str] = (), cpus: Iterable[str] = (), seen: Iterable[str] = ()
+) -> Axes:
+    """Read the axes from lists such as `3.10,pypy3.11`, `fork,spawn`, `1,2,quota0.5`, `real,8`; empty is the default.
 
     Raises:
         UsageError: if an entry is unknown.
@@ -70,10 +76,11 @@ def parse_axes(python: Iterable[str] = (), method: Iterable[str] = (), cpus: Ite
     whole = [parse_cpus(one) for one in sizes if not one.startswith("quota")]
     default = Axes()
     return Axes(
-        _ordered(map(parse_python, pythons), _python_rank) or default.pythons,
+        _ordered(map(parse_python, pythons), lambda python: python.rank) or default.pythons,
         _ordered(map(parse_method, methods), METHODS.index) or default.methods,
         _ordered(whole, int) if sizes else default.cpus,
         _ordered((parse_quota(one) for one in sizes if one.startswith("quota")), float),
+        _ordered(map(parse_seen, _entries(seen)), lambda count: count or 0) or default.seen,
         tuple(name for name, given in (("python", pythons), ("method", methods), ("cpus", sizes)) if given),
     )
 
@@ -91,12 +98,8 @@ def _entries(texts: Iterable[str]) -> list[str]:
     return [one for text in texts for one in re.split(r"[\s,]+", text) if one]
 
 
-def _ordered(found: Iterable[T], rank: Callable[[T], float]) -> tuple[T, ...]:
+def _ordered(found: Iterable[T], rank: Callable[[T], Any]) -> tuple[T, ...]:
     return tuple(sorted(set(found), key=rank))
-
-
-def _python_rank(python: Python) -> int:
-    return PYTHONS.index(str(python))
 
 
 @dataclass(frozen=True)
@@ -296,7 +299,9 @@ def _other_shards(cells: list[Cell], selection: Selection) -> dict[Cell, str]:
     # an order in which Pythons alternate, so that no shard gets all wide cells and each needs few images.
     if (shard := selection.shard) is None:
         return {}
-    order = sorted(cells, key=lambda c: (cpus_needed(c), c.quota or 0, METHODS.index(c.method), _python_rank(c.python)))
+    order = sorted(
+        cells, key=lambda c: (cpus_needed(c), c.quota or 0, c.seen or 0, METHODS.index(c.method), c.python.rank)
+    )
     part = _by_time(order, shard.count, selection.durations)
     return {cell: f"in shard {part[cell]}/{shard.count}" for cell in cells if part[cell] != shard.index}
 
@@ -360,10 +365,12 @@ def _nearest(pattern: str, names: list[str]) -> str:
 
 
 def _every_name(cells: tuple[Cell, ...]) -> Iterator[str]:
-    """Yield the names of cells of all Pythons and methods, with sizes up to 64, one quota, and the sizes of `cells`."""
-    own = (cell.name.rpartition("-")[2] for cell in cells)
-    sizes = dict.fromkeys([*own, *(f"cpu{count}" for count in range(1, 65)), "quota0.5"])
-    for python, method, size in itertools.product(map(parse_python, PYTHONS), METHODS, sizes):
+    """Yield the names of cells of all Pythons and methods, in sizes up to 64, and those of `cells`."""
+    own = (cell.size for cell in cells)
+    sizes = dict.fromkeys([*own, *(f"cpu{count}" for count in range(1, 65)), "quota0.5", "cpu1-seen8"])
+    known = [*map(parse_python, PYTHONS), *(Python("cpython", text, free_threaded=True) for text in FREE_THREADED)]
+    pythons = dict.fromkeys([*known, *(cell.python for cell in cells)])
+    for python, method, size in itertools.product(pythons, METHODS, sizes):
         yield f"{python.tag}-{method}-{size}"
 
 

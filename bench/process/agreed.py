@@ -9,6 +9,12 @@ METHOD = "BENCH_START_METHOD"
 STACKS = "BENCH_STACKS"
 """Environment variable that names the file which processes append their stacks to."""
 
+SEEN = "BENCH_SEEN_CPUS"
+"""Environment variable that holds the number of CPUs that every Python of a cell is to count."""
+
+PYTHON_CPU_COUNT = "PYTHON_CPU_COUNT"
+"""Python's own variable for the same, from 3.13 on."""
+
 MAIN = "BENCH_MAIN"
 """Environment variable that names the module that `bench.process.main` is to run in a sample or group."""
 

@@ -12,7 +12,9 @@ from multiprocessing import context
 from pathlib import Path
 
 import bench
+from bench.process import build
 from bench.process.cpus import cpu_count, usable_cpus
+from bench.process.seen import fact
 from bench.record import Facts
 from bench.values import Json
 
@@ -20,12 +22,15 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60  # cgroup v1 says "no limit" with the largest number of whole pages
 
 
-def gather(cell: str, *, method_asked: str | None, cpus_asked: int | None, engine: str, seed: int) -> Facts:
+def gather(
+    cell: str, *, method_asked: str | None, cpus_asked: int | None, engine: str, seed: int, seen: int | None = None
+) -> Facts:
     """Return the facts of this process.
 
     Args:
         method_asked: `None` if any start method will do, as for a run on the host itself.
         cpus_asked: `None` if the cell is not pinned.
+        seen: the number of CPUs that Python is to count; `None` for what is there.
     """
     process_cpus = getattr(os, "process_cpu_count", None)
     return Facts(
@@ -41,7 +46,7 @@ def gather(cell: str, *, method_asked: str | None, cpus_asked: int | None, engin
         cpus_usable=cpu_count(),
         engine=engine,
         seed=seed,
-        more=_more(),
+        more={**_more(), **({} if seen is None else {"seen": fact(seen)})},
     )
 
 
@@ -60,6 +65,7 @@ def _more() -> dict[str, Json]:
         "executable": sys.executable,
         "platform": platform.platform(),
         "kernel": platform.release(),
+        **build.facts(),
         "cgroup": cgroup_version(),
         "quota": _quota(),
         "memory_bytes": _limit("memory", "memory.max", "memory.limit_in_bytes"),

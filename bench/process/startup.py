@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench.process.agreed import METHOD, STACKS
+from bench.process.agreed import METHOD, SEEN, STACKS
 
 
 def set_default_method(method: str) -> None:
@@ -45,6 +45,10 @@ def apply() -> None:
     """Do what the environment asks for."""
     if (method := os.environ.get(METHOD)) and not _is_helper():
         set_default_method(method)
+    if (count := os.environ.get(SEEN, "")).isdecimal():
+        from bench.process.seen import install as install_count
+
+        install_count(int(count))
     if path := os.environ.get(STACKS):
         from bench.process.dumping import install
 

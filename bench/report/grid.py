@@ -38,22 +38,25 @@ def grid(run: RunRecords) -> list[Line]:
     """Draw the grid of a run; a square that was not planned stays a dot."""
     statuses = {cell.place(): cell.status for cell in run.cells}
     places = sorted(statuses, key=lambda place: place.order)
-    sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.order[4:])))
+    sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.by_size)))
     widths = {
         size: max(len(size), *(len(status_text(s)) for p, s in statuses.items() if p.size == size)) for size in sizes
     }
-    heading = line(Span(f"{'Python':<9} {'method':<11}", "bold"), *(Span(f"  {s:<{widths[s]}}", "bold") for s in sizes))
+    broad = max([9, *(len(place.python) for place in places)])
+    heading = line(
+        Span(f"{'Python':<{broad}} {'method':<11}", "bold"), *(Span(f"  {s:<{widths[s]}}", "bold") for s in sizes)
+    )
     rows: dict[tuple[str, str], dict[str, CellStatus]] = {}
     for place in places:
         rows.setdefault((place.python, place.method), {})[place.size] = statuses[place]
-    return [heading, *_rows(rows, widths)] if rows else []
+    return [heading, *_rows(rows, widths, broad)] if rows else []
 
 
-def _rows(rows: dict[tuple[str, str], dict[str, CellStatus]], widths: dict[str, int]) -> list[Line]:
+def _rows(rows: dict[tuple[str, str], dict[str, CellStatus]], widths: dict[str, int], broad: int) -> list[Line]:
     lines = []
     last = ""
     for (python, method), by_size in rows.items():
-        head = f"{python if python != last else '':<9} {method:<11}"
+        head = f"{python if python != last else '':<{broad}} {method:<11}"
         lines.append(line(head, *(_square(by_size.get(size), width) for size, width in widths.items())))
         last = python
     return lines

@@ -10,7 +10,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.cells import PYTHONS, parse_cell
+from bench.cells import PYTHONS, parse_cell, parse_python
 from bench.errors import UsageError
 from bench.outcomes import METHODS
 from bench.report.lines import words
@@ -36,7 +36,17 @@ class Place:
     @property
     def order(self) -> tuple[object, ...]:
         """A key that puts places as a person would: by Python, method, size."""
-        return (*_rank(PYTHONS, self.python), *_rank(METHODS, self.method), _size_order(self.size), self.cell)
+        return (_python_rank(self.python), self.by_method, *self.by_size)
+
+    @property
+    def by_method(self) -> tuple[object, ...]:
+        """A key that sorts by the method alone."""
+        return _rank(METHODS, self.method)
+
+    @property
+    def by_size(self) -> tuple[object, ...]:
+        """A key that sorts by the size, then by the cell's name."""
+        return (_size_order(self.size), self.cell)
 
 
 def place_of(cell: str, facts: Facts | None = None, method: str | None = None) -> Place:
@@ -45,8 +55,7 @@ def place_of(cell: str, facts: Facts | None = None, method: str | None = None) -
         found = parse_cell(cell)
     except UsageError:
         return _place_by_facts(cell, facts, method)
-    size = f"cpu{found.cpus}" if found.quota is None else f"quota{found.quota:g}"
-    return Place(str(found.python), method or found.method, size, cell)
+    return Place(str(found.python), method or found.method, found.size, cell)
 
 
 def _place_by_facts(cell: str, facts: Facts | None, method: str | None) -> Place:
@@ -61,12 +70,21 @@ def _rank(known: tuple[str, ...], name: str) -> tuple[int, str]:
     return (known.index(name) if name in known else len(known), name)
 
 
-def _size_order(size: str) -> tuple[int, float, str]:
-    if size.startswith("cpu") and size[3:].isdecimal():
-        return (0, float(size[3:]), size)
-    if size.startswith("quota"):
-        return (1, float(size[5:]), size)
-    return (2, 0.0, size)
+def _python_rank(name: str) -> tuple[object, ...]:
+    try:
+        return (0, parse_python(name).rank)
+    except UsageError:
+        return (1, name)
+
+
+def _size_order(size: str) -> tuple[int, float, int, str]:
+    share, _, seen = size.partition("-seen")
+    counted = int(seen) if seen.isdecimal() else 0
+    if share.startswith("cpu") and share[3:].isdecimal():
+        return (0, float(share[3:]), counted, size)
+    if share.startswith("quota"):
+        return (1, float(share[5:]), counted, size)
+    return (2, 0.0, counted, size)
 
 
 @dataclass(frozen=True)
@@ -228,9 +246,10 @@ def _sorted(known: tuple[str, ...], names: Iterable[str]) -> list[str]:
 
 
 def _pythons_text(chosen: frozenset[str], universe: Collection[Place]) -> str:
-    there = [p for p in _sorted(PYTHONS, {place.python for place in universe}) if p[:1].isdigit()]
+    # Only plain versions make a range: builds, variants and patch levels beside them are named one by one.
+    there = [p for p in PYTHONS if p[:1].isdigit() and p in {place.python for place in universe}]
     versions = [p for p in there if p in chosen]
-    others = _sorted(PYTHONS, chosen.difference(versions))
+    others = sorted(chosen.difference(versions), key=_python_rank)
     start = there.index(versions[0]) if versions else 0
     if len(versions) >= 3 and there[start : start + len(versions)] == versions:
         last = start + len(versions) == len(there)
@@ -239,9 +258,21 @@ def _pythons_text(chosen: frozenset[str], universe: Collection[Place]) -> str:
 
 
 def _sizes_text(sizes: frozenset[str]) -> str:
+    """Return sizes in words: those that are pins alone together, the others one by one."""
     ordered = sorted(sizes, key=_size_order)
-    cpus = [size[3:] for size in ordered if size.startswith("cpu")]
-    parts = [f"{words(cpus, 'or')} {'CPU' if cpus == ['1'] else 'CPUs'}"] if cpus else []
-    parts += [f"a quota of {size[5:]} CPUs" for size in ordered if size.startswith("quota")]
-    parts += [size for size in ordered if not size.startswith(("cpu", "quota"))]
-    return words(parts, "or")
+    cpus = [size[3:] for size in ordered if size.startswith("cpu") and "-" not in size]
+    parts = [_cpus_text(cpus)] if cpus else []
+    return words([*parts, *(_size_text(size) for size in ordered if size[3:] not in cpus)], "or")
+
+
+def _cpus_text(counts: list[str]) -> str:
+    return f"{words(counts, 'or')} {'CPU' if counts == ['1'] else 'CPUs'}"
+
+
+def _size_text(size: str) -> str:
+    share, _, seen = size.partition("-seen")
+    if share.startswith("cpu"):
+        share = _cpus_text([share[3:]])
+    elif share.startswith("quota"):
+        share = f"a quota of {share[5:]} CPUs"
+    return f"{share} ({seen} seen)" if seen else share

@@ -159,7 +159,7 @@ def _still(one: StressedTarget, width: int) -> list[Line]:
 
 def _table(one: StressedTarget, width: int, *, by_python: bool) -> Iterator[Line]:
     places = one.places
-    sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.order[4:])))
+    sizes = list(dict.fromkeys(place.size for place in sorted(places, key=lambda place: place.by_size)))
     columns = one.columns()
     shown, rest = columns[:COLUMNS], columns[COLUMNS:]
     names = [_heading(index, column) for index, column in enumerate(shown)]
@@ -171,13 +171,15 @@ def _table(one: StressedTarget, width: int, *, by_python: bool) -> Iterator[Line
         if name != column.text:
             yield from wrapped([f"      {name}  "], column.text, width, style=STYLES[column.grade])
     blocks = [_block(one, size, names, shown, rows) for size in sizes]
-    for part in _parts(blocks, width - _HEAD - 4):
-        heads = [f"{'Python':<9} {'method':<11}" if by_python else f"{'method':<{_HEAD}}"]
-        yield line(" " * (_HEAD + 4), *(block[0] for block in part))
+    broad = max([9, *(len(python) for python, _ in rows)])  # an image's variant makes a long name
+    more = broad - 9 if by_python else 0
+    for part in _parts(blocks, width - _HEAD - more - 4):
+        heads = [f"{'Python':<{broad}} {'method':<11}" if by_python else f"{'method':<{_HEAD}}"]
+        yield line(" " * (_HEAD + more + 4), *(block[0] for block in part))
         yield line(f"    {heads[0]}", *(span for block in part for span in block[1]))
         last = ""
         for index, (python, method) in enumerate(rows):
-            head = f"{python if python != last else '':<9} {method:<11}" if by_python else f"{method:<{_HEAD}}"
+            head = f"{python if python != last else '':<{broad}} {method:<11}" if by_python else f"{method:<{_HEAD}}"
             last = python
             yield line(f"    {head}", *(block[2][index] for block in part))
     if rest:
@@ -222,7 +224,7 @@ _Row: TypeAlias = "tuple[str, str]"
 
 def _rows(places: Sequence[Place], *, by_python: bool) -> dict[_Row, list[Place]]:
     rows: dict[_Row, list[Place]] = {}
-    for place in sorted(places, key=lambda place: place.order if by_python else (place.order[2:4], place.order)):
+    for place in sorted(places, key=lambda place: place.order if by_python else (place.by_method, place.order)):
         rows.setdefault((place.python if by_python else "", place.method), []).append(place)
     return rows
 

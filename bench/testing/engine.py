@@ -14,10 +14,11 @@ from bench.outcomes import Grade, Outcome, value
 from bench.record import Facts, Graded, Judged, RecordLine, dump
 
 if TYPE_CHECKING:
-    from bench.cells import Python
+    from bench.cells import Cell, Python
     from bench.errors import BenchError
     from bench.matrix.images import Project
     from bench.testing.clock import FakeClock
+    from bench.values import Json
     from bench.verdict import Status
 
 __all__ = ["FakeEngine", "Script", "failing", "granted", "judged", "passing"]
@@ -53,21 +54,32 @@ class Script:
 def granted(job: Job, engine: str = "fake") -> Facts:
     """Return the facts of a cell that was granted all that it asked for."""
     cell, count = job.cell, len(job.cpus)
-    python = f"{cell.python.version}.1"
+    python = f"{cell.python.version}.{1 if cell.python.patch is None else cell.python.patch}"
     return Facts(
         cell.name,
         python,
         cell.python.implementation,
         method_asked=cell.method,
         method_granted=cell.method,
-        cpus_asked=count,
+        cpus_asked=count or None,
         affinity=job.cpus,
         cpus_os=2,
         cpus_process=None,
         cpus_usable=count,
         engine=engine,
         seed=7,
+        more=_more(cell),
     )
+
+
+def _more(cell: Cell) -> dict[str, Json]:
+    """Return the further facts of a cell whose name asks for more than a plain Python on exact CPUs."""
+    found: dict[str, Json] = {} if cell.quota is None else {"quota": cell.quota}
+    if cell.python.free_threaded:
+        found |= {"free_threaded": True, "gil": False}
+    if cell.seen is not None:
+        found["seen"] = {"asked": cell.seen, "by": "shim", "os": cell.seen, "multiprocessing": cell.seen}
+    return found
 
 
 def judged(

@@ -31,6 +31,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         python = ["3.10", "pypy3.11"]
         method = "fork, spawn"
         cpus = [1, 2, "quota0.5"]
+        seen = ["real", 8]
         select = "py31*"
         skip = ["*-cpu4", "pypy*-spawn-*"]
         targets = ["tests/programs.py", "package.module:Name"]
@@ -54,6 +55,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         python=("3.10", "pypy3.11"),
         method=("fork", "spawn"),
         cpus=("1", "2", "quota0.5"),
+        seen=("real", "8"),
         select="py31*",
         skip="*-cpu4 pypy*-spawn-*",
         targets=("tests/programs.py", "package.module:Name"),
@@ -118,6 +120,7 @@ def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
         ("python = [3.14]", "give versions as strings"),
         ("cpus = [1.5]", "give numbers of CPUs"),
         ("cpus = true", "give numbers of CPUs"),
+        ("seen = [0]", 'give numbers of CPUs, or "real"'),
         ('cpus = "many"', "give numbers of CPUs"),
         ('cpus = [1, "quota0"]', "give numbers of CPUs"),
         ('python = ["3.9"]', ", of 3.10, "),

@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from bench.cells import parse_cpus, parse_method, parse_python, parse_quota
+from bench.cells import parse_cpus, parse_method, parse_python, parse_quota, parse_seen
 from bench.errors import UsageError
 from bench.matrix.config.values import entries, parse_bytes
 from bench.sampling import parse_modes
@@ -131,6 +131,7 @@ _FORMATS: Mapping[str, Callable[[str], object]] = {
     "bench-pythons": _each(parse_python),
     "bench-methods": _each(parse_method),
     "bench-sizes": _each(parse_size),
+    "bench-seen": _each(parse_seen),
     "bench-modes": lambda text: parse_modes([text]),
     "bench-bytes": parse_bytes,
     "date": date.fromisoformat,

@@ -31,6 +31,7 @@ class Config:
     python: tuple[str, ...] = ()
     method: tuple[str, ...] = ()
     cpus: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
     select: str = ""
     skip: str = ""
     targets: tuple[str, ...] = ()
@@ -110,6 +111,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "python": _entries,
     "method": _entries,
     "cpus": _entries,
+    "seen": _entries,
     "select": _patterns,
     "skip": _patterns,
     "targets": _texts,

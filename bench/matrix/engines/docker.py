@@ -17,6 +17,7 @@ from bench.errors import Unavailable
 from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
 from bench.matrix.engines.container import PYTHON, USER, Running, not_found
 from bench.matrix.images.engine import client_errors, engine_errors, one_line
+from bench.process import seen
 from bench.process.agreed import METHOD, STACKS
 from bench.process.cpus import usable_cpus
 from bench.process.owners import is_dead, this_owner
@@ -156,7 +157,13 @@ class DockerEngine:
 
 def environment(job: Job) -> dict[str, str]:
     """Return the environment variables that a container has besides those of its image."""
-    return {"HOME": "/tmp", METHOD: job.cell.method, STACKS: _STACKS_FILE, **job.environment}
+    return {
+        "HOME": "/tmp",
+        METHOD: job.cell.method,
+        STACKS: _STACKS_FILE,
+        **seen.environment(job.cell.seen),
+        **job.environment,
+    }
 
 
 def labels(job: Job) -> dict[str, str]:

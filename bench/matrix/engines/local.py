@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 from bench.cells import Python
 from bench.errors import Interrupted, Unavailable
 from bench.matrix.engines.base import Ended, Job, Lines, Ready, Refused, main_arguments
-from bench.process import stacks, tree
+from bench.process import seen, stacks, tree
 from bench.process.agreed import METHOD, STACKS
 from bench.process.cpus import usable_cpus
 from bench.process.ended import end_descriptor
@@ -147,6 +147,7 @@ def environment(job: Job, ready: Ready, folder: Path, cell: str, inherited: Mapp
         STACKS: str(folder / ".stacks"),
         CELL: cell,
         OWNER: this_owner(),
+        **seen.environment(job.cell.seen),
         **job.environment,
     }
 

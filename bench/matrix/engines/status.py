@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from bench.cells import Cell
+from bench.granted import granted_otherwise
 from bench.matrix.engines.base import Ended
 from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
@@ -39,7 +40,7 @@ def status_of(
         command: the user's own command, if the cell ran one.
     """
     facts = next((line for line in lines if isinstance(line, Facts)), None)
-    if facts is not None and not ended.interrupted and (otherwise := granted_otherwise(facts, cell, cpus)):
+    if facts is not None and not ended.interrupted and (otherwise := _granted_otherwise(facts, cell, cpus)):
         return "mismatch", otherwise
     failure = _failure(lines)
     if killed := _killed(ended):
@@ -54,14 +55,9 @@ def status_of(
     return _status_of_exit(ended.exit_status, command)
 
 
-def granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int]) -> str | None:
-    """Return how what the cell was granted differs from what was asked for; `None` if it does not."""
-    if trouble := facts.mismatch():
+def _granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int]) -> str | None:
+    if trouble := facts.mismatch() if cell is None else granted_otherwise(facts, cell):
         return trouble
-    if cell is not None:
-        version = ".".join(facts.python.split(".")[:2])
-        if (facts.implementation, version) != (cell.python.implementation, cell.python.version):
-            return f"{facts.implementation} {facts.python} where {cell.python} was asked for"
     if cpus and set(facts.affinity) != set(cpus):
         return f"CPUs {_list(facts.affinity)} where {_list(cpus)} were leased"
     return None
