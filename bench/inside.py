@@ -13,6 +13,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -21,7 +22,7 @@ from bench.cells import Cell, parse_cell
 from bench.errors import UsageError
 from bench.granted import granted_otherwise
 from bench.modes import CELL_MODES, CELL_SECONDS
-from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS
+from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS, STARTS
 from bench.process.facts import gather
 from bench.process.seen import install_affinity
 from bench.record import DescriptorSink
@@ -169,6 +170,7 @@ def execute(orders: Orders, records: int) -> NoReturn:
     """Become the user's command; a pytest that it is, or starts, finds the records' descriptor in its options."""
     os.set_inheritable(records, True)
     os.environ[METHOD] = orders.cell.method
+    os.environ[STARTS] = os.path.join(tempfile.gettempdir(), f".bench-starts-{os.getpid()}")
     before = os.environ.get("PYTEST_ADDOPTS", "")
     os.environ["PYTEST_ADDOPTS"] = f"{before} {shlex.join(plugin_options(orders, records))}".strip()
     try:

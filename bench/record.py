@@ -14,11 +14,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
+from bench import starts
 from bench.errors import UsageError
 from bench.figures import ExploreFigures, Figures, StressFigures
 from bench.observation import Observation, Rate, Tally
 from bench.outcomes import Conditions, Grade, Kind, Outcome
 from bench.sampling import Mode
+from bench.starts import Starts
 from bench.values import Json
 
 VERSION = 1
@@ -117,7 +119,7 @@ class End:
     seconds: float
 
 
-RecordLine: TypeAlias = "Facts | Judged | Test | End"
+RecordLine: TypeAlias = "Facts | Judged | Test | Starts | End"
 
 
 def to_json(line: RecordLine) -> dict[str, Json]:
@@ -137,6 +139,8 @@ def to_json(line: RecordLine) -> dict[str, Json]:
                 "signature": line.signature,
                 "detail": line.detail,
             }
+        case Starts():
+            body = starts.to_json(line)
         case End():
             body = {
                 "type": "end",
@@ -305,6 +309,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], RecordLine]] = {
     "facts": _facts_from_json,
     "observation": _judged_from_json,
     "test": _test_from_json,
+    "starts": starts.from_json,
     "end": _end_from_json,
 }
 

@@ -15,6 +15,9 @@ SEEN = "BENCH_SEEN_CPUS"
 PYTHON_CPU_COUNT = "PYTHON_CPU_COUNT"
 """Python's own variable for the same, from 3.13 on."""
 
+STARTS = "BENCH_STARTS"
+"""Environment variable that names the file to which children append what their start took."""
+
 MAIN = "BENCH_MAIN"
 """Environment variable that names the module that `bench.process.main` is to run in a sample or group."""
 

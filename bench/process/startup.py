@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench.process.agreed import METHOD, SEEN, STACKS
+from bench.process.agreed import MAIN, METHOD, SEEN, STACKS, STARTS
 
 
 def set_default_method(method: str) -> None:
@@ -41,6 +41,10 @@ def _is_helper() -> bool:
     return any("from multiprocessing." in argument for argument in sys.orig_argv[1:4])
 
 
+def _is_tracker() -> bool:
+    return any("resource_tracker" in argument for argument in sys.orig_argv[1:4])
+
+
 def apply() -> None:
     """Do what the environment asks for."""
     if (method := os.environ.get(METHOD)) and not _is_helper():
@@ -53,6 +57,10 @@ def apply() -> None:
         from bench.process.dumping import install
 
         install(path)
+    if (path := os.environ.get(STARTS)) and MAIN not in os.environ and not _is_tracker():
+        from bench.process import starting
+
+        starting.install(path, timing_imports=_is_helper())
 
 
 apply()

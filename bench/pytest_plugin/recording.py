@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -11,6 +13,8 @@ import pytest
 
 from bench.causes import normalise
 from bench.modes import undecided
+from bench.process.agreed import STARTS
+from bench.process.starting import take
 from bench.pytest_plugin.items import LINE
 from bench.pytest_plugin.signatures import HUNG, SIGNATURE
 from bench.record import (
@@ -28,10 +32,13 @@ from bench.record import (
     timestamp,
     write_run,
 )
+from bench.starts import Starts, added
 from bench.values import Json
 
 if TYPE_CHECKING:
     from bench.pytest_plugin.settings import Settings
+
+_IMPORT = re.compile(r"(.+?)([=+])(-?[\d.]+)")
 
 _DETAIL = 4_000
 """Characters of a failed test's text that are recorded, from its end."""
@@ -108,7 +115,10 @@ class Recorder:
         return observed is not None and any(one.grade == "interesting" for one in observed.outcomes)
 
     def close(self, exit_status: int) -> None:
-        """Write the last line, and `run.json` once more; in a cell the host does that."""
+        """Write what starts of processes took. In a cell the host writes the rest: the last line, `run.json`."""
+        if path := os.environ.get(STARTS):
+            for line in starts_in(take(path), self._settings.cell).values():
+                self._write(line)
         if (folder := self._settings.out) is None:
             return
         status, why = ended(exit_status, self.judged, self._tests)
@@ -143,6 +153,22 @@ def line_of(reports: Sequence[pytest.TestReport], cell: str) -> Test:
     if status == "crashed":
         signature = "the process that ran it died"
     return Test(cell, bad.nodeid, status, seconds, signature, bad.longreprtext[-_DETAIL:])
+
+
+def starts_in(lines: Iterable[str], cell: str) -> dict[str, Starts]:
+    """Return what children have written of their starts, added up by start method; a line that is torn is left out."""
+    return added(found for line in lines if (found := _start_in(line, cell)) is not None)
+
+
+def _start_in(line: str, cell: str) -> Starts | None:
+    try:
+        method, seconds, up_s, packages = line.split("\t")
+        found = [_IMPORT.fullmatch(one) for one in packages.split()]
+        imports = {one[1]: (int(one[2] == "="), float(one[3])) for one in found if one}
+        started = float(up_s) >= 0  # else it is what a child imported later
+        return Starts(cell, method, int(started), float(seconds), max(0.0, float(up_s)), imports)
+    except ValueError:
+        return None
 
 
 def _why_skipped(reports: Sequence[pytest.TestReport]) -> str | None:

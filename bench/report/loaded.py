@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from bench.record import End, Facts, Judged, Test, read_lines, read_run
 from bench.report.places import Place, place_of
+from bench.starts import Starts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,7 @@ class CellRecords:
     judged: tuple[Judged, ...]
     tests: tuple[Test, ...]
     end: End
+    starts: tuple[Starts, ...] = ()
 
     @property
     def status(self) -> CellStatus:
@@ -110,6 +112,7 @@ def gather(cell: str, lines: Iterable[RecordLine]) -> CellRecords:
         tuple(line for line in every if isinstance(line, Judged)),
         tuple(line for line in every if isinstance(line, Test)),
         ends[-1] if ends else End(cell, "interrupted", "the run ended before the cell did", 0.0),
+        tuple(line for line in every if isinstance(line, Starts)),
     )
 
 

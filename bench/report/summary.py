@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.called import command_name
 from bench.report import findings as found
+from bench.report.costs import cost_lines
 from bench.report.exploration import exploration_lines
 from bench.report.grid import STYLES, grid
 from bench.report.lines import Line, Span, Style, counted, duration, line, one_line, percent, words, wrapped
@@ -49,6 +50,7 @@ def report(run: RunRecords, *, width: int = 100) -> list[Line]:
         line(),
         *rates(run, width),
         *exploration_lines(run, width),
+        *cost_lines(run, width),
         *findings_text(run, width),
         summary_line(run),
     ]

@@ -134,7 +134,7 @@ def main(kills: int = 20, engine: str = "local") -> None:
         chance = random.Random(seed)
         print(f"uninterrupted: {expected_s:.1f} s; seed {seed}", flush=True)
         while killed < kills:
-            due = time.monotonic() + chance.uniform(0, 0.8 * expected_s)
+            due = time.monotonic() + chance.uniform(0, 1.3 * expected_s)
             before = finished(out)
             killed += kill_when(bench.go_on(out), lambda due=due: time.monotonic() > due)  # type: ignore[misc]  # a default binds the loop variable
             assert {name: data for name, data in finished(out).items() if name in before} == before

@@ -14,7 +14,7 @@ import pytest
 
 from bench.leases import lease_cpus
 from bench.outcomes import METHODS
-from bench.record import End, Facts, Judged, Test, read_lines, read_run
+from bench.record import End, Facts, Judged, RecordLine, Test, read_lines, read_run
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
@@ -137,7 +137,7 @@ def suite(plain: pytest.Pytester) -> pytest.Pytester:
     return plain
 
 
-def lines_of(suite: pytest.Pytester, cell: str = "local") -> list[Facts | Judged | Test | End]:
+def lines_of(suite: pytest.Pytester, cell: str = "local") -> list[RecordLine]:
     return list(read_lines(suite.path / "out" / "cells" / f"{cell}.jsonl"))
 
 

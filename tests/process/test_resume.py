@@ -25,4 +25,5 @@ def test_a_run_that_is_killed_goes_on_with_what_is_not_finished_and_leaves_nothi
     assert failed == {"fork": [], "spawn": lambdas, "forkserver": lambdas}
     assert {cell.cell: len(cell.tests) for cell in run.cells} == dict.fromkeys(finished(out), 4)
     assert not run.run["interrupted"]
+    assert [(one.method, one.count) for cell in run.cells for one in cell.starts] == [("fork", 1)]
     assert bench.left_behind() == []

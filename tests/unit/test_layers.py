@@ -23,7 +23,7 @@ PACKAGE = Path(bench.__file__).parent
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("called", "errors", "fingerprints", "parameters"),
     ("values", "causes", "sampling", "testids"),
-    ("outcomes", "figures"),
+    ("outcomes", "figures", "starts"),
     ("declared", "cells", "leases"),
     ("targets",),
     ("observation",),
@@ -94,6 +94,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "modes": OBSERVER,
     "sampling": OBSERVER,
     "testids": OBSERVER,
+    "starts": OBSERVER,
     "process": ANY,
     "process.build": OBSERVER,
     "process.evidence": GRADING,
