@@ -10,13 +10,12 @@ import argparse
 import contextlib
 import faulthandler
 import os
-import shlex
 import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
 
 from bench.cells import Cell, parse_cell
 from bench.errors import UsageError
@@ -34,7 +33,11 @@ _PLUGIN = "bench.pytest_plugin"
 
 @dataclass(frozen=True)
 class Orders:
-    """What the command line asks for; `sampling` and `only`, a list of tests, go on to the pytest plugin."""
+    """What the command line asks for; `sampling` and `only`, a list of tests, go on to the pytest plugin.
+
+    `test_timeout_s` is how long a test of the command may take that says nothing of it; `strict` makes a failure of
+    what a test leaves behind.
+    """
 
     cell: Cell
     engine: str
@@ -43,6 +46,8 @@ class Orders:
     targets: tuple[str, ...]
     command: tuple[str, ...]
     only: str | None = None
+    test_timeout_s: float | None = None
+    strict: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not _record_facts(orders, records):
         return MISMATCH
     if orders.command:
-        execute(orders, records)
+        return supervised(orders, records)
     return run_pytest(orders, records)
 
 
@@ -82,6 +87,8 @@ def parse(argv: Sequence[str]) -> Orders:
     parser.add_argument("--engine", default="local")
     parser.add_argument("--pin", default="", help="exact CPU ids, for example 0,1")
     parser.add_argument("--only", help="a packed list of the tests to run")
+    parser.add_argument("--test-timeout", type=float, help="seconds that a test of the command may take")
+    parser.add_argument("--strict-leaks", action="store_true", help="fail tests that leave something behind")
     for name in NAMES:  # those of which there may be several, again for more
         parser.add_argument(f"--{name}", action="append" if name == "mode" else "store")
     parser.add_argument("targets", nargs="*")
@@ -97,6 +104,8 @@ def parse(argv: Sequence[str]) -> Orders:
         tuple(found.targets),
         tuple(command),
         found.only,
+        found.test_timeout,
+        found.strict_leaks,
     )
 
 
@@ -144,8 +153,6 @@ def plugin_options(orders: Orders, records: int) -> list[str]:
     return [
         "-p",
         _plugin_name(),
-        "-p",
-        "no:cacheprovider",
         "--start-method",
         orders.cell.method,
         "--bench-records",
@@ -166,18 +173,26 @@ def _plugin_name() -> str:
     return installed[0] if installed else _PLUGIN
 
 
-def execute(orders: Orders, records: int) -> NoReturn:
-    """Become the user's command; a pytest that it is, or starts, finds the records' descriptor in its options."""
-    os.set_inheritable(records, True)
+def supervised(orders: Orders, records: int) -> int:
+    """Run the user's command under supervision, and return its exit status.
+
+    A pytest that it is, or starts, finds the records' descriptor in its options.
+    """
+    from bench.islands.supervisor import Orders as Supervised
+    from bench.islands.supervisor import supervise
+
     os.environ[METHOD] = orders.cell.method
     os.environ[STARTS] = os.path.join(tempfile.gettempdir(), f".bench-starts-{os.getpid()}")
-    before = os.environ.get("PYTEST_ADDOPTS", "")
-    os.environ["PYTEST_ADDOPTS"] = f"{before} {shlex.join(plugin_options(orders, records))}".strip()
-    try:
-        os.execvp(orders.command[0], orders.command)
-    except OSError as error:
-        sys.stderr.write(f"bench: cannot run {orders.command[0]}: {error.strerror}\n")
-        sys.exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+    def options(marks: Path) -> list[str]:
+        cache = ["-o", f"cache_dir={marks.parent / 'cache'}"]  # the project's own may be on a disk that nobody writes
+        return [*plugin_options(orders, records), *cache, "--bench-island", str(marks)]
+
+    return supervise(
+        Supervised(
+            orders.cell.name, orders.command, records, options, deadline_s=orders.test_timeout_s, strict=orders.strict
+        )
+    )
 
 
 def run_pytest(orders: Orders, records: int) -> int:
@@ -185,7 +200,11 @@ def run_pytest(orders: Orders, records: int) -> int:
     import pytest
 
     targets = [pytest_target(one) for one in orders.targets or (DEMOS,)]
-    return int(pytest.main([*plugin_options(orders, records), *_configuration(orders), "--pyargs", *targets]))
+    return int(
+        pytest.main(
+            [*plugin_options(orders, records), "-p", "no:cacheprovider", *_configuration(orders), "--pyargs", *targets]
+        )
+    )
 
 
 def _configuration(orders: Orders) -> list[str]:

@@ -29,7 +29,19 @@ VERSION = 1
 CellStatus = Literal[
     "pass", "fail", "unknown", "error", "timeout", "oom", "crash", "unavailable", "excluded", "mismatch", "interrupted"
 ]
-TestStatus = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "hung"]
+LeftKind = Literal[
+    "process",
+    "thread",
+    "shared memory",
+    "semaphore",
+    "descriptor",
+    "signal handler",
+    "start method",
+    "working folder",
+    "umask",
+    "environment",
+]
+TestStatus = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "crashed", "hung", "oom"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,8 @@ class Judged(Observation):
 class Test:
     """One test of a plain suite; `signature` is the same for failures of one cause.
 
-    `detail` is the text of a failure, or why the test was skipped.
+    `detail` is the text of a failure, or why the test was skipped. `more` holds further fields: of a test that did not
+    end `phase`, in which it was, and `stacks`, those of every process of its tree.
     """
 
     __test__ = False  # pytest collects classes of this name otherwise
@@ -99,6 +112,32 @@ class Test:
     seconds: float
     signature: str | None = None
     detail: str | None = None
+    more: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Left:
+    """One thing that a test left behind: its kind, its name, and the fixture that made it, if one did."""
+
+    kind: LeftKind
+    name: str
+    fixture: str | None = None
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What was noted of one test beside its status.
+
+    `methods` are the start methods that it chose itself, each with the way in which it did. With `strict`, what was
+    left behind fails the cell.
+    """
+
+    cell: str
+    id: str
+    left: tuple[Left, ...] = ()
+    warnings: tuple[str, ...] = ()
+    methods: tuple[tuple[str, str], ...] = ()
+    strict: bool = False
 
 
 def nothing_but_skipped(tests: Sequence[Test]) -> str:
@@ -119,7 +158,7 @@ class End:
     seconds: float
 
 
-RecordLine: TypeAlias = "Facts | Judged | Test | Starts | End"
+RecordLine: TypeAlias = "Facts | Judged | Test | Notes | Starts | End"
 
 
 def to_json(line: RecordLine) -> dict[str, Json]:
@@ -131,6 +170,7 @@ def to_json(line: RecordLine) -> dict[str, Json]:
             body = _judged_to_json(line)
         case Test():
             body = {
+                **line.more,
                 "type": "test",
                 "cell": line.cell,
                 "id": line.id,
@@ -141,6 +181,16 @@ def to_json(line: RecordLine) -> dict[str, Json]:
             }
         case Starts():
             body = starts.to_json(line)
+        case Notes():
+            body = {
+                "type": "notes",
+                "cell": line.cell,
+                "id": line.id,
+                "left": [{"kind": one.kind, "name": one.name, "fixture": one.fixture} for one in line.left],
+                "warnings": list(line.warnings),
+                "methods": [{"method": method, "by": by} for method, by in line.methods],
+                "strict": line.strict,
+            }
         case End():
             body = {
                 "type": "end",
@@ -297,8 +347,24 @@ def _graded_from_json(data: Mapping[str, Any]) -> Graded:
     )
 
 
+_TEST_FIELDS = {"v", "type", "cell", "id", "status", "seconds", "signature", "detail"}
+
+
 def _test_from_json(data: Mapping[str, Any]) -> Test:
-    return Test(data["cell"], data["id"], data["status"], data["seconds"], data.get("signature"), data.get("detail"))
+    more = {name: item for name, item in data.items() if name not in _TEST_FIELDS}
+    signature, detail = data.get("signature"), data.get("detail")
+    return Test(data["cell"], data["id"], data["status"], data["seconds"], signature, detail, more)
+
+
+def _notes_from_json(data: Mapping[str, Any]) -> Notes:
+    return Notes(
+        data["cell"],
+        data["id"],
+        tuple(Left(one["kind"], one["name"], one.get("fixture")) for one in data.get("left", ())),
+        tuple(data.get("warnings", ())),
+        tuple((one["method"], one["by"]) for one in data.get("methods", ())),
+        bool(data.get("strict", False)),
+    )
 
 
 def _end_from_json(data: Mapping[str, Any]) -> End:
@@ -310,6 +376,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], RecordLine]] = {
     "observation": _judged_from_json,
     "test": _test_from_json,
     "starts": starts.from_json,
+    "notes": _notes_from_json,
     "end": _end_from_json,
 }
 

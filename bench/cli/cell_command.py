@@ -21,6 +21,7 @@ from bench.cli.options import (
     modes_option,
     sampling_options,
     seed_option,
+    test_options,
 )
 from bench.cli.output import say, show, width
 from bench.cli.projects import project_of, schedule_saver
@@ -48,6 +49,7 @@ LOG_LINES = 60
 @click.option(
     "--timeout", "timeout_s", type=SECONDS, metavar="S", help=f"Seconds that it may take.  [default: {TIMEOUT_S:g}]"
 )
+@test_options
 @modes_option
 @sampling_options
 @seed_option
@@ -58,6 +60,8 @@ def command(
     targets: tuple[str, ...],
     engine: str | None,
     timeout_s: float | None,
+    test_timeout_s: float | None,
+    strict_leaks: bool,
     sampling: Sampling,
     out: str | None,
     user_command: tuple[str, ...],
@@ -72,6 +76,8 @@ def command(
         engine=engine,
         sampling=sampling,
         timeout_s=timeout_s,
+        test_timeout_s=test_timeout_s,
+        strict_leaks=strict_leaks or None,
     )
     where = engine_of(chosen.engine)
     run = run_name()

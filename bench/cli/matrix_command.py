@@ -24,6 +24,7 @@ from bench.cli.options import (
     sampling_options,
     seed_option,
     targets_argument,
+    test_options,
 )
 from bench.cli.projects import checked_targets, project_of
 from bench.cli.starting import go_on, start
@@ -61,6 +62,7 @@ TIMEOUT_S = 600.0
 @click.option(
     "--timeout", "timeout_s", type=SECONDS, metavar="S", help=f"Seconds that a cell may take.  [default: {TIMEOUT_S:g}]"
 )
+@test_options
 @modes_option
 @sampling_options
 @seed_option
@@ -83,6 +85,8 @@ def command(
     durations: str | None,
     jobs: int | None,
     timeout_s: float | None,
+    test_timeout_s: float | None,
+    strict_leaks: bool,
     sampling: Sampling,
     repeat: int | None,
     resume: str | None,
@@ -118,6 +122,8 @@ def command(
         jobs=jobs,
         timeout_s=timeout_s,
         repeat=repeat,
+        test_timeout_s=test_timeout_s,
+        strict_leaks=strict_leaks or None,
     )
     part = parse_shard(shard) if shard else None
     selection = Selection(
@@ -156,6 +162,8 @@ def settings(
     configured: Mapping[str, object] = {
         "jobs": config.jobs,
         "timeout_s": config.timeout or TIMEOUT_S,
+        "test_timeout_s": config.test_timeout,
+        "strict_leaks": config.strict_leaks,
         "memory_bytes": config.memory,
         "pids": config.pids,
         "shm_bytes": config.shm,

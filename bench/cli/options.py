@@ -101,6 +101,22 @@ def sampling_options(function: F) -> F:
     return function
 
 
+def test_options(function: F) -> F:
+    """Add the options for the tests of a command."""
+    for option in (
+        click.option("--strict-leaks", is_flag=True, help="Fail tests of COMMAND that leave something behind."),
+        click.option(
+            "--test-timeout",
+            "test_timeout_s",
+            type=SECONDS,
+            metavar="S",
+            help="Seconds that one test of COMMAND may take.  [default: a fifth of --timeout]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def as_sampling(function: Callable[..., R]) -> Callable[..., R]:
     """Hand the options for modes, samples, times and seed on as one `sampling`, as far as a command has them."""
 

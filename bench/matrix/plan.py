@@ -146,13 +146,16 @@ class Settings:
 
     `targets` are programs and scenarios, none meaning the demos; a `command` is run in their place. What `sampling`
     leaves open is left to the cell, or to the pytest that a command starts. `timeout_s` is that of a whole cell; `jobs`
-    is the most cells that run at once. `repeat` is how many times a command runs in each cell.
+    is the most cells that run at once. `repeat` is how many times a command runs in each cell. `test_timeout_s` is that
+    of one test of a command, `None` a share of the cell's; with `strict_leaks` one fails that leaves something behind.
     """
 
     targets: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     timeout_s: float = 600.0
+    test_timeout_s: float | None = None
+    strict_leaks: bool = False
     engine: str = "auto"
     jobs: int | None = None
     memory_bytes: int | None = None
@@ -167,7 +170,7 @@ class Settings:
             raise UsageError(f"repeat is {self.repeat}; give 1 or more")
         if self.repeat > 1 and not self.command:
             raise UsageError("--repeat is for a command after --; programs are sampled: give --samples")
-        for name in ("timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
+        for name in ("timeout_s", "test_timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):
             number = getattr(self, name)
             if number is not None and not 0 < number < math.inf:
                 raise UsageError(f"{name.removesuffix('_s').removesuffix('_bytes')} is {number:g}; give more than 0")

@@ -24,6 +24,12 @@ MAIN = "BENCH_MAIN"
 REPORT = "BENCH_REPORT"
 """Environment variable that names the descriptor to which the supervisor of a sample or group reports."""
 
+ISLAND = "BENCH_ISLAND"
+"""Environment variable that names the folder which a command's pytest shares with its supervisor."""
+
+COMPLAINTS = "complaints"
+"""The file in that folder to which resource trackers append what they complain of when they end."""
+
 MISMATCH = 70
 """Exit status of a cell's main process that was granted something else than the cell asks for."""
 

@@ -22,6 +22,9 @@ from bench.values import Json
 ANSWER_S = 0.25
 """How long a process has to write its stack; one that is stopped, or deep in the kernel, never does."""
 
+PATIENT_S = 2.0
+"""How long it has where its stack is the verdict's cause, and its CPU may be busy with others."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -62,33 +65,34 @@ def stack_record(stack: Stack, name: str | None) -> Json:
     }
 
 
-def ask(procs: Iterable[Proc], *, active: bool = False) -> list[Stack]:
+def ask(procs: Iterable[Proc], answer_s: float = ANSWER_S, *, active: bool = False) -> list[Stack]:
     """Return the stack of each process, asked one after the other, since dumps at the same time would mix.
 
     Args:
         procs: the processes.
+        answer_s: how long each has to answer.
         active: whether to look at what each does first, which takes `activity.BETWEEN_S`.
     """
     asked = list(procs)
     # Before the dumps, for which each process wakes up.
     doing = activities(proc.pid for proc in asked) if active else {}
     return [
-        Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p), *doing.get(p.pid, ()))
+        Stack(p.pid, p.ppid, p.role, p.state, waits_in(p.pid), p.command, _ask_one(p, answer_s), *doing.get(p.pid, ()))
         for p in asked
     ]
 
 
-def _ask_one(proc: Proc) -> str:
+def _ask_one(proc: Proc, answer_s: float) -> str:
     path = environment(proc.pid).get(VARIABLE)
     if path is None or not catches(proc.pid, signal.SIGUSR1):
         return ""
     before = _size(path)
     if not send(proc, signal.SIGUSR1):
         return ""
-    deadline = time.monotonic() + ANSWER_S
+    deadline = time.monotonic() + answer_s
     seen = before
     while time.monotonic() < deadline:
-        time.sleep(0.005)
+        time.sleep(answer_s / 50)
         now = _size(path)
         if now > before and now == seen:  # it has stopped growing
             break

@@ -104,6 +104,15 @@ def find(marker: str, session: int | None = None, below: int | None = None) -> l
     return [p for p in everyone if p.pid in mine and p.pid not in (os.getpid(), below)]
 
 
+def below(pid: int) -> list[Proc]:
+    """Return the descendants of a process; of a subreaper these are all that it has started, however far away."""
+    everyone = processes()
+    mine = {pid}
+    while more := {p.pid for p in everyone if p.ppid in mine} - mine:
+        mine |= more
+    return [p for p in everyone if p.pid in mine and p.pid != pid]
+
+
 def environment(pid: int) -> dict[str, str]:
     """Return the environment that a process was executed with; empty if it may not be read."""
     try:

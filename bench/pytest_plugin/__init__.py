@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,12 +24,14 @@ from bench.pytest_plugin import settings
 from bench.pytest_plugin.listening import Listener
 
 if TYPE_CHECKING:
+    from bench.pytest_plugin.islands import Marking
     from bench.pytest_plugin.leasing import Leasing
 
 _LEASING: pytest.StashKey[Leasing] = pytest.StashKey()
 
 _DECLARED = "__bench__"  # bench.declared.ATTRIBUTE, known here without importing what it takes
 _DEFINED = "__bench_defined__"
+_LEFT_OUT = "bench_left_out"  # bench.pytest_plugin.islands.LEFT_OUT, known here without importing that
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,12 +46,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "bench_scenario: a scenario of forkbench; its plugin adds this.")
     config.addinivalue_line("markers", "bench_mode(*modes): how this scenario is observed, whatever --bench-mode says.")
     read = settings.read(config)
+    marking = None if read.marks is None or read.collect_only else _supervised(config, read.marks)
     if settings.is_worker(config):
         return
     settings.share(config, read)
-    listener = Listener(config, read)
+    listener = Listener(config, read, marking)
     listener.open()
     config.pluginmanager.register(listener, "forkbench-listener")
+
+
+def _supervised(config: pytest.Config, marks: Path) -> Marking:
+    """Register the hooks of a pytest that a cell's supervisor watches."""
+    from bench.pytest_plugin.islands import Marking
+
+    marking = Marking(config, marks)
+    config.pluginmanager.register(marking, "forkbench-island")
+    return marking
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -72,6 +84,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     from bench.pytest_plugin.leasing import workers_that_fit
 
     return workers_that_fit(read)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give a worker that pytest-xdist is about to start what it shares with this process."""
+    settings.give(node.config, node.workerinput)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,6 +126,8 @@ def pytest_make_collect_report(
     if excinfo is not None and isinstance(excinfo.value, UsageError):
         at = [entry for entry in excinfo.traceback if Path(entry.path) == collector.path]
         report.longrepr = f"{collector.path}:{at[-1].lineno + 1}: {excinfo.value}" if at else str(excinfo.value)
+    elif hasattr(report, _LEFT_OUT):  # to look into the module would import it
+        return report
     elif report.passed and isinstance(collector, pytest.Module) and _DEFINED in vars(collector.obj):
         from bench.pytest_plugin.items import mistake_in
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from bench.pytest_plugin.islands import Marking
     from bench.pytest_plugin.recording import Recorder
     from bench.pytest_plugin.settings import Settings
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 class Listener:
     """Passes reports on to the recorder, which is made at the first report that it needs."""
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    def __init__(self, config: pytest.Config, settings: Settings, marking: Marking | None = None) -> None:
+        self._marking = marking
+        self._pid = os.getpid()
         self._config = config
         self._settings = settings
         self._recorder: Recorder | None = None
@@ -33,11 +37,13 @@ class Listener:
         if self._recorder is None:
             from bench.pytest_plugin.recording import Recorder
 
-            self._recorder = Recorder(self._settings, self._config.invocation_params.args)
+            self._recorder = Recorder(self._settings, self._config.invocation_params.args, self._marking)
         return self._recorder
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Record a test's report."""
+        """Record a test's report; a test's fork that goes on as if it were pytest records nothing."""
+        if os.getpid() != self._pid:
+            return
         if self._recorder is not None or hasattr(report, "bench_line"):
             self._ensure_recorder().record(report)
 

@@ -36,6 +36,7 @@ from bench.starts import Starts, added
 from bench.values import Json
 
 if TYPE_CHECKING:
+    from bench.pytest_plugin.islands import Marking
     from bench.pytest_plugin.settings import Settings
 
 _IMPORT = re.compile(r"(.+?)([=+])(-?[\d.]+)")
@@ -47,7 +48,8 @@ _DETAIL = 4_000
 class Recorder:
     """Writes the lines of a session; nothing else does."""
 
-    def __init__(self, settings: Settings, arguments: Iterable[str]) -> None:
+    def __init__(self, settings: Settings, arguments: Iterable[str], marking: Marking | None = None) -> None:
+        self._marking = marking
         self.judged: list[Judged] = []
         self._settings = settings
         self._run: dict[str, Json] = _run(settings, list(arguments))
@@ -98,10 +100,19 @@ class Recorder:
             return
         del self._open[report.nodeid]
         if report.nodeid not in self._observed:
-            self._test(line_of(reports, self._settings.cell))
+            line = line_of(reports, self._settings.cell)
+            if self._marking is not None and line.status == "crashed":
+                line = self._marking.line_of_dead_worker(report, line)
+            self._test(line)
+        if self._marking is not None:
+            self._marking.judged(report.nodeid, sum(one.failed for one in reports))
 
     def record_collection_error(self, report: pytest.CollectReport) -> None:
         """Record a file that could not be collected as a test that is an error."""
+        if self._marking is not None:
+            if self._marking.was_recorded(report.nodeid):
+                return
+            self._marking.judged(report.nodeid, 1)
         detail = report.longreprtext
         self._test(Test(self._settings.cell, report.nodeid, "error", 0.0, _last_line(detail), detail[-_DETAIL:]))
 
@@ -201,7 +212,7 @@ def _status_without_failure(reports: Sequence[pytest.TestReport]) -> TestStatus:
 def ended(exit_status: int, judged: Sequence[Judged], tests: Sequence[Test]) -> tuple[CellStatus, str]:
     """Return the status of a session and the reason for it, from pytest's exit status and the records."""
     failed = [f"{one.target} under {one.method}: {one.why}" for one in judged if one.verdict == "fail"]
-    failed += [f"{one.id}: {one.signature}" for one in tests if one.status in ("failed", "crashed", "hung")]
+    failed += [f"{one.id}: {one.signature}" for one in tests if one.status in ("failed", "crashed", "hung", "oom")]
     errors = [f"{one.id}: {one.signature}" for one in tests if one.status == "error"]
     unknown = [f"{one.target} under {one.method}: {one.why}" for one in undecided(judged)]
     if exit_status == pytest.ExitCode.INTERRUPTED and not errors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import random
@@ -26,8 +27,12 @@ LOCAL = "local"
 """The name of the host itself as a cell."""
 
 _ADDOPTS = "PYTEST_ADDOPTS"
-_NOT_FOR_NESTED = ("--bench-records", "--bench-out", "--bench-only")
+_NOT_FOR_NESTED = ("--bench-records", "--bench-out", "--bench-only", "--bench-island")
 _FOLDER = "bench_lease_folder"
+MARKS = "bench_marks"
+SESSION = "bench_session"
+_SHARED = ("bench_seed", "bench_only", _FOLDER, MARKS, SESSION)
+"""What workers of pytest-xdist are given by their controller: it hands on its arguments, and not its options."""
 
 LEASE_TIMEOUT_S = 60.0
 """How long a process waits for CPUs that others hold."""
@@ -35,6 +40,7 @@ LEASE_TIMEOUT_S = 60.0
 _OPTIONS: tuple[tuple[str, str, str], ...] = (
     ("--bench-out", "DIR", "write records to DIR/cells/CELL.jsonl as things happen, and DIR/run.json"),
     ("--bench-records", "FD", "write records to this open descriptor"),
+    ("--bench-island", "FILE", "mark in this file of a cell's supervisor what is judged"),
     ("--bench-cell", "NAME", f"the cell's name in the records (default: {LOCAL})"),
     ("--bench-samples", "N", "samples of each program (default: its own number, or 2)"),
     ("--bench-seconds", "S", "go on taking samples for so long; with --bench-samples, whichever ends first"),
@@ -93,7 +99,8 @@ class Settings:
     """The options, checked. `methods` is `None` for all that the platform has; `given` is true with any option at all.
 
     `sampling_given` holds the options that `sampling` is read from. Where that says neither seconds nor samples of a
-    mode, `budgets_s` may say its seconds. `only` are the tests to run, `None` meaning all.
+    mode, `budgets_s` may say its seconds. `only` are the tests to run, `None` meaning all. `marks` is the file in which
+    to mark for a supervisor what is judged.
     """
 
     methods: tuple[str, ...] | None
@@ -107,6 +114,7 @@ class Settings:
     lease_timeout_s: float
     lease_folder: Path | None
     only: frozenset[str] | None
+    marks: Path | None
     collect_only: bool
     given: bool
 
@@ -123,6 +131,7 @@ class Settings:
         return not self.collect_only and (self.out is not None or self.records is not None)
 
 
+_SHARED_KEY = "bench_shared"
 _KEY = pytest.StashKey[Settings]()
 
 
@@ -138,6 +147,7 @@ def read(config: pytest.Config) -> Settings:
         pytest.UsageError: if one of them is wrong.
     """
     if _KEY not in config.stash:
+        vars(config.option).update(getattr(config, "workerinput", {}).get(_SHARED_KEY, {}))
         try:
             checked = _checked(config)
             if checked.given and not is_worker(config):
@@ -165,6 +175,7 @@ def _checked(config: pytest.Config) -> Settings:
         lease_timeout_s=LEASE_TIMEOUT_S if timeout_s is None else timeout_s,
         lease_folder=None if folder is None else Path(folder),
         only=None if option.bench_only is None else _only(option.bench_only),
+        marks=_marks(option),
         collect_only=bool(option.collectonly),
         given=bool(option.bench_methods or option.bench_modes or option.bench_budgets or option.bench_lease)
         or any(getattr(option, n) is not None for n in names),
@@ -248,6 +259,8 @@ def _records(config: pytest.Config) -> int | None:
     descriptor = _number(config.option, "records", int, least=0)
     if descriptor is None or is_worker(config):
         return descriptor  # a worker hands its lines to the controller, and has no such descriptor
+    if config.option.bench_island is not None:
+        return _of_supervisor(config.option, descriptor)
     try:
         os.fstat(descriptor)
     except OSError:
@@ -255,6 +268,31 @@ def _records(config: pytest.Config) -> int | None:
             return None  # PYTEST_ADDOPTS is for a pytest further out: this one was started without the descriptor
         raise UsageError(f"--bench-records {descriptor}: no descriptor of this number is open") from None
     return descriptor
+
+
+def _marks(option: argparse.Namespace) -> Path | None:
+    """Return the file of a supervisor to mark in, as long as that is there."""
+    given = option.bench_island or getattr(option, MARKS, None)
+    path = Path(given) if given else None
+    return path if path is not None and path.parent.is_dir() else None
+
+
+def _of_supervisor(option: argparse.Namespace, descriptor: int) -> int | None:
+    """Return the descriptor of the records, or one opened anew: a wrapper of pytest may have closed what it was given.
+
+    Under its number there may be something else by now.
+    """
+    from bench.islands.marks import orders_of
+
+    path = f"/proc/{orders_of(Path(option.bench_island))['supervisor']}/fd/{descriptor}"
+    try:
+        wanted = os.stat(path)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(wanted, os.fstat(descriptor)):
+                return descriptor
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
 
 
 _ADDOPTS_BEFORE = pytest.StashKey[str]()
@@ -279,6 +317,12 @@ def share(config: pytest.Config, settings: Settings) -> None:
     if any(name in before for name in _NOT_FOR_NESTED):
         config.stash[_ADDOPTS_BEFORE] = before
         os.environ[_ADDOPTS] = shlex.join(_without_options(_NOT_FOR_NESTED, shlex.split(before)))
+
+
+def give(config: pytest.Config, workerinput: dict[str, object]) -> None:
+    """Give a worker of pytest-xdist what it shares with this controller."""
+    found = vars(config.option)
+    workerinput[_SHARED_KEY] = {name: found[name] for name in _SHARED if found.get(name) is not None}
 
 
 def _check_room(workers: int, each: int) -> None:

@@ -30,7 +30,7 @@ FEW: Mapping[Grade, int] = {"acceptable": 0, "interesting": 1, "forbidden": 3}
 
 _NUMBERS = re.compile(r"\d(?:[\d,.]*\d)?")
 
-FAILED_TEST = frozenset({"failed", "error", "crashed", "hung"})
+FAILED_TEST = frozenset({"failed", "error", "crashed", "hung", "oom"})
 """The statuses of a plain test that fail its cell."""
 
 

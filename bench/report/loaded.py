@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from bench.record import End, Facts, Judged, Test, read_lines, read_run
+from bench.record import End, Facts, Judged, Notes, Test, read_lines, read_run
 from bench.report.places import Place, place_of
 from bench.starts import Starts
 
@@ -28,6 +28,7 @@ class CellRecords:
     tests: tuple[Test, ...]
     end: End
     starts: tuple[Starts, ...] = ()
+    notes: tuple[Notes, ...] = ()
 
     @property
     def status(self) -> CellStatus:
@@ -113,6 +114,7 @@ def gather(cell: str, lines: Iterable[RecordLine]) -> CellRecords:
         tuple(line for line in every if isinstance(line, Test)),
         ends[-1] if ends else End(cell, "interrupted", "the run ended before the cell did", 0.0),
         tuple(line for line in every if isinstance(line, Starts)),
+        tuple(line for line in every if isinstance(line, Notes)),
     )
 
 

@@ -120,7 +120,7 @@ def test_options_of_the_plugin_are_passed_on() -> None:
     ]
     assert orders.pin == (0, 1)
     assert orders.targets == ("a.py",)
-    assert inside.plugin_options(orders, 9)[4:8] == ["--start-method", "fork", "--bench-records", "9"]
+    assert inside.plugin_options(orders, 9)[2:6] == ["--start-method", "fork", "--bench-records", "9"]
 
 
 def test_targets_go_through_all_modes_and_a_command_has_its_own() -> None:

@@ -26,6 +26,9 @@ from bench.record import (
     FileSink,
     Graded,
     Judged,
+    Left,
+    LeftKind,
+    Notes,
     RecordLine,
     Test,
     TestStatus,
@@ -47,7 +50,7 @@ NAMED: frozenset[str] = frozenset(
     {
         name
         for form in (
-            *(SCHEMA["$defs"][name]["properties"] for name in ("facts", "observation", "outcome")),
+            *(SCHEMA["$defs"][name]["properties"] for name in ("facts", "observation", "outcome", "test")),
             *(SCHEMA["$defs"]["outcome"]["properties"][name]["properties"] for name in ("detail", "witness")),
         )
         for name in form
@@ -121,9 +124,21 @@ test_lines = st.builds(
     seconds=seconds,
     signature=st.none() | texts,
     detail=st.none() | texts,
+    more=objects,
+)
+notes_lines = st.builds(
+    Notes,
+    cell=texts,
+    id=texts,
+    left=st.lists(
+        st.builds(Left, kind=st.sampled_from(get_args(LeftKind)), name=texts, fixture=st.none() | texts), max_size=3
+    ).map(tuple),
+    warnings=st.lists(texts, max_size=2).map(tuple),
+    methods=st.lists(st.tuples(texts, texts), max_size=2).map(tuple),
+    strict=st.booleans(),
 )
 end_lines = st.builds(End, cell=texts, status=st.sampled_from(get_args(CellStatus)), why=texts, seconds=seconds)
-any_lines: st.SearchStrategy[RecordLine] = st.one_of(facts_lines, judged_lines, test_lines, end_lines)
+any_lines: st.SearchStrategy[RecordLine] = st.one_of(facts_lines, judged_lines, test_lines, notes_lines, end_lines)
 
 
 def read_back(data: bytes) -> RecordLine | None:
@@ -149,6 +164,8 @@ def test_unknown_fields_change_nothing_that_is_known(line: RecordLine, more: dic
     assert type(found) is type(line)
     match found, line:
         case (Facts(), Facts()):
+            assert dataclasses.replace(found, more={}) == dataclasses.replace(line, more={})
+        case (Test(), Test()):
             assert dataclasses.replace(found, more={}) == dataclasses.replace(line, more={})
         case (Judged(), Judged()):
             assert found.outcomes == line.outcomes

@@ -37,6 +37,8 @@ class Config:
     targets: tuple[str, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     timeout: float | None = None
+    test_timeout: float | None = None
+    strict_leaks: bool = False
     jobs: int | None = None
     engine: str | None = None
     memory: int | None = None
@@ -120,6 +122,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "seconds": float,
     "deadline": float,
     "timeout": float,
+    "test_timeout": float,
     "jobs": int,
     "memory": _bytes,
     "pids": int,

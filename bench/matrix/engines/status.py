@@ -11,12 +11,12 @@ from bench.matrix.engines.base import Ended
 from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.process.ended import signal_name
-from bench.record import CellStatus, Facts, Judged, RecordLine, Test, nothing_but_skipped
+from bench.record import CellStatus, Facts, Judged, Notes, RecordLine, Test, nothing_but_skipped
 
 AND_THEN = "; and then: "
 """What stands, in the reason for a failure, before trouble that came after it."""
 
-_BAD_TESTS = {"failed", "error", "crashed", "hung"}
+_BAD_TESTS = {"failed", "error", "crashed", "hung", "oom"}
 _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
 
 
@@ -43,7 +43,7 @@ def status_of(
     if facts is not None and not ended.interrupted and (otherwise := _granted_otherwise(facts, cell, cpus)):
         return "mismatch", otherwise
     failure = _failure(lines)
-    if killed := _killed(ended):
+    if killed := _killed(ended, lines):
         return killed[0], f"{killed[1]}; before that failed: {failure}" if failure else killed[1]
     trouble = ended.error or _trouble(ended, facts, command)
     if failure:
@@ -67,16 +67,21 @@ def _list(cpus: Sequence[int]) -> str:
     return ",".join(map(str, sorted(cpus)))
 
 
-def _killed(ended: Ended) -> tuple[CellStatus, str] | None:
+def _killed(ended: Ended, lines: Sequence[RecordLine]) -> tuple[CellStatus, str] | None:
     if ended.interrupted:
         return "interrupted", "stopped before its end"
     if ended.timed_out:
         return "timeout", "the time limit passed; the log has every process's stack"
-    if ended.oom:
+    if ended.oom and not (ended.exit_status is not None and _has_test_for_memory(lines)):
         return "oom", "a process was killed: over the memory limit"
     if ended.signal is not None:
         return "crash", f"the main process was killed by {signal_name(ended.signal)}"
     return None
+
+
+def _has_test_for_memory(lines: Sequence[RecordLine]) -> bool:
+    """Return whether it is known which test was killed for memory: then the others have their verdicts too."""
+    return any(isinstance(line, Test) and line.status == "oom" for line in lines)
 
 
 def _trouble(ended: Ended, facts: Facts | None, command: Sequence[str]) -> str | None:
@@ -101,6 +106,7 @@ def runs_pytest(command: Sequence[str]) -> bool:
 def _failure(lines: Sequence[RecordLine]) -> str | None:
     bad = [line.target for line in lines if isinstance(line, Judged) and line.verdict == "fail"]
     bad += [line.id for line in lines if isinstance(line, Test) and line.status in _BAD_TESTS]
+    bad += [f"what {line.id} left behind" for line in lines if isinstance(line, Notes) and line.strict and line.left]
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
     return f"{bad[0]}{more}" if bad else None
 

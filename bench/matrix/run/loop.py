@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _POLL_S = 0.1
 _STOP_S = 4.0
 
+TEST_SHARE = 0.2
+"""The share of a cell's time limit that one test of a command may take, where nothing else is said."""
+
 
 @dataclass
 class _Live:
@@ -395,6 +398,9 @@ def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     options = ["--cell", cell.name, "--engine", engine, *plan.sampling.to_arguments()]
     if (word := pack(plan.only(cell))) is not None and plan.only(cell):
         options += ["--only", word]
+    if plan.command:
+        options += ["--test-timeout", f"{plan.test_timeout_s or plan.timeout_s * TEST_SHARE:g}"]
+        options += ["--strict-leaks"] if plan.strict_leaks else []
     what: Sequence[str] = ("--", *plan.command) if plan.command else plan.targets
     given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
     limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
