@@ -2,6 +2,7 @@
 
     main                        the main module of every sample and group
     groups, watcher, messages   a group: started, listened to and ended; what crosses between it and its observer
+    patience                    how long nothing may move, less what its processes wait for a CPU
     folders, journal            where its processes write, and what they record there
     instrument, evidence        patches of the processes of a sample, and the outcome that follows from the records
     residents                   actors that stay from sample to sample

@@ -139,6 +139,14 @@ def waits_in(pid: int) -> str:
     return "" if found == "0" else found
 
 
+def waited_to_run_s(pid: int) -> float:
+    """Return how many seconds the main thread of a process could have run and had no CPU; 0 where that is unknown."""
+    try:
+        return int(_content(pid, "schedstat").split()[1]) / 1e9  # see sched-stats.rst of the kernel
+    except (OSError, ValueError, IndexError):
+        return 0.0
+
+
 def catches(pid: int, number: int) -> bool:
     """Return whether a process has a handler for a signal, so that sending it does not kill."""
     try:

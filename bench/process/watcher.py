@@ -13,7 +13,9 @@ from bench.process import stacks
 from bench.process.ended import how_it_ended
 from bench.process.groups import Main, Reader, members
 from bench.process.messages import Failed, Over, Refused, Running, Starting
+from bench.process.patience import Patience
 from bench.process.stacks import Stack
+from bench.process.tree import waited_to_run_s
 from bench.targets import Found
 
 STARTING_S = 30.0
@@ -52,7 +54,7 @@ class Watcher(Generic[E]):
         main: the group's main process.
         folder: the group's folder.
         listener: takes in what is heard.
-        deadline_s: how long nothing may move once the processes are there.
+        deadline_s: how long nothing may move once the processes are there, but for waiting for a CPU.
         poll_s: how often to look into the journal.
     """
 
@@ -70,7 +72,7 @@ class Watcher(Generic[E]):
         self._deadline_s, self._poll_s = deadline_s, poll_s
         self._reader = Reader(folder)
         self._running = self._over = False
-        self._moved = time.monotonic()
+        self._patience = Patience(time.monotonic())
 
     def watch(self) -> None:
         """Listen until the group is over, its main process has ended, or nothing moves for the deadline.
@@ -88,9 +90,13 @@ class Watcher(Generic[E]):
         if not self._over:
             if ended:
                 self._main_ended()
-            elif time.monotonic() - self._moved > self._limit_s():
+            elif self._patience.is_over(time.monotonic(), self._limit_s(), self._starved_s):
                 self._stuck()
         return self._over
+
+    def _starved_s(self) -> float:
+        """Return how long the processes of the group have waited for a CPU."""
+        return sum(waited_to_run_s(one.pid) for one in members(self._main, self._folder))
 
     def _limit_s(self) -> float:
         return self._deadline_s if self._running else STARTING_S
@@ -99,7 +105,7 @@ class Watcher(Generic[E]):
         for fields in self._reader.new():
             event = self._listener.parse(fields)
             if self._listener.hear(event):
-                self._moved = time.monotonic()
+                self._patience.moved(time.monotonic())
             self._hear(event)
 
     def _hear(self, event: object) -> None:
