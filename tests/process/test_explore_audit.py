@@ -110,3 +110,24 @@ def test_a_claim_that_is_not_audited_says_so() -> None:
     observation, _ = explored("Harmless", audited=False)
     assert audit_of(observation) == {"schedules": 0, "named": (), "why_not": "that was not asked for"}
     assert str(figures_of(observation)["claim"]).endswith("; not audited: that was not asked for")
+
+
+def test_a_module_whose_file_another_process_writes_is_named() -> None:
+    observation, verdict = explored("ImportedMeanwhile")
+    assert verdict.status == "unknown"
+    assert any("module" not in one and "audited.py:" in one for one in audit_of(observation)["named"])
+
+
+def test_what_is_looked_at_as_the_state_is_unpickled_is_named() -> None:
+    observation, verdict = explored("ByUnpickling", "spawn")
+    assert verdict.status == "unknown"
+    assert [one.partition(", tests")[0] for one in audit_of(observation)["named"]] == [
+        "shared memory, accessed past its points"
+    ]
+
+
+@pytest.mark.parametrize(("name", "method"), [("RacingInInit", "__init__"), ("RacingInResult", "result")])
+def test_processes_that_run_at_once_outside_of_schedules_are_named(name: str, method: str) -> None:
+    observation, verdict = explored(name)
+    assert verdict.status == "unknown"
+    assert any(f"not controlled: a process, in {method}, " in limit for limit in observation.limits)

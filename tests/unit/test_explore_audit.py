@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from bench.explore.audit.calls import LOOKS, NAMING, TRUSTED, USER, Call, Rules, text
+from bench.explore.audit.calls import IMPORTS, LOOKS, NAMING, TRUSTED, USER, Call, Rules, text
 from bench.explore.audit.events import is_reaching
 from bench.explore.audit.numbers import name_of
 
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 READ, WRITE, CREATE = os.O_RDONLY, os.O_RDWR, os.O_CREAT | os.O_WRONLY
-RULES = Rules(("/opt/python/",), frozenset({"/run/out"}))
+RULES = Rules(("/opt/python/",), frozenset({"/run/out"}), lambda path, pid: path == "/tmp/new.py" and pid == 0)
 
 
 def args(*given: int) -> tuple[int, ...]:
@@ -43,6 +43,8 @@ HARMLESS = {
     "a signal to itself": Call("tgkill", args(50, 50, 10), pid=50),
     "its own end": Call("kill", args(50, 9), pid=50),
     "a wait for nothing": Call("poll", args(0, 0, 100)),
+    "an import": Call("openat", args(0, 0, READ), where=IMPORTS, path="/tmp/x.py"),
+    "what an import keeps": Call("openat", args(0, 0, CREATE), where=IMPORTS, path="/tmp/new.pyc"),
     "the time": Call("clock_gettime", args(1)),
 }
 
@@ -64,6 +66,7 @@ NAMED = {
     "chance": Call("getrandom"),
     "a signal": Call("kill", args(51, 10), pid=50),
     "a signal to another thread's process": Call("tgkill", args(51, 51, 10), pid=50),
+    "an import of what somebody has written": Call("stat", where=IMPORTS, path="/tmp/new.py"),
     "a wait": Call("poll", args(1 << 40, 1)),
     "the time that the CPU took": Call("clock_gettime", args(2)),
     "a change by a point without a step": Call("unlink", where=LOOKS, path="/tmp/x"),

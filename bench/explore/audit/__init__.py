@@ -10,5 +10,6 @@ events             which audit events of the interpreter may reach shared things
 tracer, ptrace     the process that sees the system calls of all audited processes
 memory             shared memory, closed outside of points
 hooks              what runs in an audited process
+sealed             what processes are given, unpickled under audit
 lines              lines of the user's that later schedules come to for the first time
 """

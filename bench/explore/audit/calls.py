@@ -12,9 +12,9 @@ TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-USER, LOOKS, TRUSTED = range(3)
-"""Where a process is: in the user's code; in a point that has taken no step; in a point whose step it is, in our own
-machinery, or in an import."""
+USER, LOOKS, TRUSTED, IMPORTS = range(4)
+"""Where a process is: in the user's code; in a point that has taken no step; in a point whose step it is, or in our own
+machinery; in an import by the user's code."""
 
 NAMING = 4
 """Added to the above while `tempfile` chooses a name by chance: steps leave such names out."""
@@ -127,10 +127,16 @@ class Rules:
     Args:
         system: beginnings of paths beside `OF_SYSTEM`: the interpreter's own files, and installed packages.
         output: what the descriptors 1 and 2 of every process are.
+        is_new: returns whether a file has changed since the exploration began, given its path and the process.
     """
 
-    def __init__(self, system: tuple[str, ...] = (), output: frozenset[str] = frozenset()) -> None:
-        self.system, self.output = (*OF_SYSTEM, *system), output
+    def __init__(
+        self,
+        system: tuple[str, ...] = (),
+        output: frozenset[str] = frozenset(),
+        is_new: Callable[[str, int], bool] = lambda path, pid: False,  # noqa: ARG005  # as it is called
+    ) -> None:
+        self.system, self.output, self.is_new = (*OF_SYSTEM, *system), output, is_new
         rules: dict[str, Callable[[Call], bool]] = {}
         for names, rule in (
             ("mmap", self._maps_privately),
@@ -158,6 +164,8 @@ class Rules:
         where = call.where & ~NAMING
         if where == TRUSTED or call.name in ALWAYS:
             return True
+        if where == IMPORTS:  # what modules are read from is nobody's to write, unless somebody has
+            return not call.path.endswith(".py") or not self.is_new(call.path, call.pid)
         if where == LOOKS and (call.name in OF_POINTS or _only_looks(call)):
             return True
         rule = self.by_name.get(call.name)

@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 
-from bench.explore.audit.calls import LOOKS, NAMING, TRUSTED, USER
+from bench.explore.audit.calls import IMPORTS, LOOKS, NAMING, TRUSTED, USER
 from bench.explore.audit.events import is_reaching
 from bench.explore.audit.memory import Memory
 from bench.explore.audit.ptrace import REGISTERS
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MOST_CALLS = 20_000
 """Calls and returns in the user's code and in points, after which a process is audited no more: a third of a second."""
 
+_NOT_THE_USERS = (TRUSTED, IMPORTS)
 _IN_IMPORTS = 16
 """How many calls and returns elsewhere, as in an import, count as one of those."""
 
@@ -49,7 +50,6 @@ _OURS = (
     "bench.explore",
     "bench.process",
     "bench.state",
-    "importlib",
     "linecache",
     "multiprocessing.heap",
     "multiprocessing.resource_tracker",
@@ -57,8 +57,8 @@ _OURS = (
     "tokenize",
     "traceback",
 )
-"""Beginnings of the names of modules whose own calls are not the user's: our own machinery; imports, and what reads the
-source of code; what `multiprocessing` keeps for itself. The user's code that they call back has frames of its own."""
+"""Beginnings of the names of modules whose own calls are not the user's: our own machinery; what reads the source of
+code; what `multiprocessing` keeps for itself. The user's code that they call back has frames of its own."""
 
 _UNDER_A_LOCK = frozenset({("multiprocessing.synchronize", "_state"), ("multiprocessing.synchronize", "_count")})
 """What a `Barrier` keeps in shared memory: it reads and writes that while it holds the lock of its condition."""
@@ -75,7 +75,9 @@ _TAKES_OVER = frozenset({"sys.setprofile", "sys.settrace"})
 _HAND_OUT = frozenset({"__buffer__", "hand_out"})
 """Functions of points that hand out the memory itself, to what has called them."""
 
-_PASSED, _USERS, _POINT, _OWN, _NAMES = range(5)
+_IMPORTING = "importlib"
+
+_PASSED, _USERS, _POINT, _OWN, _NAMES, _IMPORT = range(6)
 
 
 def join(runtime: Runtime) -> None:
@@ -155,13 +157,20 @@ class _Hooks:
         where, naming = USER, 0
         while frame is not None:
             kind = self.kind_of(frame)
+            if kind == _POINT and control.unpickling:
+                kind = _PASSED  # it takes no step
             if kind == _USERS:
                 break
             if kind == _OWN or (kind == _POINT and id(frame) in self.stepped):
                 where = TRUSTED
                 break
             if kind == _POINT:
+                if where == IMPORTS:  # a point imports what it needs
+                    where = TRUSTED
+                    break
                 where = LOOKS
+            elif kind == _IMPORT:
+                where = IMPORTS
             elif kind == _NAMES:
                 naming = NAMING
             frame = frame.f_back
@@ -177,7 +186,8 @@ class _Hooks:
 
     def is_called_back(self, frame: FrameType | None) -> bool:
         """Return whether the user's code runs where no points are, as when it is asked how an object is pickled."""
-        while frame is not None and (kind := self.kind_of(frame)) in (_PASSED, _NAMES):
+        passed = (_PASSED, _NAMES, _IMPORT, _POINT) if control.unpickling else (_PASSED, _NAMES, _IMPORT)
+        while frame is not None and (kind := self.kind_of(frame)) in passed:
             frame = frame.f_back
         return frame is not None and kind == _USERS
 
@@ -215,7 +225,7 @@ class _Hooks:
 
     def on_call(self, frame: FrameType, event: str, arg: Any) -> None:
         """Look where this process is after a call, or a return from one; called for each of them."""
-        self.left -= 1 if self.where == TRUSTED else _IN_IMPORTS
+        self.left -= 1 if self.where in _NOT_THE_USERS else _IN_IMPORTS
         if self.left < 0:
             self.give_up()
         elif event == "return":
@@ -278,6 +288,8 @@ def _kind(module: str, filename: str, function: str) -> int:
         return _POINT
     if module.startswith(_OURS) or (module, function) in _UNDER_A_LOCK:
         return _OWN
+    if module.startswith(_IMPORTING):
+        return _IMPORT
     if is_users(filename):
         return _USERS
     return _NAMES if module == "tempfile" else _PASSED

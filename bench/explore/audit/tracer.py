@@ -137,7 +137,7 @@ class _Loop:
         self.why_not = ""
         self.news = _wait_for_signals()
         output = frozenset(filter(None, (_link(os.getpid(), number) for number in (1, 2))))
-        self.rules = calls.Rules(_system_paths(), output)
+        self.rules = calls.Rules(_system_paths(), output, self.is_new)
 
     def run(self) -> None:
         """Trace until told to end."""
@@ -225,6 +225,14 @@ class _Loop:
         if not self.rules.is_harmless(call):
             function, _, place = self.board.call(known.lane).partition("\n")
             self.named.setdefault((function or name, place), calls.text(call, function, place))
+
+    def is_new(self, path: str, pid: int) -> bool:
+        """Return whether a file was made, changed or moved there since the board was made."""
+        try:
+            status = os.stat(os.path.join(f"/proc/{pid}/cwd", path))
+        except OSError:
+            return False
+        return max(status.st_mtime, status.st_ctime) > self.board.made_at
 
     def behind_call(self, known: _Traced, result: int) -> None:
         """Note what a call has made; and whether it was given shared memory, which it could not reach."""

@@ -45,7 +45,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     Args:
         seat: which actor it is.
         wire: to send the pid, each exception that comes for the first time, and stacks.
-        state: the state that all actors share.
+        state: the state that all actors share; sealed, where this process is audited.
     """
     lane, name, watched, filled = seat
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -54,6 +54,9 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     runtime = Runtime(board, lane)
     runtime.send_stack = lambda: wire.send(("stack", stack()))
     processes.is_actor = True
+    lines.watch(runtime)
+    if board.audit:
+        state = state.open()
     method, mine = getattr(type(state), name), board.lane(lane)
     watch = _watch(state) if watched else None
     known: dict[object, int] = {}
@@ -68,7 +71,6 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     residents.settle(always=True)
     uncontrolled.note_running(board)
     chance.mark_early(board)
-    lines.watch(runtime)
     wire.send(("here", os.getpid()))
     while runtime.begin():
         if filled:

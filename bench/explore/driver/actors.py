@@ -22,7 +22,7 @@ from bench.state.watching import Watch
 TYPE_CHECKING = False  # as type checkers know it: each exploration imports this
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from bench.explore.runtime.board import Board
@@ -58,7 +58,7 @@ class Actors:
         registry.reset()
         clock.begin_state()
         with queues.Filled() as self.filled:
-            self.state = kind(context)
+            self.state = self._in("__init__", lambda: kind(context))
         self.begins_ns = clock.end_state()
         """The virtual time, in ns, at which schedules of this state begin."""
         values.memory = None
@@ -85,10 +85,14 @@ class Actors:
         return None
 
     def _start(self) -> None:
+        audited = bool(self._board.audit)
+        if audited:
+            from bench.explore.audit.sealed import Sealed
         for lane, name in enumerate(self.names):
             filled = () if lane else tuple(self.filled.items)
             seat = Seat(lane, name, self.restorer is not None, filled)
-            process, wire = residents.start(self.context, run_actor, name, seat, self.state)
+            state = Sealed(self.state) if audited else self.state
+            process, wire = residents.start(self.context, run_actor, name, seat, state)
             self.wires.append(wire)
             self.processes.append(process)
         for process, wire in zip(self.processes, self.wires):  # noqa: B905  # Python 3.10 has strict, both are equal
@@ -118,7 +122,15 @@ class Actors:
     def read_result(self) -> object:
         """Return the result that the scenario reads from its state."""
         clock.begin_result(self._board.numbers[at.CLOCK])
-        return self.kind.result(self.state)
+        return self._in("result", lambda: self.kind.result(self.state))
+
+    def _in(self, method: str, run: Callable[[], Any]) -> Any:
+        """Run a method of the state outside of schedules; what it starts at once with itself is noted."""
+        uncontrolled.making = method
+        try:
+            return run()
+        finally:
+            uncontrolled.making = ""
 
     def left(self) -> Any:
         """Return what the actors left in the state; `None` where that is nothing, or not known."""

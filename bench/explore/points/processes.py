@@ -90,10 +90,16 @@ def _start_lane(self: Any) -> None:
     runtime.reap = functools.partial(_reap, runtime)
     _numbers[lane] = number
     self._bench_seat = lane, number, runtime.lane
+    arguments = self._args, self._kwargs
+    if runtime.board.audit:
+        from bench.explore.audit.sealed import Sealed
+
+        self._args, self._kwargs = (Sealed(arguments),), {}
     try:
         with runtime.raw():
             _start(self)
     except BaseException:
+        self._args, self._kwargs = arguments
         remove_process(runtime.numbers, lane)
         raise
     runtime.set_pid(lane, self.pid)
@@ -245,6 +251,8 @@ def _bootstrapped(self: Any, *args: Any, **keywords: Any) -> Any:
             uncontrolled.note_running(runtime.board)
             gc.disable()  # so that finalizers run at a certain time, as in the process that started this one
             lines.watch(runtime)
+            if runtime.board.audit:
+                self._args, self._kwargs = self._args[0].open()
             run()
         except control.Abandoned:
             _end_abandoned()

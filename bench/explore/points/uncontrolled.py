@@ -36,7 +36,7 @@ _ADDRESS = "shared memory, reached by its address"
 
 _POOL, _EXECUTOR = "a Pool, which has threads", "a pool of processes, which has threads"
 _WITH_THREADS = frozenset({_THREAD, _POOL, _EXECUTOR, _SERVER})
-_FORKED, _STARTED = "a process by os.fork", "a process that was started before the actors"
+_FORKED, _STARTED, _PROCESS = "a process by os.fork", "a process that was started before the actors", "a process"
 _PROCESSES = frozenset({_PROGRAM, _FORKED, "a process by os.forkpty", _STARTED, _POOL, _EXECUTOR, _SERVER})
 ELSEWHERE = "a socket to elsewhere"
 _ACTING = _PROCESSES | {_THREAD, ELSEWHERE}
@@ -138,6 +138,12 @@ _own: set[int] = set()
 _before: list[tuple[str, str]] = []
 """What this process started outside of schedules, with the user's lines."""
 
+_AT_ONCE = _ACTING - {_PROGRAM, _SERVER, ELSEWHERE}
+"""What runs at once with others of its kind that the user's code starts; a program is mostly waited for."""
+
+making = ""
+"""The method of the state, `__init__` or `result`, that this process runs now, outside of schedules; or empty."""
+
 
 def install() -> None:
     """Patch the functions that cannot be controlled, to note their calls."""
@@ -233,6 +239,8 @@ def note_before(what: str = _STARTED) -> bool:
         Whether it is the user's code that starts it; else it is forgotten.
     """
     place = users_line(sys._getframe(1))
+    if place and making and what in _AT_ONCE and control.registry is not None:
+        control.registry.board.note_uncontrolled(f"{_PROCESS if what == _STARTED else what}, in {making}, {place}")
     if place and all(place != known for _, known in _before):  # what starts a process by another name comes first
         _before.append((what, place))
     return bool(place)

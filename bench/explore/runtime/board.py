@@ -112,6 +112,9 @@ class Board:
     Args:
         path: the file.
         create: whether it is made here, as the exploring process does.
+
+    Attributes:
+        made_at: when it was made, by the clock of files; 0 where it was not made here.
     """
 
     start = 0
@@ -144,6 +147,7 @@ class Board:
             if create:
                 os.ftruncate(handle, at.SIZE)
             self._map = _mapped(handle)
+            self.made_at = os.fstat(handle).st_mtime if create else 0.0
         finally:
             os.close(handle)
         self.bytes = memoryview(self._map)

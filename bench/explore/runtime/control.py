@@ -25,6 +25,9 @@ active: Runtime | None = None
 begun = False
 """Whether this process has taken part in a schedule."""
 
+unpickling = False
+"""Whether this process unpickles what it was given at its start, under audit: then points are passed, and no steps."""
+
 registry: Registry | None = None
 """The numbers of objects that this process knows, if it is one of an exploration's, controlled or not."""
 
