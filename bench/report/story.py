@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bench.explore.findings.schedule import KILLED
-from bench.explore.findings.words import step_text, wait_text
+from bench.explore.findings.words import wait_text
 from bench.report.histogram import STYLES
 from bench.report.lines import Line, Span, Style, counted, line, wrapped
+from bench.report.steps import StoryStep, difference, holders, lane_before, steps_to_show
 
 if TYPE_CHECKING:
     from bench.outcomes import Grade, Outcome
@@ -29,35 +30,8 @@ COLUMN = 20
 _LEAST = 16
 """Characters of a column, so that an arrow from one to the next has room for its word."""
 
-MOST = 60
-"""Steps that a person follows; of longer schedules the middle is left out."""
-
-_ENDING = 40
-"""Steps that are shown of the end of a longer schedule, where things go wrong."""
-
-MATTERS = "this makes the difference"
-"""The note at a switch."""
-
-
 MOST_OF_A_TEXT = 2_000
 """Characters of an outcome, a reason or a place that are shown: a message may be of any length."""
-
-
-@dataclass(frozen=True)
-class StoryStep:
-    """A step of a schedule, as the witness of an outcome holds it."""
-
-    lane: int
-    kind: str
-    label: str
-    part: int
-    place: str
-    saw: str
-
-    @property
-    def text(self) -> str:
-        """The step in words, without its lane: "reads balance: 200"."""
-        return step_text(self.kind, self.label, self.part, self.saw)
 
 
 @dataclass(frozen=True)
@@ -132,47 +106,6 @@ def story(
 def _typed(step: Sequence[Any]) -> tuple[int, str, str, int, str, str]:
     lane, kind, label, part, place, saw = (*step, "")[:6]
     return int(lane), str(kind), str(label), int(part), str(place), str(saw)
-
-
-def difference(steps: Sequence[StoryStep], preempted: Sequence[int]) -> dict[int, str]:
-    """Return the steps, counted from 0, that made the difference, each with a note.
-
-    Those are the writes over a value that has changed since their lane read it: lost updates. Where there is none, it
-    is the last kill, or else the last preemption.
-    """
-    read: dict[tuple[int, str, int], int] = {}
-    written: dict[tuple[str, int], int] = {}
-    lost: dict[int, str] = {}
-    for number, step in enumerate(steps):
-        what = (step.label, step.part)
-        if step.kind == "read":
-            read[(step.lane, *what)] = number
-        elif step.kind == "write":
-            other = written.get(what, -1)
-            if (seen := read.get((step.lane, *what))) is not None and other > seen and steps[other].lane != step.lane:
-                lost[number] = f"overwrites what step {other + 1} wrote: it had read before, in step {seen + 1}"
-            written[what] = number
-            read.pop((step.lane, *what), None)
-    matters = [number for number, step in enumerate(steps) if step.kind == KILLED] or preempted
-    return lost or ({matters[-1]: MATTERS} if matters else {})
-
-
-def holders(steps: Sequence[StoryStep]) -> dict[str, list[int]]:
-    """Return the lanes that hold each object at the end: they acquired it and have not released it.
-
-    An object that some lane releases without having acquired it is used as a signal; no lane holds it.
-    """
-    held: dict[str, list[int]] = {}
-    signals: set[str] = set()
-    for step in steps:
-        lanes = held.setdefault(step.label, [])
-        if step.kind in ("acquire", "lock") or (step.kind == "try" and step.saw == "taken"):
-            lanes.append(step.lane)
-        elif step.kind in ("release", "unlock") and step.lane in lanes:
-            lanes.remove(step.lane)
-        elif step.kind in ("release", "unlock"):
-            signals.add(step.label)
-    return {label: lanes for label, lanes in held.items() if lanes and label not in signals}
 
 
 @dataclass(frozen=True)
@@ -268,18 +201,23 @@ class _Story:
                 return _Columns(number, min(each, widest + 1), short)
         return None
 
-    def shown_steps(self) -> Iterator[int | None]:
-        """Yield the numbers of the steps that are shown; `None` stands for all that are left out in the middle."""
-        count = len(self.steps)
-        if count <= MOST:
-            yield from range(count)
-            return
-        yield from range(MOST - _ENDING)
-        yield None
-        yield from range(count - _ENDING, count)
+    def shown_steps(self) -> Iterator[int | range]:
+        """Yield the numbers of the steps that are shown, and a range in the place of those that are left out."""
+        left_out = range(0)
+        shown = steps_to_show(self.steps, self.preempted, self.differs)
+        for number in range(len(self.steps)):
+            if number not in shown:
+                left_out = range(left_out.start if left_out else number, number + 1)
+                continue
+            if len(left_out) == 1:  # a line that says so takes as much room
+                yield left_out.start
+            elif left_out:
+                yield left_out
+            left_out = range(0)
+            yield number
 
-    def omission(self) -> str:
-        return f"{self.page.more} {len(self.steps) - MOST:,} steps {self.page.more}"
+    def omission(self, left_out: range) -> str:
+        return f"{self.page.more} {counted(len(left_out), 'step')} {self.page.more}"
 
     def wait_of(self, lane: int) -> str:
         """Return in words what a lane waits for at the end; empty for a lane that has ended."""
@@ -299,14 +237,14 @@ class _Story:
         heads = "  ".join(f"{self.page.fit(self.names[lane], at.each):<{at.each}}" for lane in self.acting)
         yield line("    " + " " * at.number, Span(heads, "bold"))
         for number in self.shown_steps():
-            if number is None:
-                yield line(Span(f"{'':{at.number + 4}}{self.omission()}", "dim"))
+            if isinstance(number, range):
+                yield line(Span(f"{'':{at.number + 4}}{self.omission(number)}", "dim"))
                 continue
             if number in self.preempted:
                 yield from self.switch_lines(number, at)
             yield from self.step_lines(number, at)
             if number in self.differs and number not in self.preempted:
-                yield from self.note_lines(self.differs[number], self.column_of(self.steps[number].lane, at))
+                yield from self.note_lines(self.differs[number].note, self.column_of(self.steps[number].lane, at))
         for lane in self.pending:
             yield from self.cell_lines(lane, "", self.wait_of(lane), str(self.pending[lane][4]), "odd", at)
 
@@ -339,17 +277,16 @@ class _Story:
         if number not in self.differs:
             yield line(" " * left, Span(drawn, "odd"))
             return
-        note = f"{drawn}  {self.differs[number]}"
+        note = f"{drawn}  {self.differs[number].note}"
         if left + len(note) <= page.width:
             yield line(" " * left, Span(note, "bad"))
             return
         yield line(" " * left, Span(drawn, "odd"))
-        yield from self.note_lines(self.differs[number], self.column_of(to, at))
+        yield from self.note_lines(self.differs[number].note, self.column_of(to, at))
 
     def lane_before(self, number: int) -> int:
         """Return the lane that ran before a step; a lane that is killed in between does not run."""
-        ran = (step.lane for step in reversed(self.steps[:number]) if step.kind != KILLED)
-        return next(ran, self.steps[number].lane)
+        return lane_before(self.steps, number)
 
     def note_lines(self, text: str, start: int) -> Iterator[Line]:
         """Draw a note under a step, from its own column on as far as there is room."""
@@ -361,19 +298,19 @@ class _Story:
     def list_lines(self) -> Iterator[Line]:
         page, wide = self.page, max(map(len, self.names.values()))
         for number in self.shown_steps():
-            if number is None:
-                yield line(Span(f"    {self.omission()}", "dim"))
+            if isinstance(number, range):
+                yield line(Span(f"    {self.omission(number)}", "dim"))
                 continue
             step = self.steps[number]
             if number in self.preempted:
                 how: Style = "bad" if number in self.differs else "odd"
-                matters = f": {self.differs[number]}" if number in self.differs else ""
+                matters = f": {self.differs[number].note}" if number in self.differs else ""
                 text = f"{self.names[self.lane_before(number)]} is interrupted{matters}"
                 yield from wrapped([f"    {page.rule * 2} "], page.fit(text), page.width, style=how)
             style: Style = "bad" if number in self.differs or step.kind == KILLED else ""
             yield from self.list_line(f"{number + 1:>4}", self.names[step.lane], wide, step.text, step.place, style)
             if number in self.differs and number not in self.preempted:
-                yield from self.note_lines(self.differs[number], 8 + wide)
+                yield from self.note_lines(self.differs[number].note, 8 + wide)
         for lane, one in self.pending.items():
             yield from self.list_line(" " * 4, self.names[lane], wide, self.wait_of(lane), str(one[4]), "odd")
 
@@ -410,7 +347,7 @@ class _Story:
         text = counted(self.preemptions, "preemption") if self.preemptions else "no preemptions"
         killed = sum(step.kind == KILLED for step in self.steps)
         text += f" and {counted(killed, 'kill')}" if killed else ""
-        return f"{text}, {len(self.steps)} steps (depth {self.depth})"
+        return f"{text}, {counted(len(self.steps), 'step')} (depth {self.depth})"
 
     def circle(self) -> list[str]:
         """Return the waits that form a circle, each as a sentence; empty where there is none."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.explore.findings.words import step_text
 from bench.explore.observe import observe
 from bench.observation import Observation
 from bench.outcomes import METHODS
@@ -119,3 +120,10 @@ def test_record_locks_that_wait_for_each_other_are_no_deadlock() -> None:
 def test_what_goes_past_the_points_is_named(name: str, what: str) -> None:
     found = explored(name, "fork", "dfs", schedules=3)
     assert [one for one in found.limits if one.startswith(f"not controlled: {what}, tests/process/filed.py:")]
+
+
+def test_stories_name_what_is_done_to_files() -> None:
+    witnesses: list[Any] = [one.witness for one in explored("MovedWhileOpen", "fork", "dpor").outcomes]
+    told = {step_text(kind, label, part, saw) for one in witnesses for _, kind, label, part, _, saw in one["steps"]}
+    for words in ("writes to log: 1 byte", "renames log to log.1", "opens log"):
+        assert any(words in text.replace("tmp*/", "") for text in told), (words, told)

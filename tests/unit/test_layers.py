@@ -145,6 +145,7 @@ RUNS: Mapping[str, frozenset[str]] = {
     "report": HOST,
     "report.histogram": OBSERVER,
     "report.lines": OBSERVER,
+    "report.steps": OBSERVER,
     "report.stories": OBSERVER,
     "report.story": OBSERVER,
     "pytest_plugin": OBSERVER,

@@ -12,7 +12,8 @@ from bench.explore.findings.schedule import witness
 from bench.explore.findings.words import step_text, wait_text
 from bench.explore.model import KINDS, Plan, killing
 from bench.outcomes import Outcome
-from bench.report.story import Ending, StoryStep, difference, ending_of, holders, story
+from bench.report.steps import MOST, Difference, StoryStep, difference, holders
+from bench.report.story import Ending, ending_of, story
 from bench.testing import FakeMachine, Program
 from bench.values import Json
 from tests.fixtures.machines import account, adds, crossed
@@ -104,14 +105,16 @@ def test_a_kill_is_shown_and_counted() -> None:
 
 def test_the_difference_is_the_write_over_what_changed() -> None:
     steps = [StoryStep(*one) for one in witness_of(account(times=2), 0, 1, 1, 0, 0, 0, 1, 1)["steps"]]
-    assert difference(steps, [1]) == {3: "overwrites what step 3 wrote: it had read before, in step 1"}
+    assert difference(steps, [1]) == {
+        3: Difference("overwrites what step 3 wrote: it had read before, in step 1", (2, 0))
+    }
 
 
 def test_a_write_without_a_read_before_it_or_of_ones_own_is_no_difference() -> None:
     ordered = [StoryStep(*one) for one in witness_of(account(times=2), 0, 0, 0, 0, 1, 1, 1, 1)["steps"]]
     assert difference(ordered, []) == {}
     blind = [StoryStep(0, "write", "x", -1, "a:1", "1"), StoryStep(1, "write", "x", -1, "a:2", "2")]
-    assert difference(blind, [1]) == {1: "this makes the difference"}
+    assert difference(blind, [1]) == {1: Difference("this makes the difference")}
     assert difference(blind, []) == {}
 
 
@@ -229,3 +232,45 @@ def test_a_place_and_a_reason_are_whole_however_long_they_are(width: int) -> Non
     assert told.count("module.py:1234") == 4
     assert told.count("reason") == 60
     assert "…" not in told
+
+
+def test_a_long_story_shows_each_switch_with_its_neighbours_and_says_how_much_is_left_out() -> None:
+    steps = [[0, "write", "mine", -1, "a.py:1", str(number)] for number in range(300)]
+    steps[150] = [1, "write", "theirs", -1, "a.py:2", "7"]
+    found = {"lane_names": ["one", "other"], "steps": steps, "preempted": [150], "preemptions": 1, "pending": []}
+    rows = text(found, LOST).splitlines()
+    numbers = [int(row.split()[0]) for row in rows if row[:7].strip().isdecimal()]
+    assert set(range(149, 154)) <= set(numbers)
+    assert len(numbers) == MOST + 6  # two before the switch, the step itself, the one back, and two after that
+    assert sum(row.strip() in ("\u2026 128 steps \u2026", "\u2026 106 steps \u2026") for row in rows) == 2
+    assert any("interrupted" in row for row in rows)
+    assert any("128 steps" in row for row in text(found, LOST, width=60).splitlines())
+
+
+def test_a_lost_update_over_a_long_way_shows_what_is_lost_and_what_was_read() -> None:
+    steps: list[list[Any]] = [[0, "sleep", "", -1, "a.py:1", ""] for _ in range(300)]
+    steps[100] = [0, "read", "count", -1, "a.py:3", "0"]
+    steps[140] = [1, "write", "count", -1, "a.py:4", "1"]
+    steps[250] = [0, "write", "count", -1, "a.py:5", "1"]
+    found = {"lane_names": ["one", "other"], "steps": steps, "preempted": [], "preemptions": 1, "pending": []}
+    told = text(found, LOST)
+    assert all(f"a.py:{line}" in told for line in (3, 4, 5))
+    assert "overwrites what step 141 wrote: it had read before, in step 101" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "saw", "said"),
+    [
+        ("change", "creates", "creates log"),
+        ("change", "creates: File exists", "creates log: File exists"),
+        ("change", "writes to: 5 bytes", "writes to log: 5 bytes"),
+        ("move", "renames: to old", "renames log to old"),
+        ("move", "renames: Permission denied", "renames log: Permission denied"),
+        ("scan", "lists: 3 names", "lists log: 3 names"),
+        ("look", "it is there", "looks at log: it is there"),
+        ("change", "", "changes log"),
+        ("write", "creates: 1", "writes log: creates: 1"),
+    ],
+)
+def test_operations_on_files_have_names_of_their_own(kind: str, saw: str, said: str) -> None:
+    assert step_text(kind, "log", -1, saw) == said

@@ -40,6 +40,35 @@ _DEEDS: Mapping[str, tuple[str, str]] = {
 }
 """Each kind of operation in words, and how the value that it saw follows."""
 
+FILE_DEEDS = frozenset(
+    {
+        "asks for the place in",
+        "changes the mode of",
+        "changes the owner of",
+        "changes the times of",
+        "creates",
+        "cuts",
+        "empties",
+        "links",
+        "lists",
+        "makes folder",
+        "makes link",
+        "makes pipe",
+        "makes room in",
+        "opens",
+        "reads from",
+        "reads link",
+        "removes",
+        "removes folder",
+        "renames",
+        "sets the place in",
+        "writes to",
+    }
+)
+"""What is done to files, where a step on one names it in what it saw, in front of what came of it."""
+
+_OF_FILES = ("look", "change", "scan", "move")
+
 _COUNTS = "asks how many {it} has"
 
 _CONDITIONS: tuple[tuple[str, Mapping[str, str]], ...] = (
@@ -65,9 +94,20 @@ def step_text(kind: str, label: str, part: int = -1, saw: str = "") -> str:
     for start, words in _CONDITIONS:
         if label.startswith(start) and kind in words:
             return words[kind].format(it=label[len(start) :])
+    if kind in _OF_FILES:
+        deed, _, gave = saw.partition(": ")
+        if deed in FILE_DEEDS:
+            return f"{deed} {_it(label, kind, part)}" + (
+                f"{' ' if _is_name(deed, gave) else ': '}{gave}" if gave else ""
+            )
     does, result = _DEEDS.get(kind, (f"{kind} {{it}}", ": {saw}"))
     text = does.format(it=_it(label, kind, part)).rstrip()
     return text + (result.format(saw=saw) if saw and result else "")
+
+
+def _is_name(deed: str, gave: str) -> bool:
+    """Return whether what came of a deed is the other name that it is about: "renames a to b"."""
+    return deed in ("renames", "links", "makes link") and gave.startswith(("as ", "to "))
 
 
 def wait_text(kind: str, label: str, part: int = -1, holder: str = "") -> str:

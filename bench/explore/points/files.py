@@ -46,6 +46,33 @@ _ON_DESCRIPTOR = {
 }
 _ON_TWO_DESCRIPTORS = ("sendfile", "copy_file_range", "splice")
 
+_DEEDS = {
+    "unlink": "removes",
+    "remove": "removes",
+    "mkdir": "makes folder",
+    "rmdir": "removes folder",
+    "rename": "renames",
+    "replace": "renames",
+    "link": "links",
+    "truncate": "cuts",
+    "ftruncate": "cuts",
+    "chmod": "changes the mode of",
+    "fchmod": "changes the mode of",
+    "lchmod": "changes the mode of",
+    "chown": "changes the owner of",
+    "lchown": "changes the owner of",
+    "utime": "changes the times of",
+    "mkfifo": "makes pipe",
+    "mknod": "creates",
+    "readlink": "reads link",
+    "pread": "reads from",
+    "preadv": "reads from",
+    "pwrite": "writes to",
+    "pwritev": "writes to",
+    "posix_fallocate": "makes room in",
+}
+"""What stories call functions of `os`, see `findings.words`; of others they say that they look, or change something."""
+
 _OF_EXISTENCE = frozenset({"exists", "isfile", "isdir", "lexists", "is_file", "is_dir"})
 """Functions of the standard library that ask for the status of a file to see whether it is there, and of which kind."""
 
@@ -61,7 +88,7 @@ def install() -> None:
     for name in _TWO_NAMES:
         _replace(name, _two_name_operation(getattr(os, name, None)))
     for name, kind in _ON_DESCRIPTOR.items():
-        _replace(name, openfiles.descriptor_operation(getattr(os, name, None), kind))
+        _replace(name, openfiles.descriptor_operation(getattr(os, name, None), kind, _DEEDS.get(name, "")))
     for name in _ON_TWO_DESCRIPTORS:
         _replace(name, openfiles.transfer_operation(getattr(os, name, None), name))
     for function in (
@@ -140,7 +167,7 @@ def _name_operation(real: Any, kind: str, *, follow: bool) -> Any:
             # What is in a folder is reached through it, and other names through a link.
             link = stat.S_ISLNK(status.st_mode)
             where = where._replace(several=where.several or link or not is_file(status))
-        given = take_step(runtime, kind, where, lambda: real(*args, **keywords))
+        given = take_step(runtime, kind, where, lambda: real(*args, **keywords), _DEEDS.get(real.__name__, ""))
         if link:
             note_moved(runtime, link=True)
         return given
@@ -154,7 +181,7 @@ def _folder_operation(real: Any) -> Any:
         if runtime is None:
             return real(path, *args, **keywords)
         where = object_at(runtime, path, keywords.get("dir_fd"))
-        return take_step(runtime, "move", where, lambda: real(path, *args, **keywords))
+        return take_step(runtime, "move", where, lambda: real(path, *args, **keywords), _DEEDS.get(real.__name__, ""))
 
     return called
 
@@ -166,8 +193,10 @@ def _two_name_operation(real: Any) -> Any:
             return real(src, dst, **keywords)
         folders = keywords.get("src_dir_fd"), keywords.get("dst_dir_fd")
         here, there = (object_at(runtime, *at) for at in ((src, folders[0]), (dst, folders[1])))
-        text = " -> ".join(os.path.basename(os.fsdecode(path)) for path in (src, dst)) if runtime.detail else ""
-        given = take_step(runtime, "move", here, lambda: real(src, dst, **keywords), text)
+        deed = _DEEDS.get(real.__name__, "")
+        joined = "as" if deed == "links" else "to"
+        text = f"{joined} {os.path.basename(os.fsdecode(dst))}" if runtime.detail else ""
+        given = take_step(runtime, "move", here, lambda: real(src, dst, **keywords), deed, text)
         status = status_at(runtime, dst, folders[1])
         odd = status is not None and not stat.S_ISREG(status.st_mode)
         note_moved(runtime, here.number, there.number, folder=odd)
@@ -183,7 +212,8 @@ def symlink(src: Any, dst: Any, *args: Any, **keywords: Any) -> None:
         _symlink(src, dst, *args, **keywords)
         return
     where = object_at(runtime, dst, keywords.get("dir_fd"))
-    take_step(runtime, "move", where, lambda: _symlink(src, dst, *args, **keywords))
+    text = f"to {os.path.basename(os.fsdecode(src))}" if runtime.detail else ""
+    take_step(runtime, "move", where, lambda: _symlink(src, dst, *args, **keywords), "makes link", text)
     note_moved(runtime, link=True)
 
 
@@ -236,7 +266,7 @@ def listdir(path: Any = ".") -> list[Any]:
     if runtime is None:
         return _listdir(path)
     where = object_at(runtime, "." if path is None else path, follow=True)
-    names: list[Any] = take_step(runtime, "scan", where, lambda: _listdir(path))
+    names: list[Any] = take_step(runtime, "scan", where, lambda: _listdir(path), "lists")
     return names
 
 
@@ -251,7 +281,7 @@ def scandir(path: Any = ".") -> Any:
             return [_Entry(one, path) for one in found]
 
     where = object_at(runtime, "." if path is None else path, follow=True)
-    return _Entries(take_step(runtime, "scan", where, entries))
+    return _Entries(take_step(runtime, "scan", where, entries, "lists"))
 
 
 class _Entries:

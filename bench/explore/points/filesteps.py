@@ -46,7 +46,9 @@ def controlled() -> Any:
     return None if runtime is None or is_internal(sys._getframe(2)) else runtime
 
 
-def take_step(runtime: Runtime, kind: str, on: Named, do: Callable[[], Any], text: str = "") -> Any:
+def take_step(
+    runtime: Runtime, kind: str, on: Named, do: Callable[[], Any], deed: str | Callable[[], str] = "", text: str = ""
+) -> Any:
     """Take a step, do the operation for real, and return its result.
 
     Args:
@@ -54,22 +56,36 @@ def take_step(runtime: Runtime, kind: str, on: Named, do: Callable[[], Any], tex
         kind: of the step, if the file has one name.
         on: the object of the step.
         do: the real operation.
+        deed: what the story calls it, one of `findings.words.FILE_DEEDS`, or what returns that just before it is done;
+            empty for what such a step is called.
         text: what the story says of it, if it goes well; empty for its result.
     """
     runtime.point(_SEVERAL.get(kind, kind) if on.several else kind, on.number)
+    name = ""
     try:
         with runtime.raw():
+            if runtime.detail:
+                name = deed if isinstance(deed, str) else deed()
             given = do()
     except OSError as error:
         if runtime.detail:
-            runtime.note_value(str(error.strerror))
+            runtime.note_value(_told(name, str(error.strerror)))
         raise
     if runtime.detail:
-        runtime.note_value(text or _result_text(given))
+        runtime.note_value(_told(name, text or _result_text(name, given)))
     return given
 
 
-def _result_text(given: Any) -> str:
+def _told(deed: str, text: str) -> str:
+    """Return what the story gets: the deed before what came of it, see `findings.words.step_text`."""
+    return f"{deed}: {text}" if deed and text else deed or text
+
+
+def _result_text(deed: str, given: Any) -> str:
+    if deed in ("opens", "creates", "empties"):
+        return ""
+    if deed == "writes to":
+        return f"{given} byte{'s' * (given != 1)}"
     if isinstance(given, (bytes, int)):
         return repr(given)
     if isinstance(given, list):

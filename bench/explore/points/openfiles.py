@@ -47,10 +47,28 @@ def open_descriptor(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | N
     kind = "change" if flags & (os.O_CREAT | os.O_TRUNC) else "look"
     direct = flags & getattr(os, "O_NOFOLLOW", 0) or (flags & os.O_CREAT and flags & os.O_EXCL)
     where = object_at(runtime, path, dir_fd, follow=not direct)
-    opened: int = take_step(runtime, kind, where, lambda: _os_open(path, flags, mode, dir_fd=dir_fd))
+
+    def deed() -> str:
+        makes = flags & os.O_CREAT
+        return "creates" if makes and flags & os.O_EXCL else _deed(path, dir_fd, flags & os.O_TRUNC, makes)
+
+    opened: int = take_step(runtime, kind, where, lambda: _os_open(path, flags, mode, dir_fd=dir_fd), deed)
     descriptors.opened.add(opened)
     descriptors.note_opened(opened)
     return opened
+
+
+def _deed(path: Any, dir_fd: int | None, empties: int, makes: int) -> str:
+    """Return what opening a file will do to it, for the story."""
+    try:
+        there = _stat(path, dir_fd=dir_fd).st_size >= 0
+    except (OSError, ValueError):
+        there = False
+    return "creates" if makes and not there else "empties" if empties else "opens"
+
+
+def _deed_of_mode(path: Any, mode: str) -> str:
+    return "creates" if "x" in mode else _deed(path, None, "w" in mode, "r" not in mode)
 
 
 def _note_special(runtime: Runtime, path: Any, dir_fd: int | None = None) -> None:
@@ -70,14 +88,14 @@ def _note_special(runtime: Runtime, path: Any, dir_fd: int | None = None) -> Non
         uncontrolled.note("a device")
 
 
-def descriptor_operation(real: Any, kind: str) -> Any:
+def descriptor_operation(real: Any, kind: str, deed: str) -> Any:
     """Return a function of `os` on the content of an open file as one whose calls are steps of that kind."""
 
     def called(descriptor: int, *args: Any) -> Any:
         runtime = controlled()
         if runtime is None or not stat.S_ISREG(_fstat(descriptor).st_mode):
             return real(descriptor, *args)
-        return _on_open_file(runtime, kind, descriptor, lambda: real(descriptor, *args))
+        return _on_open_file(runtime, kind, descriptor, lambda: real(descriptor, *args), deed)
 
     return called
 
@@ -102,20 +120,20 @@ def transfer_operation(real: Any, name: str) -> Any:
     return called
 
 
-def _on_open_file(runtime: Runtime, kind: str, descriptor: int, do: Callable[[], Any]) -> Any:
+def _on_open_file(runtime: Runtime, kind: str, descriptor: int, do: Callable[[], Any], deed: str) -> Any:
     """Take a step on what an open file holds, wherever its offset is."""
     if not descriptors.is_shared(descriptor) and is_nameless(descriptor):
         with runtime.raw():  # nobody else can reach it
             return do()
-    return take_step(runtime, kind, object_of(runtime, descriptor), do)
+    return take_step(runtime, kind, object_of(runtime, descriptor), do, deed)
 
 
-def _at_offset(runtime: Runtime, kind: str, descriptor: int, do: Callable[[], Any]) -> Any:
+def _at_offset(runtime: Runtime, kind: str, descriptor: int, do: Callable[[], Any], deed: str) -> Any:
     """Take a step that uses the offset of an open file, which is a change of what all have who share that."""
     if not descriptors.is_shared(descriptor):
-        return _on_open_file(runtime, kind, descriptor, do)
+        return _on_open_file(runtime, kind, descriptor, do, deed)
     descriptors.note_moved(runtime, descriptor)
-    return take_step(runtime, "change", object_of(runtime, descriptor), do)
+    return take_step(runtime, "change", object_of(runtime, descriptor), do, deed)
 
 
 def read(descriptor: int, size: int) -> bytes:
@@ -129,7 +147,7 @@ def read(descriptor: int, size: int) -> bytes:
 def _read(runtime: Runtime, descriptor: int, size: int) -> bytes:
     mode = _fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        data: bytes = _at_offset(runtime, "look", descriptor, lambda: _os_read(descriptor, size))
+        data: bytes = _at_offset(runtime, "look", descriptor, lambda: _os_read(descriptor, size), "reads from")
         return data
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         descriptors.note_moved(runtime, descriptor)
@@ -189,7 +207,7 @@ def write(descriptor: int, data: Any) -> int:
 def _write(runtime: Runtime, descriptor: int, data: Any) -> int:
     mode = _fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        written: int = _at_offset(runtime, "change", descriptor, lambda: _os_write(descriptor, data))
+        written: int = _at_offset(runtime, "change", descriptor, lambda: _os_write(descriptor, data), "writes to")
         return written
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         descriptors.note_moved(runtime, descriptor)
@@ -233,10 +251,10 @@ def lseek(fd: int, position: int, how: int, /) -> int:
 
 def _seek(runtime: Runtime, fd: int, position: int, how: int, do: Callable[[], Any]) -> Any:
     if how == os.SEEK_CUR and not position and descriptors.is_shared(fd):
-        return take_step(runtime, "look", object_of(runtime, fd), do)
+        return take_step(runtime, "look", object_of(runtime, fd), do, "asks for the place in")
     if how in (os.SEEK_SET, os.SEEK_CUR) and not descriptors.is_shared(fd):
         return do()
-    return _at_offset(runtime, "look", fd, do)
+    return _at_offset(runtime, "look", fd, do, "sets the place in")
 
 
 def dup(fd: int, /) -> int:
@@ -318,13 +336,13 @@ class _File(_real_file):
     def readinto(self, buffer: Any) -> Any:
         runtime = control.active
         if runtime is None or not self._is_pipe:
-            return self._step("look", lambda: super(_File, self).readinto(buffer))
+            return self._step("look", lambda: super(_File, self).readinto(buffer), "reads from")
         return self._unless_blocked(lambda: _into([buffer], lambda size: _read(runtime, self.fileno(), size)))
 
     def read(self, size: Any = -1) -> Any:
         runtime = control.active
         if runtime is None or not self._is_pipe:
-            return self._step("look", lambda: super(_File, self).read(size))
+            return self._step("look", lambda: super(_File, self).read(size), "reads from")
         if size is None or size < 0:
             return self.readall()
         return self._unless_blocked(lambda: _read(runtime, self.fileno(), size))
@@ -332,7 +350,7 @@ class _File(_real_file):
     def readall(self) -> Any:
         runtime = control.active
         if runtime is None or not self._is_pipe:
-            return self._step("look", lambda: super(_File, self).readall())
+            return self._step("look", lambda: super(_File, self).readall(), "reads from")
         found = b""
         while data := self._unless_blocked(lambda: _read(runtime, self.fileno(), io.DEFAULT_BUFFER_SIZE)):
             found += data
@@ -341,11 +359,11 @@ class _File(_real_file):
     def write(self, data: Any) -> Any:
         runtime = control.active
         if runtime is None or not self._is_pipe:
-            return self._step("change", lambda: super(_File, self).write(data))
+            return self._step("change", lambda: super(_File, self).write(data), "writes to")
         return self._unless_blocked(lambda: _write(runtime, self.fileno(), data))
 
     def truncate(self, size: Any = None) -> Any:
-        return self._step("change", lambda: super(_File, self).truncate(size))
+        return self._step("change", lambda: super(_File, self).truncate(size), "cuts")
 
     def seek(self, position: int, whence: int = 0, /) -> Any:
         runtime = control.active
@@ -357,7 +375,8 @@ class _File(_real_file):
         runtime = control.active
         if runtime is None or self.closed or not self._is_file or not descriptors.is_shared(self.fileno()):
             return super().tell()
-        return take_step(runtime, "look", object_of(runtime, self.fileno()), lambda: super(_File, self).tell())
+        deed = "asks for the place in"
+        return take_step(runtime, "look", object_of(runtime, self.fileno()), lambda: super(_File, self).tell(), deed)
 
     def close(self) -> None:
         runtime = control.active
@@ -370,11 +389,11 @@ class _File(_real_file):
         descriptors.opened.discard(number)
         _close(runtime, number, _fstat(number), lambda: super(_File, self).close())
 
-    def _step(self, kind: str, do: Callable[[], Any]) -> Any:
+    def _step(self, kind: str, do: Callable[[], Any], deed: str) -> Any:
         runtime = control.active
         if runtime is None or self.closed or not self._is_file:
             return do()
-        return _at_offset(runtime, kind, self.fileno(), do)
+        return _at_offset(runtime, kind, self.fileno(), do, deed)
 
     def _unless_blocked(self, do: Callable[[], Any]) -> Any:
         try:
@@ -399,7 +418,9 @@ class FileIO(_File, metaclass=_LikeReal):  # type: ignore[metaclass]  # that of 
         _note_special(runtime, file)
         kind = "look" if "r" in mode else "change"
         where = object_at(runtime, file, follow="x" not in mode)
-        take_step(runtime, kind, where, lambda: super(FileIO, self).__init__(file, mode))
+        take_step(
+            runtime, kind, where, lambda: super(FileIO, self).__init__(file, mode), lambda: _deed_of_mode(file, mode)
+        )
         descriptors.note_opened(self.fileno())
 
 
@@ -433,7 +454,7 @@ def open_file(
     else:
         kind = "look" if "r" in letters else "change"
         where = object_at(runtime, file, follow="x" not in letters)
-        raw = take_step(runtime, kind, where, lambda: _File(file, how))
+        raw = take_step(runtime, kind, where, lambda: _File(file, how), lambda: _deed_of_mode(file, how))
         descriptors.note_opened(raw.fileno())
     try:
         return _layered(raw, letters, mode, buffering, encoding, errors, newline)
