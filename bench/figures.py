@@ -76,6 +76,10 @@ class Origin:
         }
 
 
+_WIDE = ("all ", "the only ", "what was not seen ")
+"""How the parts of a claim begin that are about more than what was run."""
+
+
 @dataclass(frozen=True)
 class ExploreFigures:
     """The figures of mode explore, as recorded; a property is `None` where the record lacks it."""
@@ -123,10 +127,13 @@ class ExploreFigures:
         )
 
     def without_completeness(self) -> ExploreFigures:
-        """Return the figures with a claim of no more than what was run, as where the verdict is open."""
+        """Return the figures with a claim of no more than what was run, as where the verdict is open.
+
+        Neither that all was run, nor a bound on what was missed, stands beside what was not seen.
+        """
         if not self.claim:
             return self
-        parts = [part for part in self.claim.split("; ") if not part.startswith(("all ", "the only "))]
+        parts = [part.partition(": a bug ")[0] for part in self.claim.split("; ") if not part.startswith(_WIDE)]
         count = _count(self.fields, "schedules")
         claim = "; ".join(parts) or f"{count:,} schedule{'s' * (count != 1)}, no more"
         return ExploreFigures({**self.fields, "claim": claim, "complete": False})

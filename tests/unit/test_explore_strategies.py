@@ -14,6 +14,7 @@ from bench.explore.model import READS, Op, Plan, Step, Trace, dependent, preempt
 from bench.explore.search import NAMES, make
 from bench.explore.search.dfs import DepthFirst
 from bench.explore.search.dpor import PartialOrder
+from bench.explore.search.portfolio import LONG
 from bench.testing import FakeMachine, Program
 from bench.testing.machine import (
     Lane,
@@ -682,6 +683,16 @@ def test_what_is_too_large_is_bounded_then_sampled() -> None:
     assert "differ in the order of dependent steps" in claims[1]
     assert "random priorities" in claims[1]
     assert "random schedules" in claims[1]
+
+
+def test_a_portfolio_that_was_stopped_after_one_very_long_schedule_says_that_it_was_run() -> None:
+    strategy = make("portfolio", lanes=1, schedules=1)
+    plan = strategy.next()
+    assert plan is not None
+    assert strategy.claim() == "nothing was run"
+    trace = FakeMachine(program(adding(1))).run(plan)
+    strategy.learn(trace._replace(steps=trace.steps * LONG))
+    assert (strategy.complete, strategy.claim()) == (False, "1 schedule, not all")
 
 
 def test_within_a_bound_the_portfolio_goes_no_further() -> None:

@@ -132,6 +132,11 @@ def test_groups_without_samples_have_no_tally(groups: list[list[SampleOutcome]])
         ),
         ("the only interleaving", "4 schedules, no more"),
         ("3 interleavings, not all", "3 interleavings, not all"),
+        (
+            "9 schedules of random priorities: a bug that exists was missed with p < 0.5 (depth 1)",
+            "9 schedules of random priorities",
+        ),
+        ("50 random schedules; what was not seen has a rate below 0.06 (95 %)", "50 random schedules"),
     ],
 )
 def test_an_open_verdict_stands_beside_no_claim_of_completeness(claim: str, told: str) -> None:
@@ -140,6 +145,8 @@ def test_an_open_verdict_stands_beside_no_claim_of_completeness(claim: str, told
     open_, passed = (to_judged(deterministic(1), each, HERE) for each in (one, replace(one, limits=())))
     assert (open_.verdict, open_.figures.claim, open_.figures.fields["complete"]) == ("unknown", told, False)  # type: ignore[union-attr]  # they are of explore
     assert (passed.verdict, passed.figures) == ("pass", figures)
+    failed = to_judged(deterministic(2), one, HERE)
+    assert (failed.verdict, failed.figures.claim, failed.figures.fields["complete"]) == ("fail", told, False)  # type: ignore[union-attr]  # as above
 
 
 def test_schedules_that_were_all_given_up_are_the_reason() -> None:

@@ -338,7 +338,7 @@ class PartialOrder:
         number = f"{self.schedules:,} schedule{'s' * (self.schedules != 1)}"
         if self.complete:
             return f"all interleavings, up to the order of independent steps, in {number}"
-        found = f"{number} that differ in the order of dependent steps, not all"
+        found = f"{number} that differ{'s' * (self.schedules == 1)} in the order of dependent steps, not all"
         if self._loops:
             found += f"; {self._loops:,} of them reached the limit of steps"
         if self._trouble:

@@ -88,6 +88,7 @@ class Portfolio:
                 self._turns(),
             )
         self._asked: Strategy = self._whole
+        self._ran = 0
         self._gave = False  # whether the strategy that was asked had a plan
 
     def next(self) -> Plan | None:
@@ -103,6 +104,7 @@ class Portfolio:
 
     def learn(self, trace: Trace) -> None:
         """Pass the trace on to the strategy that gave the last plan."""
+        self._ran += 1
         if self._asked is self._reduction and len(trace.steps) > LONG:
             self._order = self._at_random()
         else:
@@ -169,4 +171,6 @@ class Portfolio:
         ]
         if not others:  # it was stopped in the first of the bounded ones
             others += [search for search in self._bounded if search.schedules]
-        return "; ".join(strategy.claim() for strategy in others) or "nothing was run"
+        if not others:  # what it was stopped after is of the reduction, which has not learnt so long a schedule
+            return f"{self._ran:,} schedule{'s' * (self._ran != 1)}, not all" if self._ran else "nothing was run"
+        return "; ".join(strategy.claim() for strategy in others)
