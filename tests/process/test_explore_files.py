@@ -14,6 +14,7 @@ from bench.explore.observe import observe
 from bench.observation import Observation
 from bench.outcomes import METHODS
 from bench.targets import find
+from tests.fixtures.auditing import audited
 from tests.fixtures.figures import figures_of
 
 pytestmark = [
@@ -58,7 +59,7 @@ OUTCOMES: dict[str, set[tuple[int, int]]] = {
 
 def explored(name: str, method: str, strategy: str, **bounds: Any) -> Observation:
     (found,) = find([f"tests.process.filed:{name}"])
-    return observe(found, method=method, strategy=strategy, seconds=60, **bounds)
+    return observe(found, method=method, strategy=strategy, **{"seconds": 60, **audited(method), **bounds})
 
 
 def values(observation: Observation) -> set[Any]:

@@ -12,6 +12,7 @@ from bench.observation import Observation
 from bench.outcomes import METHODS, Conditions
 from bench.targets import Found, find
 from bench.verdict import judge
+from tests.fixtures.auditing import audited
 from tests.fixtures.figures import figures_of as figures
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes and signals are looked at as Linux has them")
@@ -25,7 +26,7 @@ def target(name: str) -> Found:
 
 
 def explored(name: str, method: str = "fork", **bounds: Any) -> Observation:
-    return observe(target(name), method=method, strategy="dpor", **{"seconds": 60, **bounds})
+    return observe(target(name), method=method, strategy="dpor", **{"seconds": 60, **audited(method), **bounds})
 
 
 def texts(observation: Observation) -> set[str]:
@@ -85,6 +86,7 @@ def test_a_timer_is_named() -> None:
     assert any("a timer, tests/process/outside.py:" in one for one in found.limits)
 
 
+@pytest.mark.each_python
 @pytest.mark.parametrize(
     ("name", "outcomes"),
     [

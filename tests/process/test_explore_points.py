@@ -14,6 +14,7 @@ from bench.explore.observe import observe
 from bench.observation import Observation
 from bench.outcomes import METHODS
 from bench.targets import find
+from tests.fixtures.auditing import audited
 from tests.fixtures.figures import figures_of as figures
 
 pytestmark = [
@@ -24,7 +25,7 @@ pytestmark = [
 
 def explored(name: str, method: str, strategy: str = "dfs", **bounds: Any) -> Observation:
     (found,) = find([f"tests.process.pointed:{name}"])
-    return observe(found, method=method, strategy=strategy, seconds=60, **bounds)
+    return observe(found, method=method, strategy=strategy, **{"seconds": 60, **audited(method), **bounds})
 
 
 def values(observation: Observation) -> Counter[Any]:

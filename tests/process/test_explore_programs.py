@@ -21,6 +21,7 @@ from bench.outcomes import METHODS, Conditions
 from bench.process import tree
 from bench.targets import Found, find
 from bench.verdict import Verdict, judge
+from tests.fixtures.auditing import audited
 from tests.fixtures.figures import figures_of as figures
 
 pytestmark = [
@@ -38,7 +39,7 @@ def named(name: str, file: str = "explored_programs") -> Found:
 
 
 def explored(name: str, method: str = "fork", file: str = "explored_programs", **more: Any) -> Observation:
-    return observe(named(name, file), method=method, seed=1, **{"seconds": 60.0, **more})
+    return observe(named(name, file), method=method, seed=1, **{"seconds": 60.0, **audited(method), **more})
 
 
 def texts(observation: Observation) -> set[str]:

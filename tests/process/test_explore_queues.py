@@ -13,6 +13,7 @@ from bench.observation import Observation
 from bench.outcomes import METHODS
 from bench.targets import find
 from tests.fixtures import queued
+from tests.fixtures.auditing import audited
 from tests.fixtures.figures import figures_of
 from tests.fixtures.queued import DEADLOCK, Queued, outcomes, seen_in
 
@@ -27,7 +28,7 @@ BY_NAME: dict[str, type[Queued]] = {one.__name__: one for one in KINDS}
 
 def explored(name: str, method: str, strategy: str = "dpor") -> Observation:
     (found,) = find([f"tests.fixtures.queued:{name}"])
-    return observe(found, method=method, strategy=strategy, seconds=60)
+    return observe(found, method=method, strategy=strategy, seconds=60, **audited(method))
 
 
 def seen(observation: Observation, kind: type[Queued]) -> set[object]:

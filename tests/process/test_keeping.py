@@ -13,6 +13,7 @@ from bench.outcomes import Conditions
 from bench.stress.observe import observe as stress
 from bench.targets import Found, find
 from bench.verdict import judge
+from tests.fixtures.auditing import audited
 from tests.fixtures.figures import figures_of as figures
 
 pytestmark = [
@@ -45,7 +46,7 @@ def verdict(seen: Observation, name: str, method: str) -> str:
 
 @pytest.mark.parametrize(("name", "method"), EVERYWHERE)
 def test_explore_makes_processes_anew_where_they_keep_something(name: str, method: str) -> None:
-    seen = explore(named(name), method=method, seconds=20.0, seed=1)
+    seen = explore(named(name), method=method, seconds=20.0, seed=1, **audited(method))
     assert (values(seen), verdict(seen, name, method)) == ({1}, "pass")
     if name != "MadeInMain":  # whose state is made once, and then restored
         assert "something stays from schedule to schedule" in str(figures(seen)["why_rebuilt"])
@@ -59,7 +60,7 @@ def test_explore_finds_the_race_of_what_a_process_does_once() -> None:
 
 @pytest.mark.parametrize(("name", "method"), REMOVING)
 def test_explore_makes_the_state_anew_where_its_result_removes_it(name: str, method: str) -> None:
-    seen = explore(named(name), method=method, seconds=20.0, seed=1)
+    seen = explore(named(name), method=method, seconds=20.0, seed=1, **audited(method))
     assert verdict(seen, name, method) == "pass", [one.outcome.text() for one in seen.outcomes]
     assert ("closed" if name == "ClosesItsPipe" else "removed") in str(figures(seen)["why_rebuilt"])
 
