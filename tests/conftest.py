@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,11 @@ the unit tests goes into them.
 SHARED_OUT = frozenset(
     {
         "test_demos",
+        "test_endings",
         "test_engines",
         "test_explore_commands",
         "test_explore_oracle",
+        "test_explore_outside",
         "test_explore_replay",
         "test_kernels",
         "test_plugin",
@@ -54,11 +57,13 @@ SHARED_OUT = frozenset(
 )
 """Modules that take long, since each test starts many interpreters.
 
-Where `BENCH_TESTS_SHARE` is set, as tox does on all Pythons but one, a third of their tests is run. The thirds of
-Pythons that follow each other differ, so that any three of them run all.
+Where `BENCH_TESTS_SHARE` names the Pythons that run the tests, as `toxfile.py` does where a run of tox has several,
+each of them runs a third of these modules' tests; of two Pythons, each runs half. What each runs is always the same,
+and all of them together run all. What is marked `each_python` is not shared out, and elsewhere, as in CI's jobs of one
+Python each, nothing is.
 """
 
-SHARES = 3
+MOST_SHARES = 3
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -71,13 +76,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.once)
         if item.path.parent == here / "fuzz":
             item.add_marker(pytest.mark.once)
-    if os.environ.get("BENCH_TESTS_SHARE"):
-        others = [item for item in items if item.path.stem in SHARED_OUT and not is_mine(item.nodeid)]
+    if pythons := os.environ.get("BENCH_TESTS_SHARE", "").split():
+        here_is = f"py{sys.version_info[0]}{sys.version_info[1]}"
+        if here_is not in pythons:
+            raise pytest.UsageError(f"BENCH_TESTS_SHARE is {' '.join(pythons)}, and this is {here_is}")
+        shared = [item for item in items if item.path.stem in SHARED_OUT and not item.get_closest_marker("each_python")]
+        others = [item for item in shared if not is_of(here_is, pythons, item.nodeid)]
         config.hook.pytest_deselected(items=others)
         left_out = set(others)
         items[:] = [item for item in items if item not in left_out]
 
 
-def is_mine(nodeid: str, minor: int = sys.version_info[1]) -> bool:
-    """Whether a test is of the share that a Python 3.`minor` runs."""
-    return zlib.crc32(nodeid.encode()) % SHARES == minor % SHARES
+def is_of(python: str, pythons: Sequence[str], nodeid: str) -> bool:
+    """Whether a test is of the share of one of these Pythons."""
+    shares = min(MOST_SHARES, len(pythons))
+    return zlib.crc32(nodeid.encode()) % shares == pythons.index(python) % shares

@@ -114,11 +114,13 @@ def test_a_program_can_still_set_its_own_method(method: str) -> None:
     assert sample("sets_its_own_method", method).outcome == Outcome("value", "fork")
 
 
+@pytest.mark.each_python
 def test_a_program_that_chooses_its_method_itself_is_found_out() -> None:
     assert any("under fork by itself" in text for text in sample("chooses_fork_itself", "spawn").warnings)
     assert sample("chooses_fork_itself", "fork").warnings == () or sys.version_info >= (3, 12)
 
 
+@pytest.mark.each_python
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python warns of it from 3.12 on")
 def test_the_hidden_warning_of_a_fork_beside_threads_is_recorded() -> None:
     warned = sample("fork_beside_a_thread", "fork").warnings

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from bench.cells import DEFAULT_PYTHONS, parse_python
 from bench.matrix.plan import Axes
-from tests.conftest import ONCE, SHARED_OUT, is_mine
+from tests.conftest import ONCE, SHARED_OUT, is_of
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = ("container", "alone", "pinned", "once")
@@ -70,7 +72,9 @@ def test_tests_run_on_the_python_they_are_named_for(environments: configparser.C
 def test_what_the_pythons_leave_out_has_an_environment_that_runs_it(environments: configparser.ConfigParser) -> None:
     assert set(LEFT_OUT) == set(BY_MARK)
     for mark, name in BY_MARK.items():
-        assert f"pytest tests -m {mark}" in (environments[f"testenv:{name}"]["commands"] or "")
+        # What is marked `alone` and `container` is run where the engine is, and by itself: tests/container/conftest.py.
+        marks = "'alone and not container'" if mark == "alone" else mark
+        assert f"pytest tests -m {marks} " in f"{environments[f'testenv:{name}']['commands']} "
 
 
 def test_environments_reach_the_index_and_the_engine_as_their_caller_does(
@@ -81,18 +85,55 @@ def test_environments_reach_the_index_and_the_engine_as_their_caller_does(
         assert set(wanted.split()) <= set((environments[name]["pass_env"] or "").split()), name
 
 
-def test_any_three_pythons_that_follow_each_other_run_every_test_that_is_shared_out() -> None:
-    shares = [
-        [is_mine(f"tests/process/test_demos.py::test_{number}", minor) for minor in (12, 13, 14)]
-        for number in range(99)
-    ]
-    assert all(sum(share) == 1 for share in shares)
-    assert all(12 < count < 60 for count in map(sum, zip(*shares, strict=True)))
+@pytest.mark.parametrize("count", range(1, len(TESTS) + 1))
+def test_pythons_that_share_tests_out_run_all_of_them_together(count: int) -> None:
+    tests = [f"tests/process/test_demos.py::test_{number}" for number in range(99)]
+    for first in range(len(TESTS) - count + 1):
+        pythons = TESTS[first : first + count]
+        shares = [{test for test in tests if is_of(python, pythons, test)} for python in pythons]
+        assert set().union(*shares) == set(tests)
+        assert all(len(share) >= len(tests) / (min(count, 3) + 1) for share in shares), "a share is much too small"
 
 
-def test_all_is_run_on_one_python_and_shares_on_the_others(environments: configparser.ConfigParser) -> None:
-    shared = {name for name in TESTS if "BENCH_TESTS_SHARE=1" in (environments[f"testenv:{name}"]["set_env"] or "")}
-    assert set(TESTS) - shared == {"py311"}
+HERE = f"py{sys.version_info[0]}{sys.version_info[1]}"
+SHARING = """
+[tox]
+env_list = py{310,311,312,313,399}, other
+skip_missing_interpreters = true
+[testenv]
+package = skip
+commands = python -c "import os; print('of', '{env_name}:', os.environ.get('BENCH_TESTS_SHARE'))"
+"""
+
+
+def test_tox_tells_each_python_which_of_those_that_are_there_run_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "tox.ini").write_text(SHARING)
+    (tmp_path / "toxfile.py").write_text((ROOT / "toxfile.py").read_text())
+    told = tox_run(tmp_path)
+    ran = [name for name in told if name.startswith("py")]
+    assert "py399" not in ran
+    assert set(ran) >= ({HERE} & {"py310", "py311", "py312", "py313"})
+    assert told == {**dict.fromkeys(ran, " ".join(ran)), "other": "None"}
+    for name in ran[:1]:
+        assert tox_run(tmp_path, "-e", name) == {name: name}
+
+
+def tox_run(folder: Path, *arguments: str) -> dict[str, str]:
+    """What each environment said that ran, in their order."""
+    command = [sys.executable, "-m", "tox", "run", "-c", str(folder / "tox.ini"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(re.findall(r"^of (\w+): (.*)$", done.stdout, re.MULTILINE))
+
+
+def test_what_asks_for_the_version_is_not_shared_out() -> None:
+    files = [file for name in SHARED_OUT for file in (ROOT / "tests").glob(f"*/{name}.py")]
+    for function in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
+        if isinstance(function, ast.FunctionDef) and function.name.startswith("test_"):
+            compared = [ast.unparse(one) for one in ast.walk(function) if isinstance(one, ast.Compare)]
+            marks = {ast.unparse(one) for one in function.decorator_list}
+            asks = any("sys.version_info" in one for one in compared)
+            assert not asks or "pytest.mark.each_python" in marks, f"{function.name}: mark it, else none may run it"
 
 
 def test_modules_that_are_run_once_or_shared_out_are_there() -> None:
