@@ -9,8 +9,9 @@ import pytest
 
 from bench.matrix.engines.docker import DockerEngine
 from tests import documents
+from tests.container.conftest import WITH_PROJECTS
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, WITH_PROJECTS]
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ from bench.matrix.images.building import Builder
 from bench.matrix.images.engine import look
 from bench.matrix.images.pip_settings import PipSettings, host_settings
 from bench.matrix.images.recipe import Ingredients
+from tests.container.conftest import WITH_PLAIN_IMAGES
 
-pytestmark = pytest.mark.container
+pytestmark = [pytest.mark.container, WITH_PLAIN_IMAGES]
 
 PY314 = parse_python("3.14")
 SETUP = """
