@@ -21,6 +21,7 @@ ONCE = frozenset(
         "test_explore_shrinking",
         "test_explore_strategies",
         "test_exports",
+        "test_install_choice",
         "test_layers",
         "test_placement",
         "test_plan",

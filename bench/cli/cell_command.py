@@ -24,7 +24,7 @@ from bench.cli.options import (
     test_options,
 )
 from bench.cli.output import say, show, width
-from bench.cli.projects import project_of, schedule_saver
+from bench.cli.projects import project_of, say_install, schedule_saver
 from bench.cli.running import carry_out
 from bench.matrix.config import load_config
 from bench.matrix.plan import make_plan
@@ -83,6 +83,7 @@ def command(
     run = run_name()
     plan = make_plan([cell], run=run, host_cpus=len(where.cpus()), settings=chosen)
     project = project_of(chosen.targets, chosen.command, config)
+    say_install(project)
     with ExitStack() as kept:
         folder = (
             records_folder(out, run)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.inputs import observable, programs
+from bench.cli.output import say
 from bench.errors import UsageError
 from bench.figures import ExploreFigures
 from bench.matrix.images import Project
+from bench.matrix.install import NOTHING, Asked, Checkout, Install, choose, described
 from bench.targets import DEMOS, place_of_file
 
 if TYPE_CHECKING:
@@ -24,16 +28,20 @@ if TYPE_CHECKING:
 def checked_targets(targets: Sequence[str], config: Config, modes: Sequence[Mode]) -> tuple[str, ...]:
     """Return targets as they are named from the project's root, checked before anything is built.
 
-    A project with requirements may not be importable on this host: there only its files are looked for.
+    A project for which something is installed may not be importable on this host: only its files are looked for.
 
     Raises:
         UsageError: if a target does not exist, cannot be imported, or is outside of the project.
         NothingToRun: if the targets hold no program, or none that can be observed in any of the modes.
     """
-    if not config.requirements or all(map(_is_demo, targets)):
+    if not _installs(config) or all(map(_is_demo, targets)):
         observable(_imported(targets), modes)
     root = project_root(targets, config)
     return tuple(_relative(target, root) for target in targets)
+
+
+def _installs(config: Config) -> bool:
+    return bool(config.requirements or config.extras or config.groups or config.install)
 
 
 def _imported(targets: Sequence[str]) -> tuple[Found, ...]:
@@ -52,7 +60,7 @@ def schedule_saver(targets: Sequence[str], config: Config, folder: Path | None) 
         folder: the run's folder; `None` means the user's cache folder.
     """
     found: dict[str, Found] = {}
-    if targets and (not config.requirements or all(map(_is_demo, targets))):
+    if targets and (not _installs(config) or all(map(_is_demo, targets))):
         root = project_root(targets, config)
         found = {one.program.target: one for one in _imported([f"{root}/{t}" if is_path(t) else t for t in targets])}
 
@@ -74,13 +82,55 @@ def _version(judged: Judged) -> str:
 
 
 def project_of(targets: Sequence[str], command: Sequence[str], config: Config) -> Project | None:
-    """Return the project that cells need; `None` if they run only the demos."""
+    """Return the project that cells need, and what is installed for it; `None` if they run only the demos.
+
+    Raises:
+        UsageError: if the project's files, or its settings, are not in order.
+    """
     if not command and all(map(_is_demo, targets)):
         return None
-    root = project_root(targets, config)
+    root = project_root(targets, config) if targets or config.root else _build_root(Path.cwd())
     # A folder without a pyproject.toml may be anything, a home folder too: only its Python files are copied.
     include = config.include or (("*.py",) if config.root is None and not command else ())
-    return Project(root, include, config.requirements, config.exclude)
+    project = Project(root, include, exclude=config.exclude, copied=bool(command))
+    asked = Asked(
+        config.requirements,
+        config.extras,
+        config.groups,
+        config.install,
+        None if config.wheels is None else _wheels(root / config.wheels),
+    )
+    if not command and asked == Asked(wheels=asked.wheels):
+        return replace(project, install=Install(wheels=asked.wheels))
+    checkout = Checkout(tuple(path.as_posix() for path in project.files()), partial(_text_of, root))
+    return replace(project, install=choose(checkout, asked, version=partial(described, root)))
+
+
+def say_install(project: Project | None) -> None:
+    """Say in one line what is installed for a project, and why."""
+    if project is not None and (project.copied or project.install != NOTHING):
+        say(f"to install: {project.install.why}")
+
+
+def _build_root(folder: Path) -> Path:
+    """Return the nearest folder upwards with a setup.py, or setup.cfg, where there is no pyproject.toml."""
+    names = ("setup.py", "setup.cfg")
+    return next((one for one in (folder, *folder.parents) if any((one / name).is_file() for name in names)), folder)
+
+
+def _wheels(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise UsageError(f"`wheels` in [tool.bench]: {folder} is no folder; make it with pip download or pip wheel")
+    return folder.resolve()
+
+
+def _text_of(root: Path, name: str) -> str | None:
+    try:
+        return (root / name).read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UsageError(f"{root / name} cannot be read: {error.strerror}") from None
 
 
 def project_root(targets: Sequence[str], config: Config) -> Path:

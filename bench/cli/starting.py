@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bench.cli.earlier import earlier_seconds
 from bench.cli.inputs import records_folder
 from bench.cli.output import say, show, width
-from bench.cli.projects import project_of, schedule_saver
+from bench.cli.projects import project_of, say_install, schedule_saver
 from bench.cli.running import carry_out
 from bench.matrix.run.sources import write_sources
 from bench.report.lines import Line, Span, counted, line
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 def start(plan: Plan, engine: Engine, config: Config, *, out: str | None, dry_run: bool) -> int:
     """Carry out a plan, or show it, and return the exit status; the records go to a new folder."""
+    project = project_of(plan.targets, plan.command, config)
+    say_install(project)
     if dry_run:
         show(_plan_lines(plan, engine.name))
         return 0
     folder = records_folder(out, plan.run)
-    project = project_of(plan.targets, plan.command, config)
     write_sources(folder, project)
     run = carry_out(
         plan,

@@ -68,7 +68,7 @@ def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
         *_section("Interesting", "odd", [_finding(one, run, width) for one in odd]),
         *_section("Warnings", "odd", [_note(one, width) for one in found.warnings(run)]),
         *_section("Unknown", "trouble", [_note(one, width) for one in found.unknowns(run)]),
-        *_section("Cells without a verdict", "trouble", [_trouble(one, width) for one in found.troubles(run)]),
+        *_section("Cells without a verdict", "trouble", [_trouble(one, run, width) for one in found.troubles(run)]),
     ]
 
 
@@ -181,11 +181,19 @@ def _note(note: Note, width: int) -> list[Line]:
     ]
 
 
-def _trouble(note: Note, width: int) -> list[Line]:
+def _trouble(note: Note, run: RunRecords, width: int) -> list[Line]:
     return [
         *wrapped(["  ", Span(note.kind, "trouble"), ": "], note.text or "no reason was recorded", width),
         line(f"      {where(note.places, note.universe)}"),
+        *(line("      | ", Span(one_line(text, width - 8), "dim")) for text in _failed_output(note, run)),
     ]
+
+
+def _failed_output(note: Note, run: RunRecords) -> list[str]:
+    """Return the last lines of an installation that failed, where that is why cells have no verdict."""
+    pythons: Mapping[str, Mapping[str, object]] = run.run.get("pythons") or {}
+    same = (one.get("output") for one in pythons.values() if one.get("refused") == note.text)
+    return str(next(same, "") or "").splitlines()
 
 
 def reproduce(place: Place, target: str | None, run: RunRecords, seed: int | None, mode: Mode | None = None) -> str:

@@ -22,6 +22,7 @@ from bench.matrix.images.building import Builder
 from bench.matrix.images.engine import look
 from bench.matrix.images.pip_settings import PipSettings, host_settings
 from bench.matrix.images.recipe import Ingredients
+from bench.matrix.install import Install
 from tests.container.conftest import WITH_PLAIN_IMAGES
 
 pytestmark = [pytest.mark.container, WITH_PLAIN_IMAGES]
@@ -158,7 +159,10 @@ def project(tmp_path: Path) -> Project:
     (tmp_path / "src" / "counted").mkdir(parents=True)
     (tmp_path / "src" / "counted" / "__init__.py").write_text("ANSWER = 42\n")
     # The second line is another one in each run, so that this build never comes from a cache.
-    return Project(tmp_path, requirements=(".", f"iniconfig != 0.0.{uuid.uuid4().int % 10**9}"))
+    install = Install(
+        project=True, build=("setuptools",), requirements=(f"iniconfig != 0.0.{uuid.uuid4().int % 10**9}",)
+    )
+    return Project(tmp_path, install=install)
 
 
 @pytest.fixture
@@ -204,7 +208,7 @@ def test_pip_installs_a_project_and_leaves_no_setting_behind(images: Images, bui
 
 def test_a_requirement_that_does_not_exist_is_refused_in_pips_words(images: Images, tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("")
-    project = Project(tmp_path, requirements=("iniconfig == 0.0.0",))
+    project = Project(tmp_path, install=Install(requirements=("iniconfig == 0.0.0",)))
     base = known_base(look(images.client), PY314)
     if base is None:
         pytest.skip("the engine has no base for Python 3.14")

@@ -14,6 +14,7 @@ from bench.matrix.engines import venvs
 from bench.matrix.engines.base import Ended, Job, Limits, Ready, Refused
 from bench.matrix.engines.local import CELL, OWNER, LocalEngine, environment
 from bench.matrix.images import Project
+from bench.matrix.install import Install
 from bench.process import tree
 from bench.process.owners import this_owner
 
@@ -175,7 +176,11 @@ def test_an_environment_without_an_index(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(said) == 1, "made once"
     (tmp_path / "project").mkdir()
     refused = venvs.prepare(
-        HERE, Project(tmp_path / "project", (), ("no-such-distribution-here",)), said.append, folder=tmp_path / "own"
+        HERE,
+        Project(tmp_path / "project", install=Install(requirements=("no-such-distribution-here",))),
+        said.append,
+        folder=tmp_path / "own",
     )
     assert isinstance(refused, Refused)
     assert "No matching distribution" in refused.why
+    assert refused.output.splitlines()[-1].endswith("No matching distribution found for pytest>=8")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from bench.errors import UsageError
 from bench.matrix.engines.venvs import _STARTUP
 from bench.matrix.images.bases import Base
 from bench.matrix.images.context import HOST_ONLY, PACKAGED, Context, Project, bench_files, dockerfile
-from bench.matrix.images.pip_settings import IN_BUILD
-from bench.matrix.images.recipe import Ingredients, install_line, split_dockerfile
+from bench.matrix.images.pip_settings import IN_BUILD, PipSettings
+from bench.matrix.images.recipe import Ingredients, Step, install_line, site_files, split_dockerfile
+from bench.matrix.install import Install
 from tests.fixtures.checkout import ROOT, toml
 
 PY314 = parse_python("3.14")
@@ -59,6 +61,13 @@ def test_what_git_ignores_stays_out_and_untracked_files_come_along(root: Path) -
 )
 def test_patterns_narrow_a_project(root: Path, include: tuple[str, ...], expected: list[str]) -> None:
     assert names(Project(root, include)) == expected
+
+
+def test_the_records_of_a_run_are_no_part_of_a_project(root: Path) -> None:
+    (root / "out" / "cells").mkdir(parents=True)
+    (root / "out" / "run.json").write_text("{}")
+    (root / "run.json").write_text("{}")
+    assert names(Project(root)) == ["link", "notes.log", "run.json", "run.sh", "src/pkg/__init__.py", "tests/test_a.py"]
 
 
 def test_what_is_excluded_stays_out_even_where_it_is_included(root: Path) -> None:
@@ -122,27 +131,82 @@ def test_images_are_named_by_python_and_base_and_only_plain_ones_have_a_stable_n
     assert project.stable_tag is None
 
 
-def test_requirements_files_are_read_and_rename_the_image_that_pip_fills(root: Path) -> None:
-    (root / "extra.txt").write_text("# tools\nattrs>=22\n\n-r more.txt\n")
+def test_requirements_rename_the_image_that_pip_fills(root: Path) -> None:
     (root / "more.txt").write_text("six\n")
-    project = Project(root, requirements=("hypothesis", "-r extra.txt"))
+    project = Project(root, install=Install(requirements=("hypothesis", "-c more.txt")))
 
     ingredients = Ingredients(project)
 
-    assert ingredients.site.files["docker/requirements.txt"] == b"hypothesis\nattrs>=22\nsix\n"
+    limits = f"{IN_BUILD}/project/more.txt"
+    assert ingredients.site.files["docker/requirements.txt"] == f"hypothesis\n-c {limits}\n".encode()
+    assert ingredients.site.files["docker/project/more.txt"] == b"six\n"
     plain, with_them = (each.recipe(PY314, BASE).steps[0].tag for each in (Ingredients(None), ingredients))
     assert plain != with_them
 
 
-def test_a_requirements_file_that_is_missing_is_the_users_mistake(root: Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.txt"):
-        Ingredients(Project(root, requirements=("-r none.txt",)))
+BUILT = Install(project=True, build=("setuptools",), requirements=("six",), variables=(("SCM", "1 2"),))
 
 
-def test_only_a_project_that_installs_itself_is_given_to_pip(root: Path) -> None:
-    assert not any("project" in name for name in Ingredients(Project(root)).site.files)
-    itself = Ingredients(Project(root, requirements=(".[test]",)))
-    assert "docker/project/src/pkg/__init__.py" in itself.site.files
+def steps(project: Project, base: Base = BASE) -> dict[str, Step]:
+    return {step.tag.partition(":")[0]: step for step in Ingredients(project).recipe(PY314, base).steps}
+
+
+def test_a_change_of_a_projects_source_renames_the_last_image_alone(root: Path) -> None:
+    before = steps(Project(root, install=BUILT))
+    assert list(before) == ["forkbench-site", "forkbench", "forkbench-build", "forkbench-project"]
+    (root / "src" / "pkg" / "__init__.py").write_text("changed")
+    after = steps(Project(root, install=BUILT))
+    assert [name for name in before if before[name].tag != after[name].tag] == ["forkbench-project"]
+    assert "SCM='1 2'" in after["forkbench-project"].dockerfile
+    made_of = after["forkbench-project"].labels["org.forkbench.from"].split()
+    assert made_of == [after[name].tag for name in list(after)[:-1]]
+    other = steps(Project(root, install=replace(BUILT, build=("hatchling",))))
+    assert [name for name in after if after[name].tag != other[name].tag] == ["forkbench-build", "forkbench-project"]
+
+
+def test_native_code_is_built_with_a_compiler_or_on_the_host_that_the_base_is_packed_from(root: Path) -> None:
+    native = Project(root, install=replace(BUILT, native="src/a.c"))
+    found = steps(native)
+    assert next(iter(found)) == "forkbench-toolchain"
+    assert found["forkbench-build"].builder == found["forkbench-toolchain"].tag
+    assert not found["forkbench-project"].wheel
+    packed = steps(native, Base("forkbench-base:3.14-1", "sha256:2", "host"))
+    assert "forkbench-toolchain" not in packed
+    assert packed["forkbench-project"].wheel
+
+
+def test_wheels_take_the_place_of_an_index(root: Path) -> None:
+    (root / "wheels").mkdir()
+    (root / "wheels" / "six-1.whl").write_bytes(b"1")
+    project = Project(root, install=Install(wheels=root / "wheels"), exclude=("wheels",))
+    ingredients = Ingredients(project)
+    files = site_files(PipSettings(), wheels=ingredients.wheels).files
+    assert files["docker/wheels/six-1.whl"] == b"1"
+    environment = files["docker/pip.env"]
+    assert isinstance(environment, bytes)
+    assert b"export PIP_NO_INDEX=1\n" in environment
+    before = ingredients.recipe(PY314, BASE).tag
+    (root / "wheels" / "six-1.whl").write_bytes(b"2")
+    assert Ingredients(project).recipe(PY314, BASE).tag != before
+    with pytest.raises(UsageError, match="nowhere"):
+        Ingredients(Project(root, install=Install(wheels=root / "nowhere")))
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_folder_that_a_repository_ignores_is_walked_and_a_submodule_is_part_of_it(root: Path) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always", "-C"]
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    (root / ".gitignore").write_text("*\n")
+    assert "src/pkg/__init__.py" in names(Project(root))
+
+    (root / ".gitignore").unlink()
+    other = root.parent / f"{root.name}-other"
+    subprocess.run(["git", "init", "-q", str(other)], check=True)
+    (other / "inner.c").touch()
+    subprocess.run([*git, str(other), "add", "."], check=True)
+    subprocess.run([*git, str(other), "commit", "-q", "-m", "one"], check=True)
+    subprocess.run([*git, str(root), "submodule", "--quiet", "add", str(other), "native"], check=True)
+    assert "native/inner.c" in names(Project(root))
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explore.replay", "repeat", "stress"),
     ("modes", "islands"),
     ("matrix.discovery", "matrix.config", "matrix.placement"),
-    ("matrix.plan",),
+    ("matrix.plan", "matrix.install"),
     ("matrix.images",),
     ("matrix.engines",),
     ("matrix.run",),

@@ -45,7 +45,11 @@ class Config:
     pids: int | None = None
     shm: int | None = None
     out: str | None = None
-    requirements: tuple[str, ...] = ()
+    requirements: tuple[str, ...] | None = None
+    extras: tuple[str, ...] | None = None
+    groups: tuple[str, ...] | None = None
+    install: str = ""
+    wheels: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     path: Path | None = None
@@ -128,6 +132,8 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "pids": int,
     "shm": _bytes,
     "requirements": _texts,
+    "extras": _texts,
+    "groups": _texts,
     "include": _texts,
     "exclude": _texts,
 }

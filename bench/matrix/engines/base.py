@@ -45,21 +45,24 @@ class Job:
 class Ready:
     """A Python that cells can run under: `where` is an image's id or an interpreter's path, `what` describes it.
 
-    `cwd` is the folder of this host that cells run in; `None` means that of this process, or the image's.
+    `cwd` is the folder of this host that cells run in; `None` means that of this process, or the image's. Where it is
+    `copied`, each cell gets a copy of its own.
     """
 
     python: Python
     where: str
     what: str = ""
     cwd: str | None = None
+    copied: bool = False
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A Python that this engine cannot provide, and why."""
+    """A Python that this engine cannot provide, and why; `output` has the last lines of what failed."""
 
     python: Python
     why: str
+    output: str = ""
 
 
 @dataclass(frozen=True)

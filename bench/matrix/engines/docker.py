@@ -93,7 +93,7 @@ class DockerEngine:
         return {
             python: Ready(python, image.image_id, f"{image.tag} on {image.base} ({image.base_origin})")
             if isinstance(image, ImageReady)
-            else Refused(python, image.why)
+            else Refused(python, image.why, image.output)
             for python, image in found.items()
         }
 

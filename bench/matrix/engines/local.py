@@ -99,7 +99,7 @@ class LocalEngine:
         if stop.is_set():
             return Ended(interrupted=True)
         try:
-            with _own_folder() as folder, _Tree(job, ready, folder) as cell:
+            with _own_folder() as folder, _Tree(job, _with_copy(ready, folder), folder) as cell:
                 ended = cell.follow(Lines(records), log, stop)
         except (OSError, Unavailable) as error:
             ended = Ended(error=f"the local engine failed: {error}")
@@ -132,6 +132,14 @@ def _own_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _with_copy(ready: Ready, folder: Path) -> Ready:
+    """Return a Python with a copy of the project for one cell, where its files are a copy already."""
+    if not ready.copied or ready.cwd is None:
+        return ready
+    shutil.copytree(ready.cwd, folder / "project", symlinks=True)
+    return replace(ready, cwd=str(folder / "project"))
 
 
 def environment(job: Job, ready: Ready, folder: Path, cell: str, inherited: Mapping[str, str]) -> dict[str, str]:

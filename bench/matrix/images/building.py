@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from bench.cells import Python
@@ -14,9 +13,12 @@ from bench.errors import BenchError, Unavailable
 from bench.matrix.images.bases import REGISTRY, Base, Origin, Progress, Registry, known_base, make_base
 from bench.matrix.images.context import Project
 from bench.matrix.images.engine import Store, engine_errors, look, one_line, without_secrets
+from bench.matrix.images.host_wheel import host_wheel
 from bench.matrix.images.pip_settings import PipSettings, host_settings
 from bench.matrix.images.recipe import Ingredients, Recipe, Step, site_files
-from bench.matrix.images.waiting import in_threads, locked
+from bench.matrix.images.superseded import remove_superseded
+from bench.matrix.images.waiting import hold, in_threads, locked
+from bench.matrix.install.output import NO_COMPILER, NotInstalled, explanation, last_lines
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -26,6 +28,11 @@ BUILD_TIMEOUT_S = 1800
 
 ABANDONED_AFTER_S = 3600.0
 """The age in seconds from which a build's stage counts as left behind by a build that died."""
+
+_NO_TOOLCHAIN = (
+    "this base is packed from an interpreter of this host and has no compiler; put wheels into a folder and name it as "
+    "`wheels` in [tool.bench], or pull the official image"
+)
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,11 @@ class ImageReady:
 
 @dataclass(frozen=True)
 class ImageRefused:
-    """A Python for which there is no image, and why."""
+    """A Python for which there is no image, and why; `output` has the last lines of what failed."""
 
     python: Python
     why: str
+    output: str = ""
 
 
 Prepared: TypeAlias = Mapping[Python, "ImageReady | ImageRefused"]
@@ -90,6 +98,12 @@ def prepare_images(
         builder = Builder(client, ingredients, host_settings(), progress, registry)
         tasks = {python: _task(builder, python, base) for python, base in missing.items()}
         prepared |= in_threads(tasks, jobs, stop)
+    if project is not None:
+        made = [image for image in prepared.values() if isinstance(image, ImageReady)]
+        for image in made:
+            hold(image.tag)
+        if missing:
+            remove_superseded(client, project.key, [image.tag for image in made], progress)
     return {python: prepared[python] for python in dict.fromkeys(pythons)}
 
 
@@ -113,7 +127,7 @@ def _task(builder: Builder, python: Python, base: Base | None) -> Callable[[], I
         try:
             return builder.make(python, base)
         except BenchError as why:
-            return ImageRefused(python, str(why))
+            return ImageRefused(python, str(why), getattr(why, "output", ""))
         except Exception as error:  # noqa: BLE001 - one Python's trouble must not take the others with it
             return ImageRefused(python, f"{type(error).__name__}: {one_line(error)}")
 
@@ -146,23 +160,43 @@ class Builder:
             base = base or make_base(self.client, python, self.registry, self.progress)
         recipe = self.ingredients.recipe(python, base)
         for step in recipe.steps:
-            with locked(step.tag.replace(":", "-")):
-                if look(self.client).tagged(step.tag) is None:
-                    self.progress(f"{python}: building {step.tag} from {recipe.base.reference}")
-                    self._build(recipe, step)
+            self._ensure(recipe, step)
         ready = _already(self.client, look(self.client), recipe)
         if ready is None:
             raise Unavailable(f"{python}: {recipe.tag} was removed while it was built; try again")
         return ready
+
+    def _ensure(self, recipe: Recipe, step: Step) -> None:
+        """Build a step that the engine does not have; where a requirement lacks a compiler, once more with one."""
+        with locked(step.tag.replace(":", "-")):
+            if look(self.client).tagged(step.tag) is not None:
+                return
+            self.progress(f"{recipe.python}: building {step.tag} from {recipe.base.reference}")
+            try:
+                self._build(recipe, step)
+            except NotInstalled as error:
+                if not NO_COMPILER.search(error.output) or not step.pip or step.builder:
+                    raise
+                if recipe.toolchain is None:
+                    raise NotInstalled(f"{error}; {_NO_TOOLCHAIN}", error.output) from None
+                self.progress(f"{recipe.python}: a requirement needs a compiler: adding one to {recipe.base.reference}")
+                self._ensure(recipe, recipe.toolchain)
+                self._build(recipe, replace(step, builder=recipe.toolchain.tag))
 
     def _build(self, recipe: Recipe, step: Step) -> None:
         nonce = f"{self.name}-{recipe.python.tag}"
         context = step.context
         if step.pip:
             # Joined only now, so that no digest and no other step ever sees the settings.
-            context = type(context)({**context.files, **site_files(self.settings).files}, context.modes)
+            settings = site_files(self.settings, wheels=self.ingredients.wheels)
+            context = type(context)({**context.files, **settings.files}, context.modes)
+        if step.wheel:
+            name, content = host_wheel(recipe.python, self.ingredients)
+            context = type(context)({**context.files, f"docker/wheel/{name}": content}, context.modes)
         context = type(context)({**context.files, "Dockerfile": step.dockerfile.encode()}, context.modes)
-        arguments = {"BASE": recipe.base.reference, "BUILD": nonce} if step.pip else {}
+        arguments = {"BASE": recipe.base.reference}
+        if step.pip:
+            arguments |= {"BUILD": nonce, "BUILDER": step.builder or recipe.base.reference}
         host_network = step.pip and self.settings.needs_host_network
         try:
             with engine_errors(f"building {step.tag}"):
@@ -171,7 +205,8 @@ class Builder:
                     custom_context=True,
                     tag=step.tag,
                     target=step.target,
-                    buildargs=arguments,
+                    buildargs={name: text for name, text in arguments.items() if f"ARG {name}" in step.dockerfile},
+                    labels=dict(step.labels),
                     network_mode="host" if host_network else None,
                     rm=True,
                     forcerm=True,
@@ -188,22 +223,21 @@ def follow_build(tag: str, events: Iterator[Mapping[str, object]]) -> None:
     """Read the output of a build until it ends.
 
     Raises:
-        Unavailable: if it failed; the message has the line that explains why.
+        NotInstalled: if it failed; the message has the line that explains why, `output` the last ones.
     """
     output = ""
     for event in events:
         output += str(event.get("stream", ""))
         if "error" in event:
-            raise Unavailable(f"building {tag}: {build_failure(output, str(event['error']))}")
+            raise NotInstalled(f"building {tag}: {build_failure(output, str(event['error']))}", last_lines(output))
 
 
 def build_failure(output: str, error: str) -> str:
-    """Return the line that explains a failed build: the first error that pip reports, else the engine's message."""
-    # The engine puts colours around standard error, and splits it at any character.
-    lines = [line.strip() for line in re.sub(r"\x1b\[[\d;]*m", "", output).splitlines()]
-    reported = [line for line in lines if line.startswith(("ERROR:", "error:"))]
+    """Return the line that explains a failed build: the first error that is reported, else the engine's message."""
     code = error.rpartition("returned a non-zero code: ")[2].strip()
-    return without_secrets(f"{reported[0]} (pip ended with {code})" if reported else " ".join(error.split()))
+    # The engine puts colours around standard error, and splits it at any character.
+    reported = explanation(output)
+    return f"{reported} (it ended with {code})" if reported else without_secrets(" ".join(error.split()))
 
 
 def remove_stages(client: DockerClient, nonce: str | None = None, *, now_s: float | None = None) -> None:

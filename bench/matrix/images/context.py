@@ -14,6 +14,7 @@ from pathlib import Path
 
 import bench
 from bench.errors import UsageError
+from bench.matrix.install import NOTHING, Install
 
 HOST_ONLY = ("cli", "matrix", "testing")
 """Packages of the bench that nothing in a cell imports; `.dockerignore` names the same ones."""
@@ -36,14 +37,20 @@ class Project:
     """A user's project to copy into images at /project.
 
     `include` are patterns of paths below `root`, such as `src` or `tests/*.py`; none means every file that git would
-    not ignore. Files that match a pattern of `exclude` are left out. `requirements` are lines as in a requirements
-    file: `-r FILE` is read, `.` installs the project.
+    not ignore. Files that match a pattern of `exclude` are left out. `install` is what is installed for it. Cells run
+    in a copy where `copied` is set, with the local engine too.
     """
 
     root: Path
     include: tuple[str, ...] = ()
-    requirements: tuple[str, ...] = ()
+    install: Install = NOTHING
     exclude: tuple[str, ...] = ()
+    copied: bool = False
+
+    @property
+    def key(self) -> str:
+        """A short name for the project, by its folder; it marks what was made for it."""
+        return hashlib.sha256(os.fsencode(self.root.resolve())).hexdigest()[:12]
 
     def files(self) -> list[Path]:
         """List the project's files below its root, sorted.
@@ -56,6 +63,10 @@ class Project:
         found = _git_files(self.root)
         names = _walked(self.root) if found is None else found
         chosen = [name for name in names if not NEVER & set(name.split("/")) and not name.endswith(".pyc")]
+        # Records that `--out` puts into the project would make each run's files others than the last one's.
+        runs = {name.removesuffix("run.json") for name in chosen if name.endswith("/run.json")}
+        runs = {folder for folder in runs if (self.root / folder / "cells").is_dir()}
+        chosen = [name for name in chosen if not any(name.startswith(folder) for folder in runs)]
         kept = sorted({name for name in chosen if self._includes(name) and os.path.lexists(self.root / name)})
         if not kept:
             raise UsageError(f"{self.root}: no file to copy into images; see `include` and .gitignore")
@@ -68,19 +79,6 @@ class Project:
             UsageError: if a file cannot be read.
         """
         return _read(self.root, self.files())
-
-    @property
-    def installs_itself(self) -> bool:
-        """Whether pip needs the project's own files: a requirement is a path in it."""
-        return any(line.startswith((".", "-e ", "--editable ")) for line in self.requirement_lines())
-
-    def requirement_lines(self) -> list[str]:
-        """Return the requirements one by one, those of named requirements files among them.
-
-        Raises:
-            UsageError: if a requirements file cannot be read.
-        """
-        return [line for given in self.requirements for line in _expanded(given, self.root)]
 
     def _includes(self, name: str) -> bool:
         return (not self.include or _matches(name, self.include)) and not _matches(name, self.exclude)
@@ -152,7 +150,14 @@ def _git_files(root: Path) -> list[str] | None:
         done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return None if done.returncode else [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
+    if done.returncode or not names:  # nothing: a folder that a repository around it ignores, such as an unpacked sdist
+        return None
+    # A submodule is listed as its folder; a repository that only lies there has a slash at the end, and stays out.
+    modules = [name for name in names if not name.endswith("/") and (root / name).is_dir()]
+    modules = [name for name in modules if not (root / name).is_symlink()]
+    inner = [f"{module}/{name}" for module in modules for name in _git_files(root / module) or _walked(root / module)]
+    return [name for name in names if name not in modules] + inner
 
 
 def _walked(root: Path) -> list[str]:
@@ -178,16 +183,3 @@ def _read(root: Path, names: Iterable[Path]) -> dict[str, bytes | str]:
                 f"{path} cannot be copied into images: {error.strerror}; make it readable, or `exclude` it"
             ) from error
     return content
-
-
-def _expanded(given: str, root: Path) -> list[str]:
-    line = given.strip()
-    for option in ("-r ", "--requirement "):
-        if line.startswith(option):
-            path = root / line.removeprefix(option).strip()
-            try:
-                text = path.read_text(encoding="utf-8")
-            except OSError as error:
-                raise UsageError(f"requirements file {path}: {error.strerror}") from error
-            return [inner for each in text.splitlines() for inner in _expanded(each, path.parent)]
-    return [line] if line and not line.startswith("#") else []

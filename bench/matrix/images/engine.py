@@ -55,6 +55,18 @@ def look(client: DockerClient) -> Store:
         return Store(tuple(_image(row) for row in client.api.images()))
 
 
+def disk_usage(client: DockerClient) -> int:
+    """Return the bytes that the engine's images take up on its disk, each shared layer once.
+
+    Raises:
+        Unavailable: if it does not answer.
+    """
+    with engine_errors("the Docker engine's use of the disk"):
+        found = client.api.df()
+    # Newer engines answer with a table for images in place of the one number.
+    return int(found.get("LayersSize") or (found.get("ImageUsage") or {}).get("TotalSize") or 0)
+
+
 def _image(row: Mapping[str, Any]) -> Image:
     # Older engines answer `null` and `<none>:<none>` where newer ones answer empty lists.
     tags = tuple(tag for tag in row.get("RepoTags") or () if not tag.startswith("<none>"))

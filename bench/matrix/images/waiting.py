@@ -70,18 +70,17 @@ def in_threads(tasks: Mapping[K, Callable[[], T]], jobs: int, stop: threading.Ev
     return results
 
 
+_HELD: dict[str, int] = {}
+"""The descriptors by which this process holds images, until it ends."""
+
+
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Hold the lock of an image against other processes of this host, so that it is made once."""
     import fcntl
 
-    folder = Path(tempfile.gettempdir(), "forkbench-images")
-    try:
-        folder.mkdir(mode=0o1777, exist_ok=True)
-        if folder.stat().st_uid == os.geteuid():
-            folder.chmod(0o1777)
-        descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except OSError:
+    descriptor = _open(name)
+    if descriptor is None:
         # Without a lock two processes may both make the image, which costs time and nothing else.
         yield
         return
@@ -90,3 +89,46 @@ def locked(name: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def hold(tag: str) -> None:
+    """Hold an image until this process ends, so that no other one of this host removes it as superseded."""
+    import fcntl
+
+    if tag not in _HELD and (descriptor := _open(_use(tag))) is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _HELD[tag] = descriptor
+
+
+def is_held(tag: str) -> bool:
+    """Return whether some process of this host holds an image."""
+    import fcntl
+
+    if tag in _HELD:
+        return True
+    descriptor = _open(_use(tag))
+    if descriptor is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _use(tag: str) -> str:
+    return f"use-{tag.replace(':', '-')}"
+
+
+def _open(name: str) -> int | None:
+    """Return a descriptor of a lock's file; `None` where it cannot be opened."""
+    folder = Path(tempfile.gettempdir(), "forkbench-images")
+    try:
+        folder.mkdir(mode=0o1777, exist_ok=True)
+        if folder.stat().st_uid == os.geteuid():
+            folder.chmod(0o1777)
+        return os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except OSError:
+        return None

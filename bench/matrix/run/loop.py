@@ -251,6 +251,9 @@ class _Loop:
             found = pythons.get(one.cell.python)
             if not isinstance(found, Ready):
                 self._waiting.remove(one)
+                if found and found.output:
+                    with Log(self._log_of(one.cell)) as log:
+                        log.write(f"{found.why}\n{found.output}\n".encode())
                 why = found.why if found else f"Python {one.cell.python} was not prepared"
                 self._end(one.cell, "unavailable", why, 0.0)
 
@@ -353,7 +356,9 @@ class _Loop:
         data = plans.to_json(self._plan)
         data["cells"] = [self._cell_to_json(planned) for planned in self._plan.cells]
         pythons: dict[str, Json] = {
-            str(python): {"ready": one.what, "where": one.where} if isinstance(one, Ready) else {"refused": one.why}
+            str(python): {"ready": one.what, "where": one.where}
+            if isinstance(one, Ready)
+            else {"refused": one.why, **({"output": one.output} if one.output else {})}
             for python, one in self._pythons.items()
         }
         facts: dict[str, Json] = {
