@@ -79,7 +79,7 @@ def command(
         test_timeout_s=test_timeout_s,
         strict_leaks=strict_leaks or None,
     )
-    where = engine_of(chosen.engine)
+    where = engine_of(chosen.engine, config.images)
     run = run_name()
     plan = make_plan([cell], run=run, host_cpus=len(where.cpus()), settings=chosen)
     project = project_of(chosen.targets, chosen.command, config)

@@ -15,7 +15,7 @@ from bench.matrix.config import load_config
 from bench.report.lines import Line, Span, line, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.cells import Python
     from bench.matrix.images import ImageRow
@@ -35,17 +35,17 @@ def command(pythons: tuple[str, ...], build: bool) -> int:
     asked = list(dict.fromkeys(map(parse_python, names)))
     client = DockerEngine().client
     if build:
-        _build(client, asked)
-    rows = list_images(client, asked)
+        _build(client, asked, config.images)
+    rows = list_images(client, asked, names=config.images)
     show(_lines(rows, width()))
     refused = any(row.why for row in rows)
     return Unavailable.exit_status if refused and (pythons or config.python or build) else PASSED
 
 
-def _build(client: DockerClient, pythons: Sequence[Python]) -> None:
+def _build(client: DockerClient, pythons: Sequence[Python], names: Mapping[str, str]) -> None:
     from bench.matrix.images import prepare_images
 
-    prepare_images(client, pythons, progress=say)
+    prepare_images(client, pythons, progress=say, names=names)
 
 
 def _lines(rows: Sequence[ImageRow], columns: int) -> list[Line]:

@@ -110,7 +110,7 @@ def command(
         plan, ran_on = failed_plan(Path(rerun_failed), user_command, run=name)
         changes = {"jobs": jobs, "repeat": repeat, "timeout_s": timeout_s, "engine": engine}
         plan = replace(plan, **{key: item for key, item in changes.items() if item is not None})  # type: ignore[arg-type]  # Settings checks them again, at run time
-        return start(plan, engine_of(engine or ran_on), config, out=out or config.out, dry_run=dry_run)
+        return start(plan, engine_of(engine or ran_on, config.images), config, out=out or config.out, dry_run=dry_run)
     axes = parse_axes(pythons or config.python, methods or config.method, cpus or config.cpus, seen or config.seen)
     given = targets or (() if user_command else config.targets)
     chosen = settings(
@@ -132,7 +132,7 @@ def command(
         part,
         shard_seconds(durations, out or config.out, chosen, part),
     )
-    where = engine_of(chosen.engine)
+    where = engine_of(chosen.engine, config.images)
     name = run_name()
     plan = make_plan(axes, run=name, host_cpus=len(where.cpus()), selection=selection, settings=chosen)
     return start(plan, where, config, out=out or config.out, dry_run=dry_run)
@@ -140,7 +140,7 @@ def command(
 
 def _resumed(folder: Path, config: Config, command: tuple[str, ...], jobs: int | None, *, dry_run: bool) -> int:
     begun = begun_run(folder, command)
-    engine = engine_of(begun.engine)
+    engine = engine_of(begun.engine, config.images)
     plan = begun.plan if jobs is None else replace(begun.plan, jobs=jobs)
     check_resumable(folder, begun, len(engine.cpus()), project_of(plan.targets, plan.command, config))
     return go_on(begun, plan, engine, config, folder, dry_run=dry_run)

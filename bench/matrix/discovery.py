@@ -27,15 +27,18 @@ def find(python: Python) -> Interpreter | None:
     """Return this host's interpreter of a version; `None` if it has none.
 
     The search is made once per process, and the answers of interpreters are cached in the user's cache folder. A
-    virtual environment stands for the interpreter that it was made from; free-threaded builds are another Python.
+    virtual environment stands for the interpreter that it was made from. Variants are those of images: no host has one.
     """
+    if python.variant:
+        return None
     from python_discovery import DiskCache, PythonInfo, get_interpreter
 
     def usable(info: PythonInfo) -> bool:
-        return not info.free_threaded and Path(info.system_executable or "").is_file()
+        same = info.free_threaded == python.free_threaded and python.patch in (None, info.version_info.micro)
+        return same and Path(info.system_executable or "").is_file()
 
     environment = {**os.environ, "PATH": search_path(os.environ)}
-    spec = f"{python.implementation}{python.version}"
+    spec = f"{python.implementation}{python}" if python.implementation == "cpython" else str(python)
     found = get_interpreter(spec, cache=DiskCache(cache_folder(os.environ)), env=environment, predicate=usable)
     if found is None or found.system_executable is None:
         return None

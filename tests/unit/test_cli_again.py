@@ -46,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     def on(engine: FakeEngine) -> Ran:
         def run(*arguments: str) -> tuple[int, str, str]:
-            monkeypatch.setattr("bench.cli.matrix_command.engine_of", lambda name: engine)
+            monkeypatch.setattr("bench.cli.matrix_command.engine_of", lambda name, images: engine)
             status = main(arguments)
             captured = capsys.readouterr()
             return status, captured.out, captured.err

@@ -32,7 +32,7 @@ from bench.report.board import BoardState
 from bench.testing import FakeEngine, Script, granted, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bench.matrix.engines.base import Engine, Job
 
@@ -109,7 +109,7 @@ def on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> C
     """Have commands use an engine."""
 
     def use(engine: FakeEngine) -> Ran:
-        def chosen(name: str) -> Engine:
+        def chosen(name: str, images: Mapping[str, str]) -> Engine:
             return engine
 
         def run(*arguments: str) -> tuple[int, str, str]:

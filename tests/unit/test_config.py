@@ -49,6 +49,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         requirements = ["numpy>=2"]
         include = ["src/**"]
         exclude = ["docs/**", "*.bin"]
+        [tool.bench.images]
+        "py314-ours" = "registry.example:5000/python:3.14"
         """,
     )
     assert load_config(tmp_path) == Config(
@@ -56,6 +58,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         method=("fork", "spawn"),
         cpus=("1", "2", "quota0.5"),
         seen=("real", "8"),
+        images={"3.14-ours": "registry.example:5000/python:3.14"},
         select="py31*",
         skip="*-cpu4 pypy*-spawn-*",
         targets=("tests/programs.py", "package.module:Name"),
@@ -125,6 +128,8 @@ def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
         ('cpus = [1, "quota0"]', "give numbers of CPUs"),
         ('python = ["3.9"]', ", of 3.10, "),
         ('method = "fork, threads"', "give some of fork, spawn, forkserver"),
+        ('images = {"3.9" = "python:3.9"}', "images in [tool.bench] is {'3.9': 'python:3.9'}; give a table of images"),
+        ('images = {"3.14" = "python"}', "give a table of images by Pythons"),
         ("method = [1]", "give some of fork, spawn, forkserver"),
         ("targets = {a = 1}", "give a string or a list of strings"),
         ("exclude = ['']", "give a string or a list of strings"),

@@ -60,3 +60,15 @@ def test_the_running_python_is_found_with_its_patch_level_outside_its_virtual_en
 
 def test_a_python_that_no_host_has_is_none() -> None:
     assert find(Python("cpython", "3.99")) is None
+
+
+def test_variants_are_images_and_no_interpreters_of_the_host() -> None:
+    assert find(Python("cpython", f"3.{sys.version_info[1]}", variant="alpine")) is None
+
+
+def test_a_patch_level_is_found_only_as_it_is() -> None:
+    here = find(Python("cpython", f"3.{sys.version_info[1]}"))
+    assert here is not None
+    minor, patch = here.version.rsplit(".", 1)
+    assert find(Python("cpython", minor, int(patch))) == here
+    assert find(Python("cpython", minor, 98)) is None

@@ -8,7 +8,7 @@ from docker.errors import APIError
 
 from bench.cells import parse_python
 from bench.errors import Unavailable
-from bench.matrix.images.bases import Base, Registry, known_base, make_base
+from bench.matrix.images.bases import Base, Registry, host_interpreter, known_base, make_base, reference_of
 from bench.matrix.images.engine import Image, Store
 
 if TYPE_CHECKING:
@@ -115,3 +115,30 @@ def test_a_packed_interpreter_serves_until_the_host_has_another(
     found = known_base(Store((Image("sha256:2", ("forkbench-base:3.14-x",), labels, 1, 9),)), PY314)
 
     assert (found.reference if found else None) == expected
+
+
+NAMES = {"3.14-ours": "registry.example/python:3.14", "3.14": "ours:1"}
+
+
+def test_an_image_that_the_project_names_is_taken_and_no_other() -> None:
+    ours, official = Image("sha256:7", ("ours:1",), {}, 1, 1), Image("sha256:1", ("python:3.14-slim",), {}, 1, 1)
+    assert known_base(Store((official, ours)), PY314, NAMES) == Base("ours:1", "sha256:7", "engine")
+    assert known_base(Store((official,)), PY314, NAMES) is None
+    with pytest.raises(Unavailable, match=r"^ours:1 is not in the engine, and offline; pull or load the image$"):
+        host_interpreter(PY314, "offline", NAMES)
+
+
+def test_a_variant_is_an_image_and_never_packed() -> None:
+    alpine = parse_python("3.14-alpine")
+    assert reference_of(alpine, NAMES) == "python:3.14-alpine"
+    assert reference_of(parse_python("py314-ours"), NAMES) == "registry.example/python:3.14"
+    with pytest.raises(
+        Unavailable, match=r"python:3\.14-alpine is not in the engine, and offline; .*tool\.bench\.images"
+    ):
+        host_interpreter(alpine, "offline")
+
+
+def test_a_free_threaded_build_that_is_nowhere_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.matrix.images.bases.find", lambda python: None)
+    with pytest.raises(Unavailable, match=r"no official image of free-threaded builds, and this host has no 3\.14t"):
+        host_interpreter(parse_python("3.14t"), "offline")

@@ -128,6 +128,7 @@ def parse_size(text: str) -> float:
 
 
 _FORMATS: Mapping[str, Callable[[str], object]] = {
+    "bench-python": parse_python,
     "bench-pythons": _each(parse_python),
     "bench-methods": _each(parse_method),
     "bench-sizes": _each(parse_size),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.cells import parse_python
 from bench.errors import UsageError
 from bench.matrix.config.checking import check
 from bench.matrix.config.values import entries, parse_bytes
@@ -32,6 +33,7 @@ class Config:
     method: tuple[str, ...] = ()
     cpus: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
     select: str = ""
     skip: str = ""
     targets: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "method": _entries,
     "cpus": _entries,
     "seen": _entries,
+    "images": lambda item: {str(parse_python(name)): str(image) for name, image in item.items()},
     "select": _patterns,
     "skip": _patterns,
     "targets": _texts,

@@ -39,11 +39,16 @@ _TROUBLE = "the Docker engine failed"
 
 
 class DockerEngine:
-    """Cells as containers, through the engine that the environment names (`DOCKER_HOST`, else the local socket)."""
+    """Cells as containers, through the engine that the environment names (`DOCKER_HOST`, else the local socket).
+
+    Args:
+        images: the images that a project names for Pythons, by the names of these.
+    """
 
     name = "docker"
 
-    def __init__(self) -> None:
+    def __init__(self, images: Mapping[str, str] | None = None) -> None:
+        self._images = dict(images or {})
         self._lock = threading.Lock()
         self._client: DockerClient | None = None
 
@@ -89,7 +94,7 @@ class DockerEngine:
         from bench.matrix.images import ImageReady, prepare_images
 
         with engine_errors(_TROUBLE):
-            found = prepare_images(self.client, pythons, project, progress=progress, stop=stop)
+            found = prepare_images(self.client, pythons, project, progress=progress, stop=stop, names=self._images)
         return {
             python: Ready(python, image.image_id, f"{image.tag} on {image.base} ({image.base_origin})")
             if isinstance(image, ImageReady)

@@ -52,6 +52,8 @@ def prepare(
         progress: called with one line before an environment is made.
         folder: where environments are kept; `None` means the user's cache folder.
     """
+    if python.variant:
+        return Refused(python, f"{python} is an image, and this host's processes run in none; use --engine docker")
     found = find(python)
     if found is None:
         return Refused(python, f"no Python {python} on this host; install it, or use --engine docker")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bench.cells import Python
@@ -82,11 +83,24 @@ REGISTRY = Registry()
 """The registry as this process knows it."""
 
 
-def known_base(store: Store, python: Python) -> Base | None:
-    """Return a base among the engine's images: the official one, or this host's interpreter as it was packed before."""
-    official = store.tagged(python.image)
-    if official is not None:
-        return Base(python.image, official.id, "engine")
+Names: TypeAlias = Mapping[str, str]
+"""Images that a project names for Pythons (`[tool.bench.images]`), by the names of these."""
+
+NO_NAMES: Names = MappingProxyType({})
+
+
+def reference_of(python: Python, names: Names) -> str:
+    """Return the image that a Python starts from: the one that the project names, else the official one."""
+    return names.get(str(python), python.image)
+
+
+def known_base(store: Store, python: Python, names: Names = NO_NAMES) -> Base | None:
+    """Return a base among the engine's images: the named or official one, or this host's interpreter, packed before."""
+    reference = reference_of(python, names)
+    if (found := store.tagged(reference)) is not None:
+        return Base(reference, found.id, "engine")
+    if str(python) in names:
+        return None  # another image than the one that was named is never taken
     packed = store.labelled(python=str(python), image="base")
     interpreter = find(python) if packed else None
     if interpreter is None:
@@ -96,33 +110,46 @@ def known_base(store: Store, python: Python) -> Base | None:
     return Base(same[0].tags[0], same[0].id, "host") if same else None
 
 
-def make_base(client: DockerClient, python: Python, registry: Registry, progress: Progress) -> Base:
+def make_base(
+    client: DockerClient, python: Python, registry: Registry, progress: Progress, names: Names = NO_NAMES
+) -> Base:
     """Put a base into the engine that it does not have yet: from the registry, else packed from this host.
 
     Raises:
         Unavailable: if neither has this Python; the message has the reason of each.
     """
+    reference = reference_of(python, names)
     try:
-        registry.pull(client, python.image)
+        registry.pull(client, reference)
     except Unavailable as why:
-        interpreter = host_interpreter(python, str(why))
+        interpreter = host_interpreter(python, str(why), names)
         progress(f"{python}: packing {interpreter.path} ({interpreter.version}) as a base")
         return pack(client, python, interpreter)
-    with engine_errors(python.image):
-        return Base(python.image, str(client.images.get(python.image).id), "registry")
+    with engine_errors(reference):
+        return Base(reference, str(client.images.get(reference).id), "registry")
 
 
-def host_interpreter(python: Python, no_registry: str) -> Interpreter:
+def host_interpreter(python: Python, no_registry: str, names: Names = NO_NAMES) -> Interpreter:
     """Return the interpreter to pack.
 
     Args:
         python: which Python.
-        no_registry: why the official image cannot be pulled, for the message.
+        no_registry: why the image cannot be pulled, for the message.
+        names: the images that the project names; nothing is packed in place of one.
 
     Raises:
         Unavailable: if this host has none, or none that can be packed.
     """
+    reference = reference_of(python, names)
+    if str(python) in names or python.variant:
+        hint = "" if str(python) in names else ", or name another for it in [tool.bench.images]"
+        raise Unavailable(f"{reference} is not in the engine, and {no_registry}; pull or load the image{hint}")
     interpreter = find(python)
+    if interpreter is None and python.free_threaded:
+        raise Unavailable(
+            f"there is no official image of free-threaded builds, and this host has no {python} to pack; install it, "
+            f"or name an image for it in [tool.bench.images]"
+        )
     if interpreter is None:
         raise Unavailable(
             f"{python.image} is not in the engine, {no_registry}, and this host has no {python} to pack; "

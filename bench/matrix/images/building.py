@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from bench.cells import Python
 from bench.errors import BenchError, Unavailable
-from bench.matrix.images.bases import REGISTRY, Base, Origin, Progress, Registry, known_base, make_base
+from bench.matrix.images.bases import (
+    NO_NAMES,
+    REGISTRY,
+    Base,
+    Names,
+    Origin,
+    Progress,
+    Registry,
+    known_base,
+    make_base,
+)
 from bench.matrix.images.context import Project
 from bench.matrix.images.engine import Store, engine_errors, look, one_line, without_secrets
 from bench.matrix.images.host_wheel import host_wheel
@@ -67,6 +77,7 @@ def prepare_images(
     jobs: int = 2,
     stop: threading.Event | None = None,
     registry: Registry = REGISTRY,
+    names: Names = NO_NAMES,
 ) -> Prepared:
     """Return the image of each Python, built where the engine does not have it yet.
 
@@ -78,6 +89,7 @@ def prepare_images(
         jobs: how many images are made at once.
         stop: once set, the wait for images ends.
         registry: where bases are pulled from.
+        names: the images that the project names for Pythons.
 
     Raises:
         Unavailable: if the engine does not answer.
@@ -88,14 +100,14 @@ def prepare_images(
     prepared: dict[Python, ImageReady | ImageRefused] = {}
     missing: dict[Python, Base | None] = {}
     for python in dict.fromkeys(pythons):
-        base = known_base(store, python)
+        base = known_base(store, python, names)
         ready = _already(client, store, ingredients.recipe(python, base)) if base else None
         if ready is None:
             missing[python] = base
         else:
             prepared[python] = ready
     if missing:
-        builder = Builder(client, ingredients, host_settings(), progress, registry)
+        builder = Builder(client, ingredients, host_settings(), progress, registry, names=names)
         tasks = {python: _task(builder, python, base) for python, base in missing.items()}
         prepared |= in_threads(tasks, jobs, stop)
     if project is not None:
@@ -144,6 +156,7 @@ class Builder:
     progress: Progress
     registry: Registry
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
+    names: Names = field(default_factory=lambda: NO_NAMES)
 
     def make(self, python: Python, base: Base | None) -> ImageReady:
         """Make the image of one Python.
@@ -156,8 +169,8 @@ class Builder:
             Unavailable: if no base is available, or a build fails.
         """
         with locked(f"base-{python}"):
-            base = base or known_base(look(self.client), python)
-            base = base or make_base(self.client, python, self.registry, self.progress)
+            base = base or known_base(look(self.client), python, self.names)
+            base = base or make_base(self.client, python, self.registry, self.progress, self.names)
         recipe = self.ingredients.recipe(python, base)
         for step in recipe.steps:
             self._ensure(recipe, step)

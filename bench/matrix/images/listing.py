@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from bench.cells import Python
 from bench.errors import Unavailable
-from bench.matrix.images.bases import REGISTRY, Origin, Registry, host_interpreter, known_base
+from bench.matrix.images.bases import (
+    NO_NAMES,
+    REGISTRY,
+    Names,
+    Origin,
+    Registry,
+    host_interpreter,
+    known_base,
+    reference_of,
+)
 from bench.matrix.images.building import remove_stages
 from bench.matrix.images.context import Project
 from bench.matrix.images.engine import LABEL, Store, look
@@ -33,7 +42,12 @@ class ImageRow:
 
 
 def list_images(
-    client: DockerClient, pythons: Sequence[Python], project: Project | None = None, *, registry: Registry = REGISTRY
+    client: DockerClient,
+    pythons: Sequence[Python],
+    project: Project | None = None,
+    *,
+    registry: Registry = REGISTRY,
+    names: Names = NO_NAMES,
 ) -> list[ImageRow]:
     """Return for each Python the image that it has or would get. Nothing is built, downloaded or packed.
 
@@ -41,13 +55,15 @@ def list_images(
         Unavailable: if the engine does not answer.
     """
     store, ingredients = look(client), Ingredients(project)
-    return [_row(client, store, ingredients, python, registry) for python in pythons]
+    return [_row(client, store, ingredients, python, registry, names) for python in pythons]
 
 
-def _row(client: DockerClient, store: Store, ingredients: Ingredients, python: Python, registry: Registry) -> ImageRow:
-    base = known_base(store, python)
+def _row(
+    client: DockerClient, store: Store, ingredients: Ingredients, python: Python, registry: Registry, names: Names
+) -> ImageRow:
+    base = known_base(store, python, names)
     if base is None:
-        return _future_base(client, python, registry)
+        return _future_base(client, python, registry, names)
     tag = ingredients.recipe(python, base).tag
     image = store.tagged(tag)
     if image is None:
@@ -55,16 +71,17 @@ def _row(client: DockerClient, store: Store, ingredients: Ingredients, python: P
     return ImageRow(python, base.reference, base.origin, tag, image.id, image.size_bytes)
 
 
-def _future_base(client: DockerClient, python: Python, registry: Registry) -> ImageRow:
+def _future_base(client: DockerClient, python: Python, registry: Registry, names: Names) -> ImageRow:
+    reference = reference_of(python, names)
     try:
-        registry.check(client, python.image)
+        registry.check(client, reference)
     except Unavailable as no_registry:
         try:
-            interpreter = host_interpreter(python, str(no_registry))
+            interpreter = host_interpreter(python, str(no_registry), names)
         except Unavailable as why:
             return ImageRow(python, why=str(why))
         return ImageRow(python, str(interpreter.path), "host")
-    return ImageRow(python, python.image, "registry")
+    return ImageRow(python, reference, "registry")
 
 
 def remove_images(client: DockerClient, *, keep: Collection[Python] = (), project: Project | None = None) -> list[str]:

@@ -133,7 +133,7 @@ def entries_of(python: Python, interpreter: Interpreter) -> list[Entry]:
     """
     refuse_unpackable(python)
     binary = interpreter.path.resolve()
-    standard = list(_standard_library(interpreter, f"usr/local/lib/python{python.version}"))
+    standard = list(_standard_library(interpreter, f"usr/local/lib/{_name(python)}"))
     extensions = [entry.source for entry in standard if entry.source and ".so" in entry.source.suffixes]
     tools = [Path(found).resolve() for tool in TOOLS if (found := shutil.which(tool, path="/bin:/usr/bin"))]
     linked = _ask_ldd([binary, *tools, *extensions])
@@ -144,6 +144,11 @@ def entries_of(python: Python, interpreter: Interpreter) -> list[Entry]:
     entries = [entry for entry in standard if entry.source not in broken]
     entries += _libraries(libraries) + _binaries(python, binary) + _shell() + _pip(python, interpreter) + _furniture()
     return sorted({entry.name: entry for entry in entries}.values())
+
+
+def _name(python: Python) -> str:
+    """Return the name of an interpreter's executable, and of the folder of its library."""
+    return f"python{python.version}{'t' if python.free_threaded else ''}"
 
 
 def _ask_ldd(files: Sequence[Path]) -> dict[Path, Linked]:
@@ -192,7 +197,7 @@ def _libraries(found: Iterable[Path]) -> list[Entry]:
 
 
 def _binaries(python: Python, binary: Path) -> list[Entry]:
-    name = f"python{python.version}"
+    name = _name(python)
     links = [Entry(f"usr/local/bin/{alias}", 0o777, link=name) for alias in ("python", "python3")]
     return [Entry(f"usr/local/bin/{name}", 0o755, source=binary), *links]
 
@@ -209,7 +214,7 @@ def _pip(python: Python, interpreter: Interpreter) -> list[Entry]:
     if home is None:
         raise Unavailable(f"{python}: {interpreter.path} has no pip to put into an image; install pip for it")
     # Debian's interpreters look into dist-packages where others look into site-packages.
-    target = f"usr/local/lib/python{python.version}/{home.name}"
+    target = f"usr/local/lib/{_name(python)}/{home.name}"
     roots = [home / "pip", *home.glob("pip-*.dist-info")]
     entries = [_copy(path, f"{target}/{path.relative_to(home)}") for root in roots for path in _files_below(root)]
     scripts = [Entry(f"usr/local/bin/{name}", 0o755, content=_PIP_SCRIPT) for name in ("pip", "pip3")]
