@@ -48,6 +48,7 @@ class Orders:
     only: str | None = None
     test_timeout_s: float | None = None
     strict: bool = False
+    coverage: bool = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         faulthandler.register(signal.SIGUSR1, all_threads=True)
     if not _record_facts(orders, records):
         return MISMATCH
+    if orders.command and orders.coverage:
+        from bench.process.measuring import measured
+
+        with measured(orders.cell.name, records):
+            return supervised(orders, records)
     if orders.command:
         return supervised(orders, records)
     return run_pytest(orders, records)
@@ -86,6 +92,7 @@ def parse(argv: Sequence[str]) -> Orders:
     parser.add_argument("--cell", required=True)
     parser.add_argument("--engine", default="local")
     parser.add_argument("--pin", default="", help="exact CPU ids, for example 0,1")
+    parser.add_argument("--coverage", action="store_true", help="measure which lines the command's processes run")
     parser.add_argument("--only", help="a packed list of the tests to run")
     parser.add_argument("--test-timeout", type=float, help="seconds that a test of the command may take")
     parser.add_argument("--strict-leaks", action="store_true", help="fail tests that leave something behind")
@@ -106,6 +113,7 @@ def parse(argv: Sequence[str]) -> Orders:
         found.only,
         found.test_timeout,
         found.strict_leaks,
+        found.coverage,
     )
 
 

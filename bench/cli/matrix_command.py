@@ -66,6 +66,7 @@ TIMEOUT_S = 600.0
 @modes_option
 @sampling_options
 @seed_option
+@click.option("--coverage", is_flag=True, help="Measure which lines the COMMAND runs, in children too, by cell.")
 @click.option("--repeat", type=FROM_1, metavar="N", help="Run the COMMAND N times in each cell: what is flaky?")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was cut: the cells that are not finished.")
 @click.option("--rerun-failed", metavar="RUN", help="Run the failed tests of a run again, in the cells that failed.")
@@ -88,6 +89,7 @@ def command(
     test_timeout_s: float | None,
     strict_leaks: bool,
     sampling: Sampling,
+    coverage: bool,
     repeat: int | None,
     resume: str | None,
     rerun_failed: str | None,
@@ -124,6 +126,7 @@ def command(
         repeat=repeat,
         test_timeout_s=test_timeout_s,
         strict_leaks=strict_leaks or None,
+        coverage=coverage or None,
     )
     part = parse_shard(shard) if shard else None
     selection = Selection(

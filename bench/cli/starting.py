@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,18 @@ from bench.report.summary import report
 if TYPE_CHECKING:
     from bench.matrix.config import Config
     from bench.matrix.engines.base import Engine
+    from bench.matrix.images import Project
     from bench.matrix.plan import Plan
     from bench.matrix.run import Begun
     from bench.report.loaded import RunRecords
 
+COVERAGE = "coverage>=7.10"
+"""What pip installs besides where coverage is measured; its patches for forks and for `os._exit` are that new."""
+
 
 def start(plan: Plan, engine: Engine, config: Config, *, out: str | None, dry_run: bool) -> int:
     """Carry out a plan, or show it, and return the exit status; the records go to a new folder."""
-    project = project_of(plan.targets, plan.command, config)
+    project = _project(plan, config)
     say_install(project)
     if dry_run:
         show(_plan_lines(plan, engine.name))
@@ -40,7 +45,7 @@ def start(plan: Plan, engine: Engine, config: Config, *, out: str | None, dry_ru
         earlier=earlier_seconds(folder.parent, plan),
         save_schedules=schedule_saver(plan.targets, config, folder),
     )
-    return _reported(run, folder)
+    return _reported(run, folder, project if plan.coverage else None)
 
 
 def go_on(begun: Begun, plan: Plan, engine: Engine, config: Config, folder: Path, *, dry_run: bool) -> int:
@@ -49,20 +54,37 @@ def go_on(begun: Begun, plan: Plan, engine: Engine, config: Config, folder: Path
     if dry_run:
         show(line(f"{cell.name}") for cell in begun.left)
         return 0
+    project = _project(plan, config)
     run = carry_out(
         plan,
         engine,
         folder,
-        project_of(plan.targets, plan.command, config),
+        project,
         earlier=earlier_seconds(folder.parent, plan),
         save_schedules=schedule_saver(plan.targets, config, folder),
         begun=begun,
     )
-    return _reported(run, folder)
+    return _reported(run, folder, project if plan.coverage else None)
 
 
-def _reported(run: RunRecords, folder: Path) -> int:
+def _project(plan: Plan, config: Config) -> Project | None:
+    """Return the project that cells need, with what measures their coverage if that is asked for."""
+    project = project_of(plan.targets, plan.command, config)
+    if project is None or not plan.coverage:
+        return project
+    install = project.install
+    more = replace(install, requirements=(*install.requirements, COVERAGE), why=f"{install.why}; and coverage.py")
+    return replace(project, install=more)
+
+
+def _reported(run: RunRecords, folder: Path, measured: Project | None) -> int:
+    """Show the report of a run, with the coverage of its project if that was measured, and return its exit status."""
     show(report(run, width=width()))
+    if measured is not None:
+        from bench.report.covered import cover, coverage_lines  # coverage.py takes long to import
+
+        ran = [cell.cell for cell in run.cells if cell.facts is not None]
+        show(coverage_lines(cover(folder, measured.root.resolve(), ran), folder))
     say(f"records: {folder}")
     return exit_status(run)
 

@@ -148,6 +148,7 @@ class Settings:
     leaves open is left to the cell, or to the pytest that a command starts. `timeout_s` is that of a whole cell; `jobs`
     is the most cells that run at once. `repeat` is how many times a command runs in each cell. `test_timeout_s` is that
     of one test of a command, `None` a share of the cell's; with `strict_leaks` one fails that leaves something behind.
+    `coverage` is whether it is measured which lines a command runs.
     """
 
     targets: tuple[str, ...] = ()
@@ -162,12 +163,15 @@ class Settings:
     pids: int | None = None
     shm_bytes: int | None = None
     repeat: int = 1
+    coverage: bool = False
 
     def __post_init__(self) -> None:
         if self.targets and self.command:
             raise UsageError("give programs to run, or a command after --, not both")
         if self.repeat < 1:
             raise UsageError(f"repeat is {self.repeat}; give 1 or more")
+        if self.coverage and not self.command:
+            raise UsageError("--coverage is for a command after --, such as: -- pytest tests")
         if self.repeat > 1 and not self.command:
             raise UsageError("--repeat is for a command after --; programs are sampled: give --samples")
         for name in ("timeout_s", "test_timeout_s", "jobs", "memory_bytes", "pids", "shm_bytes"):

@@ -18,6 +18,9 @@ PYTHON_CPU_COUNT = "PYTHON_CPU_COUNT"
 STARTS = "BENCH_STARTS"
 """Environment variable that names the file to which children append what their start took."""
 
+COVERAGE = "BENCH_COVERAGE"
+"""Environment variable that names the configuration file by which every Python of a cell starts coverage.py."""
+
 MAIN = "BENCH_MAIN"
 """Environment variable that names the module that `bench.process.main` is to run in a sample or group."""
 

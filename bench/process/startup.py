@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench.process.agreed import MAIN, METHOD, SEEN, STACKS, STARTS
+from bench.process.agreed import COVERAGE, MAIN, METHOD, SEEN, STACKS, STARTS
 
 
 def set_default_method(method: str) -> None:
@@ -61,6 +61,10 @@ def apply() -> None:
         from bench.process import starting
 
         starting.install(path, timing_imports=_is_helper())
+    if (path := os.environ.get(COVERAGE)) and not _is_tracker():
+        from bench.process import measuring
+
+        measuring.start(path)
 
 
 apply()

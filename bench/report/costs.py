@@ -60,8 +60,11 @@ def _cost(cell: CellRecords, times: int) -> Cost:
 
 
 def cost_lines(run: RunRecords, width: int = 100) -> list[Line]:
-    """Return the table, and a sentence for each method that costs; nothing where starts take next to no time."""
-    found = costs(run)
+    """Return the table, and a sentence for each method that costs.
+
+    There is none where starts take next to no time, and where coverage was measured, which every process waits for.
+    """
+    found = () if run.run.get("coverage") else costs(run)
     notable = any(one.starts_s >= NOTABLE_S and one.starts_s >= NOTABLE * one.seconds for one in found)
     if not notable or len({one.place.method for one in found}) < 2:
         return []

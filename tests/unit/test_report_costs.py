@@ -51,6 +51,9 @@ def test_nothing_is_said_where_starts_take_next_to_no_time() -> None:
     fork = cell("py314-fork-cpu1", 10.0, 0.2)
     assert cost_lines(RunRecords({}, (fork, cell("py314-spawn-cpu1", 60.0, 5.0)))) == []
     assert cost_lines(RunRecords({}, (fork, cell("py314-spawn-cpu1", 3.0, 0.9)))) == []
+    spawn = cell("py314-spawn-cpu1", 60.0, 50.0)
+    assert cost_lines(RunRecords({}, (fork, spawn))) != []
+    assert cost_lines(RunRecords({"coverage": True}, (fork, spawn))) == []
     assert cost_lines(RunRecords({}, (cell("py314-spawn-cpu1", 3.0, 2.0),))) == [], "nothing to compare it with"
 
 

@@ -21,6 +21,7 @@ from bench.matrix import plan as plans
 from bench.matrix.engines.base import Ended, Engine, Job, Limits, Ready, Refused
 from bench.matrix.engines.status import status_of
 from bench.matrix.placement import Waiting, choose, lower_bound_s, waiting
+from bench.matrix.run.coverage import TMP_BYTES, take_coverage
 from bench.matrix.run.events import CellEnded, CellLine, CellStarted, Event, Preparing, RunResult
 from bench.matrix.run.files import Log, RunLock, host_facts, read_line
 from bench.matrix.run.resuming import Begun, set_aside
@@ -321,6 +322,8 @@ class _Loop:
         return FileSink(self._folder / "cells" / f"{cell.name}.jsonl")
 
     def _take_line(self, cell: Cell, data: bytes) -> None:
+        if take_coverage(self._folder, cell, data):
+            return
         line = read_line(data)
         if line is None or isinstance(line, End) or (live := self._live.get(cell)) is None:
             with Log(self._log_of(cell)) as log:
@@ -406,7 +409,11 @@ def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     if plan.command:
         options += ["--test-timeout", f"{plan.test_timeout_s or plan.timeout_s * TEST_SHARE:g}"]
         options += ["--strict-leaks"] if plan.strict_leaks else []
+    if plan.coverage:
+        options.append("--coverage")
     what: Sequence[str] = ("--", *plan.command) if plan.command else plan.targets
     given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
+    if plan.coverage:
+        given["tmp_bytes"] = TMP_BYTES
     limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
     return Job(plan.run, cell, cpus, (*options, *what), limits)

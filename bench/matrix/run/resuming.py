@@ -16,6 +16,7 @@ from bench import record
 from bench.cells import Cell
 from bench.errors import UsageError
 from bench.matrix import plan as plans
+from bench.matrix.run.coverage import drop_coverage
 from bench.record import End
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _ran_s(folder: Path, run: Mapping[str, object]) -> float:
 
 def set_aside(folder: Path, cell: Cell) -> None:
     """Move what a cell has recorded to the folder `cut`, where it is read no more; a cell without records has none."""
+    drop_coverage(folder, cell)
     path = folder / "cells" / f"{cell.name}.jsonl"
     if not path.exists():
         return
