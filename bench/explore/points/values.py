@@ -608,7 +608,7 @@ def _array_item(self: Any, index: Any) -> Any:
     inner = self._obj
     part = _part(index, len(inner), ctypes.sizeof(inner._type_))
     if part < -1:
-        return inner[index]  # which is refused
+        return _refused(self, lambda: inner[index])
     if _is_view(inner._type_):
         tell_apart(inner)
         return _guarded(self, "read", part, lambda: inner[index], lambda: inner[index], _getframe(1))
@@ -621,7 +621,7 @@ def _set_array_item(self: Any, index: Any, value: Any) -> None:
     inner = self._obj
     part = _part(index, len(inner), ctypes.sizeof(inner._type_))
     if part < -1:
-        inner[index] = value  # which is refused
+        _refused(self, lambda: inner.__setitem__(index, value))
         return
     plain = _plain(inner)
     _guarded(
@@ -633,6 +633,12 @@ def _set_array_item(self: Any, index: Any, value: Any) -> None:
         _getframe(1),
     )
     _noted(control.active, value)
+
+
+def _refused(item: Any, access: Any) -> Any:
+    """Make an access past the end of an array, which holds the lock until it is refused: each iteration ends in one."""
+    past = len(item._obj) * ctypes.sizeof(item._obj._type_)  # a part that no other access has
+    return _guarded(item, "read", past, access, access, _getframe(2))
 
 
 def _get_obj(original: Any) -> Any:
