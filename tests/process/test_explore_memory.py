@@ -59,7 +59,8 @@ def test_the_text_of_a_lock_says_whether_it_is_taken() -> None:
 
 
 def test_a_lock_that_is_not_held_can_be_released_in_the_middle_of_an_access() -> None:
-    assert set(counts(explored("Released"))) == {1, "raised"}  # the writer raises where its lock is free
+    # The writer raises where its lock is free; neither does where both look at the lock before they add to it.
+    assert set(counts(explored("Released"))) == {1, "raised", -1}
 
 
 def test_a_kill_in_the_middle_of_an_access_leaves_the_lock_taken() -> None:

@@ -16,7 +16,7 @@ def is_fine(number: int) -> bool:
 
     The answer holds until `control.on_finer` is called.
     """
-    return _note(number, at.COARSE) not in (at.COARSE, at.APART)
+    return _note(number, at.COARSE) & ~at.LOOKED not in (at.COARSE, at.APART)
 
 
 def tell_apart(number: int) -> None:
@@ -32,5 +32,14 @@ def _note(number: int, bit: int) -> int:
     if after != before:
         numbers[at.GRAINS + number] = after
         # Also where the look came before the first coarse step: what came between them may have been taken otherwise.
-        numbers[at.FINER] += after == at.COARSE | at.APART
+        numbers[at.FINER] += after & ~at.LOOKED == at.COARSE | at.APART
     return after
+
+
+def look_apart(number: int) -> None:
+    """Note that a release of a semaphore was one too many: from now on it looks in one step, and is done in another."""
+    assert control.registry is not None
+    numbers = control.registry.board.numbers
+    if not numbers[at.GRAINS + number] & at.LOOKED:
+        numbers[at.GRAINS + number] |= at.LOOKED
+        numbers[at.FINER] += 1

@@ -46,13 +46,15 @@ class SemaphoreObject:
     Attributes:
         recursive: whether it belongs to an owner, which may acquire it again.
         held: whether a lane that has acquired it holds it: its greatest value is 1.
+        bounded: whether a release looks first whether it is one too many.
         looked_at: whether it is known that lanes look whether it is free, and go on if it is not.
     """
 
-    __slots__ = ("acquire", "attempt", "held", "looked_at", "number", "read", "recursive", "release")
+    __slots__ = ("acquire", "attempt", "bounded", "held", "looked_at", "number", "read", "recursive", "release")
 
     def __init__(self, number: int, semlock: Any) -> None:
         self.number, self.recursive, self.held = number, semlock.kind == 0, semlock.maxvalue == 1
+        self.bounded = not self.recursive and semlock.maxvalue < semlock.SEM_VALUE_MAX
         self.looked_at = False
         self.acquire, self.attempt, self.release, self.read = (
             word(kind, number) for kind in ("acquire", "try", "release", "read")
@@ -187,17 +189,37 @@ def _release(self: Any) -> None:
     if semaphore.recursive and semlock._count() != 1:  # not the last of several, or none at all, which raises
         semlock.release()
         return
+    looked = semaphore.bounded and bool(runtime.numbers[at.GRAINS + semaphore.number] & at.LOOKED)
+    if looked:
+        runtime.arrive(semaphore.read, 0, _getframe(1))
+        if semlock._get_value() >= semlock.maxvalue:
+            semlock.release()  # which raises
     runtime.arrive(semaphore.release, 0, _getframe(1))
-    _release_now(semlock, runtime, semaphore)
+    _release_now(semlock, runtime, semaphore, looked=looked)
 
 
-def _release_now(semlock: Any, runtime: Runtime, semaphore: SemaphoreObject) -> None:
+def _release_now(semlock: Any, runtime: Runtime, semaphore: SemaphoreObject, *, looked: bool = False) -> None:
+    """Release a semaphore for real, once the step is this lane's, and bring the board up to date.
+
+    CPython looks at the value, and then adds to it (`Modules/_multiprocessing/semaphore.c`): of two lanes that look at
+    once, both add. That is one step as long as no release is one too many, in no order of these steps.
+
+    Args:
+        looked: whether this lane has looked, and found it below its greatest value, in a step before.
+    """
+    number = semaphore.number
     try:
         semlock.release()
-    except ValueError:  # it is free: in the middle of another lane's access it would not be
-        _look_at(semaphore)
-        raise
-    number, numbers = semaphore.number, runtime.numbers
+    except ValueError:
+        if not looked:
+            _look_at(semaphore)  # in the middle of another lane's access it would not be free
+            grain.look_apart(number)
+            raise
+        view = _view(semlock)  # another lane has added since
+        view.acquire(False)
+        semlock.release()
+        view.release()
+    numbers = runtime.numbers
     if semaphore.held:
         numbers[HOLDERS + number] = -1
         runtime.holding -= 1 if semlock._count() >= 0 else -_MANY  # another lane had acquired it
@@ -441,11 +463,16 @@ _views: dict[int, Any] = {}
 
 def set_value(lock: Any, wanted: int) -> None:
     """Bring a semaphore to a value, whichever process has acquired it; a recursive lock allows that its owner alone."""
-    semlock = lock._semlock
-    if (view := _views.get(semlock.handle)) is None:
-        # The same semaphore, as one that any process may release. Never freed: that would close the original one.
-        view = _views[semlock.handle] = type(semlock)._rebuild(semlock.handle, 1, semlock.SEM_VALUE_MAX, None)
+    view = _view(lock._semlock)
     while view._get_value() < wanted:
         view.release()
     while view._get_value() > wanted:
         view.acquire(False)
+
+
+def _view(semlock: Any) -> Any:
+    """Return the same semaphore as one that any process may release, above its greatest value too."""
+    if (view := _views.get(semlock.handle)) is None:
+        # Never freed: that would close the original one.
+        view = _views[semlock.handle] = type(semlock)._rebuild(semlock.handle, 1, semlock.SEM_VALUE_MAX, None)
+    return view

@@ -136,7 +136,7 @@ PIDS = _exploration("PIDS", "by lane, its process", MOST_LANES)
 COUNTERS = _exploration("COUNTERS", "by object, its counter: above 0 where a step that wants it can go", MOST_OBJECTS)
 OWNERS = _exploration("OWNERS", "by object, the lane that may go whatever its counter (recursive locks)", MOST_OBJECTS)
 HOLDERS = _exploration("HOLDERS", "by object, the lane that holds it: for the story of a deadlock", MOST_OBJECTS)
-GRAINS = _exploration("GRAINS", "by object, how lanes use it: the bits COARSE, APART, SPLIT", MOST_OBJECTS)
+GRAINS = _exploration("GRAINS", "by object, how lanes use it: the bits COARSE, APART, SPLIT, LOOKED", MOST_OBJECTS)
 INITIAL_COUNTERS = _exploration("INITIAL_COUNTERS", "by object, its counter as a schedule begins", MOST_OBJECTS)
 SEMAPHORES = _exploration("SEMAPHORES", "by lane, then the exploring process, its semaphore", MOST_LANES + 1, SEMAPHORE)
 LOG = _exploration("LOG", "by step, its word with the lane; then the lanes enabled, with what it wanted", MOST_STEPS, 2)
@@ -190,9 +190,9 @@ GO, BEGIN, ABANDON, FEED, PROBE, QUIT, SEND_STACK, REAP, BURY = range(9)
 probe what you wait for; end; send where you wait; wait for the end of the process of a lane that has left; wait for
 the end of a process that is ending while nobody else goes on, then decide."""
 
-COARSE, APART, SPLIT = 1, 2, 4
+COARSE, APART, SPLIT, LOOKED = 1, 2, 4, 8
 """Bits of `GRAINS`: lanes do in one step what takes several; a lane does what tells these apart; no lane does the
-former, whatever the latter."""
+former, whatever the latter; to look whether a release is one too many is a step of its own."""
 
 NEVER = MOST_OBJECTS - 1
 """The number of an object whose counter stays 0: what a lane wants that waits for a time alone."""
