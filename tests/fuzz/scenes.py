@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.fuzz.operations import KINDS, OPERATIONS, Operation
+from tests.fuzz.operations import KINDS, OPERATIONS
+from tests.fuzz.steps import Operation
 
 NAMES = ("first", "second", "third")
 
@@ -35,8 +36,8 @@ class Scene:
         """Return the scenario as Python, under a name."""
         lines = ["@scenario(acceptable(lambda value: True, 'any'))", f"class {name}:", "    def __init__(self, mp):"]
         for number, kind in enumerate(self.kinds):
-            lines.append(f"        self.o{number} = {KINDS[kind].made.format(actors=len(self.actors))}")
-        lines.append("        self.flag = mp.RawValue('i', 0)")
+            made = KINDS[kind].made.replace("{actors}", str(len(self.actors)))
+            lines.append(f"        self.o{number} = {made}")
         lines += [f"        self.of_{one} = mp.RawValue('q', 1)" for one, _ in zip(NAMES, self.actors, strict=False)]
         for one, actor in zip(NAMES, self.actors, strict=False):
             lines += ["", "    @actor", f"    def {one}(self):", "        n = 1"]
@@ -57,14 +58,61 @@ class Scene:
         return "\n".join(lines)
 
 
-HEAD = """import fcntl
+def parsed(told: str) -> Scene:
+    """Return the scene that is told as `Scene` itself tells it: `first: lock0 try, raw1 get; second: lock0 hold`."""
+    kinds: dict[int, str] = {}
+    actors = [
+        [_parsed(one, kinds) for one in actor.partition(": ")[2].split(", ") if one] for actor in told.split("; ")
+    ]
+    return Scene(tuple(kinds[number] for number in range(len(kinds))), tuple(map(tuple, actors)))
+
+
+def _parsed(told: str, kinds: dict[int, str]) -> tuple[Operation, int]:
+    for one in OPERATIONS:
+        before, _, rest = told.partition(f" {one.name}")
+        kind, number = before[:-1], before[-1:]
+        if not rest and kind == one.kind and number.isdigit():
+            kinds[int(number)] = kind
+            return one, int(number)
+    raise ValueError(f"no operation: {told}")
+
+
+HEAD = """import ctypes
+import fcntl
+import multiprocessing
 import os
 import queue
 import tempfile
+import threading
 import time
-from multiprocessing import shared_memory
+from multiprocessing import shared_memory, sharedctypes
 
 from bench import acceptable, actor, scenario
+
+
+class Pair(ctypes.Structure):
+    _fields_ = [("a", ctypes.c_int), ("b", ctypes.c_int)]
+
+
+class Bits(ctypes.Structure):
+    _fields_ = [("x", ctypes.c_uint, 4), ("y", ctypes.c_uint, 4)]
+
+
+def file_with(content):
+    path = os.path.join(tempfile.mkdtemp(), "f")
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def folder_with(name):
+    folder = tempfile.mkdtemp()
+    open(os.path.join(folder, name), "wb").close()
+    return folder
+
+
+def add_one(number):
+    number.value += 1
 
 
 """
@@ -91,24 +139,24 @@ def scenes(draw: st.DrawFn, method: str = "fork", most_operations: int = 6) -> S
 def pruned(kinds: tuple[str, ...], actors: list[list[tuple[Operation, int]]], method: str) -> Scene:
     """Return a scene of these without what the simulator does not know.
 
-    A barrier is passed once by each actor, so that it is never entered while others leave it; there is one condition,
-    as there is one flag that is waited for. One actor alone receives from a pipe: two get pieces of each other's
-    messages, as a connection has no lock.
+    One actor alone receives from an end of a pipe: two get pieces of each other's messages, as a connection has no
+    lock. One actor starts one process: of more there are too many interleavings.
     """
     for number, kind in enumerate(kinds):
-        if kind == "pipe":
-            actors = _one_receiver(actors, number)
+        for name in _RECEIVE.get(kind, ()):
+            actors = _one_receiver(actors, number, name)
         if method not in KINDS[kind].methods:
             actors = [[one for one in actor if one[1] != number] for actor in actors]
-        if kind == "barrier":
-            actors = [_once(actor, number) for actor in actors]
-        if kind == "condition" and number != kinds.index("condition"):
-            actors = [[one for one in actor if one[1] != number] for actor in actors]
-    return Scene(kinds, tuple(map(tuple, actors)))
+    return Scene(kinds, tuple(map(tuple, _one_parent(actors))))
 
 
-def _one_receiver(actors: list[list[tuple[Operation, int]]], number: int) -> list[list[tuple[Operation, int]]]:
-    receives = [[(operation.name, of) == ("receive", number) for operation, of in actor] for actor in actors]
+_RECEIVE = {"pipe": ("receive",), "duplex": ("receive", "receive back")}
+
+
+def _one_receiver(
+    actors: list[list[tuple[Operation, int]]], number: int, name: str
+) -> list[list[tuple[Operation, int]]]:
+    receives = [[(operation.name, of) == (name, number) for operation, of in actor] for actor in actors]
     first = next((index for index, found in enumerate(receives) if any(found)), None)
     return [
         actor if index == first else [one for one, out in zip(actor, found, strict=True) if not out]
@@ -116,6 +164,13 @@ def _one_receiver(actors: list[list[tuple[Operation, int]]], number: int) -> lis
     ]
 
 
-def _once(actor: list[tuple[Operation, int]], number: int) -> list[tuple[Operation, int]]:
-    waits = [index for index, (operation, of) in enumerate(actor) if of == number and operation.name == "wait"]
-    return [one for index, one in enumerate(actor) if index not in waits[1:]]
+def _one_parent(actors: list[list[tuple[Operation, int]]]) -> list[list[tuple[Operation, int]]]:
+    there = False
+    kept: list[list[tuple[Operation, int]]] = []
+    for actor in actors:
+        kept.append([])
+        for one in actor:
+            if not (there and one[0].child):
+                kept[-1].append(one)
+            there = there or bool(one[0].child)
+    return kept
