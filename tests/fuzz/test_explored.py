@@ -58,7 +58,7 @@ def test_explore_sees_what_it_has_once_missed(told: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("method", METHODS)
 def test_explore_sees_what_can_happen_and_nothing_else(method: str, tmp_path: Path) -> None:
-    @_settings(16 if method == "fork" else 3)
+    @_settings(12 if method == "fork" else 2)
     @given(scenes(method))
     def compare(scene: Scene) -> None:
         wrong = mismatches(scene, tmp_path, method, COUNTED)
@@ -68,7 +68,7 @@ def test_explore_sees_what_can_happen_and_nothing_else(method: str, tmp_path: Pa
 
 
 def test_no_mode_sees_what_explore_says_cannot_be(tmp_path: Path) -> None:
-    @_settings(5)
+    @_settings(4)
     @given(scenes())
     def compare(scene: Scene) -> None:
         wrong = unseen(scene, tmp_path, "fork", SECONDS, COUNTED)
