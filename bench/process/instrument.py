@@ -68,6 +68,7 @@ def _where(trace: TracebackType | None) -> str | None:
     return f"{short_name(frames[-1].filename)}:{frames[-1].lineno} in {frames[-1].name}" if frames else None
 
 
+@functools.cache
 def is_users(filename: str) -> bool:
     """Return whether a file is the user's: neither of the standard library nor of the bench's own machinery."""
     if filename.startswith("<") or is_own(filename):

@@ -131,9 +131,8 @@ class Restorer:
             wait_s: how long the feeder threads of queues may take to finish.
             among: the states whose folders may have changed; `None` looks at all of them.
         """
-        deadline = time.monotonic() + wait_s
-        while any(get() != before for get, before in self._guards) and time.monotonic() < deadline:
-            time.sleep(0.001)
+        if self._guards:
+            self._await_feeders(wait_s)
         found: dict[int, Leftovers] = {}
         for index, name in self._with_items():
             left = found.setdefault(index, Leftovers(spoiled=True))
@@ -157,6 +156,11 @@ class Restorer:
             found.setdefault(index, Leftovers()).spoiled = True
             self.lost = "a folder of its own was removed"
         return found
+
+    def _await_feeders(self, wait_s: float) -> None:
+        deadline = time.monotonic() + wait_s
+        while any(get() != before for get, before in self._guards) and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def _inspect_folders(self, among: Container[int] | None) -> set[int]:
         """Note which folders have changed; return the states of those that cannot be read."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import os
-import time
 from itertools import islice
 
 from bench.explore import messages
@@ -14,6 +13,7 @@ from bench.explore.driver.auditing import SAMPLES, Audited, audit
 from bench.explore.driver.executor import Executor
 from bench.explore.driver.subject import STANDSTILLS, EndedEarly, Refused
 from bench.explore.model import READS, Plan
+from bench.explore.points.clock import monotonic
 from bench.explore.runtime import layout as at
 from bench.explore.runtime.board import VARIABLE, Board
 from bench.explore.search import make
@@ -192,21 +192,21 @@ class Exploration:
         with everything made anew for each schedule.
         """
         seconds = self.orders.seconds if self.orders.seconds is not None else float("inf")
-        begun = time.monotonic()
+        begun = monotonic()
         if self._explore(begun + seconds):
             return
-        left = begun + seconds - time.monotonic()
+        left = begun + seconds - monotonic()
         self._begin_afresh()
-        self._explore(time.monotonic() + max(left, seconds / 2))
+        self._explore(monotonic() + max(left, seconds / 2))
 
     def _explore(self, deadline: float) -> bool:
         """Run the plans of the strategy; return whether that counts, and then journal what they gave."""
-        begun = time.monotonic()
+        begun = monotonic()
         compare_at = begun + COMPARING_S if self.fresh is not None else float("inf")
         strategy, finer = self._strategy(), self.board.finer
-        while time.monotonic() < deadline and (plan := strategy.next()) is not None:
+        while monotonic() < deadline and (plan := strategy.next()) is not None:
             trace = self.play(plan)
-            if time.monotonic() >= compare_at:
+            if monotonic() >= compare_at:
                 compare_at = float("inf")
                 if self._keeps_something():
                     return False
@@ -216,9 +216,9 @@ class Exploration:
             else:  # what was run so far had steps that were too coarse
                 strategy, finer, self.pairs = self._strategy(), self.board.finer, Pairs()
                 self._begin_anew()
-            if time.monotonic() - self.reported_at >= REPORT_S:
+            if monotonic() - self.reported_at >= REPORT_S:
                 self.report()
-        took_s = time.monotonic() - begun
+        took_s = monotonic() - begun
         schedules, steps = self.schedules, self.executor.steps  # before those of the shrinking
         self.report()
         if strategy.complete and strategy.reduces:
@@ -335,11 +335,11 @@ class Exploration:
 
         They are neither shrunk nor recorded, since the chance of a schedule is that of the seed.
         """
-        subject, board, until = self.subject, self.board, time.monotonic() + CHANCES_S
+        subject, board, until = self.subject, self.board, monotonic() + CHANCES_S
         if not board.drawn:
             return []
         try:
-            while board.chance < CHANCES and time.monotonic() < until:
+            while board.chance < CHANCES and monotonic() < until:
                 board.chance += 1
                 subject.ready()
                 end = self.executor.run(Plan(), self._look_after)
@@ -406,7 +406,7 @@ class Exploration:
 
     def play_and_report(self, plan: Plan) -> Trace:
         """Run a plan, after a sign of life if there was none for `REPORT_S`."""
-        if time.monotonic() - self.reported_at >= REPORT_S:
+        if monotonic() - self.reported_at >= REPORT_S:
             self.report()
         return self.play(plan)
 
@@ -421,7 +421,7 @@ class Exploration:
     def _look_after(self) -> bool:
         """Journal a sign of life of a schedule that takes long, and revive a dead lane; return whether it can go on."""
         steps = self.board.steps
-        if steps != self.steps_then and time.monotonic() - self.reported_at >= REPORT_S:
+        if steps != self.steps_then and monotonic() - self.reported_at >= REPORT_S:
             self.steps_then = steps
             self.report()
         dead = self.subject.dead()
@@ -456,7 +456,7 @@ class Exploration:
         """Journal the counts so far, which is also a sign of life."""
         counts = {one.number: one.count for one in self.found.values() if one.count}
         self.send(messages.Counts(counts, self.schedules, self.executor.steps))
-        self.reported_at = time.monotonic()
+        self.reported_at = monotonic()
 
     def report_witnesses(self) -> None:
         """Shrink the schedules of the first outcomes, and journal them step by step."""
@@ -502,12 +502,12 @@ class Exploration:
         """Return a shorter schedule of the outcome; the same one if there is no time left to look for it."""
         from bench.explore.search.shrinking import Unstable, shrink
 
-        begun = time.monotonic()
+        begun = monotonic()
         self.shrinking_until = self.shrinking_until or begun + self.subject.shrinking_s
         if begun > self.shrinking_until:
             return lanes
         self.play(Plan(lanes))
-        one_s = max(time.monotonic() - begun, 1e-6)
+        one_s = max(monotonic() - begun, 1e-6)
         try:
             found = shrink(lanes, key, self.play_and_report, max(4, min(MOST_SHRINKING, int(SHRINKING_S / one_s))))
         except Unstable as error:

@@ -127,6 +127,8 @@ def begin_state() -> None:
 
 def note_kept() -> None:
     """Note the buffers that are out, which somebody keeps, and the addresses that somebody may keep."""
+    if not (addresses or _leases or _addresses):  # as mostly, at the end of each schedule
+        return
     for line in addresses:
         _note_line(line)
     addresses.clear()

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from bench.explore.runtime.lane import Runtime
 
 _sleep, _real_ns, _times = time.sleep, time.monotonic_ns, os.times
+monotonic = time.monotonic
+"""The real clock, for the exploring process, which asks for the time in each schedule."""
+
 _acquire: Any = _thread.LockType.acquire
 _CLOCKS = ("time", "monotonic", "perf_counter")
 _FORMATS = {"localtime": 0, "gmtime": 0, "ctime": 0, "asctime": 0, "strftime": 1}

@@ -320,6 +320,8 @@ def _take(
 
 def are_left(closed: set[int]) -> bool:
     """Return whether this process may have locks left, once descriptors are closed."""
+    if not (_flocked or _lockfed):
+        return False
     return any(one not in closed and _is_open(one) for one in (*_flocked, *_lockfed.values()))
 
 

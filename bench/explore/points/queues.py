@@ -532,6 +532,8 @@ def end_feeders(runtime: Runtime, *, cancelled: bool = False) -> None:
         runtime: of the lane of the process.
         cancelled: whether the process goes on, for the next schedule: only those end that would not be joined.
     """
+    if cancelled and not _cancelled:  # as mostly: to go through weak sets takes long, at the end of each schedule
+        return
     ending = [feeder for feeder in _feeders if not cancelled or feeder.queue() in _cancelled]
     if control.active is not None and any(not feeder.is_through() for feeder in ending):
         name = f"the end of {runtime.board.name(runtime.lane)}"

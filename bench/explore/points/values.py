@@ -584,6 +584,9 @@ def _value() -> property:
             known = self._bench_fast
         except AttributeError:
             known = self._bench_fast = _FastPath(self) if control.registry is not None else None
+        if runtime is None and known is not None:
+            with self._lock:
+                return known.get(self._obj)
         if runtime is None or known is None or known.guard < 0 or runtime.detail:
             return slow.fget(self)  # type: ignore[misc]  # it has one
         runtime.arrive(known.read, known.guard, _getframe(1))
