@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.process import journal, tree
+from bench.process import journal, segments, tree
 from bench.process.agreed import MAIN, REPORT
 from bench.process.ended import wait_for_end
 from bench.process.folders import environment
@@ -174,6 +174,7 @@ def end(main: Main, folder: Path) -> None:
     if not main.is_alone(_TRACKER_S) and (left := tree.kill_all(lambda: members(main, folder))):
         sys.stderr.write(f"bench: could not end {', '.join(str(proc.pid) for proc in left)}\n")
     main.close()
+    segments.remove_left(str(folder))
 
 
 def stderr(folder: Path) -> str:

@@ -13,7 +13,7 @@ import threading
 import warnings
 from multiprocessing import context, process, resource_tracker, util
 
-from bench.process import children, journal
+from bench.process import children, journal, segments
 
 TYPE_CHECKING = False  # as type checkers know it: this is imported by each process of a sample
 
@@ -327,16 +327,4 @@ def _patch_registrations(record: Record) -> None:
         register(name, kind)
 
     resource_tracker.register = registered  # type: ignore[assignment]  # the stubs say Sized where it is a name
-    try:
-        import _posixshmem  # type: ignore[import-not-found,unused-ignore]  # not on Windows, and without stubs
-    except ImportError:
-        return
-    opened = _posixshmem.shm_open
-
-    def shm_open(name: str, flags: int, *args: Any, **kwargs: Any) -> int:
-        handle: int = opened(name, flags, *args, **kwargs)
-        if flags & os.O_CREAT:
-            record("named", name=name, type="shared_memory")
-        return handle
-
-    _posixshmem.shm_open = shm_open
+    segments.on_creation(lambda name: record("named", name=name, type="shared_memory"))

@@ -45,11 +45,15 @@ def _padded(size: int) -> int:
 
 
 class Leftovers:
-    """What the actors left in a state: locks held, items in queues and pipes; `spoiled` if it cannot be used again."""
+    """What a sample left: locks held and items in queues and pipes of its state, segments that it made.
+
+    `spoiled` if the state cannot be used again.
+    """
 
     def __init__(self, *, spoiled: bool = False) -> None:
         self.locks: list[str] = []
         self.items: list[str] = []
+        self.segments: list[str] = []
         self.spoiled = spoiled
 
     def detail(self, *, items: bool) -> dict[str, Any] | None:
@@ -58,10 +62,11 @@ class Leftovers:
         Args:
             items: whether what is left in queues and pipes is one.
         """
-        if not self.locks and not (items and self.items):
+        if not self.locks and not self.segments and not (items and self.items):
             return None
-        found = {"locks": self.locks, "items": self.items}
+        found = {"locks": self.locks, "items": self.items, "segments": self.segments}
         parts = [f"{name} is still held" for name in self.locks] + [f"{name} is not empty" for name in self.items]
+        parts += [f"the segment {name} was not removed" for name in self.segments]
         return {**{kind: names for kind, names in found.items() if names}, "summary": "; ".join(parts)}
 
 

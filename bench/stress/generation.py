@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import selectors
 import time
+from itertools import cycle
 
+from bench.process import journal, residents
 from bench.process import messages as common
-from bench.process import residents
+from bench.process.segments import Segments
+from bench.state.restoring import Leftovers
 from bench.state.watching import Watch
 from bench.stress import messages, plan
 from bench.stress.barrier import arrivals, raised_in, raises, size, view_of
@@ -24,7 +28,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from bench.outcomes import Kind
-    from bench.state.restoring import Leftovers
     from bench.stress.coordinator import Group
 
     Raised = tuple[Kind, dict[str, Any]]
@@ -51,6 +54,7 @@ class Generation:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.states, self.restorer, self.folders = make_states(group)
+        self.segments = Segments(os.environ[journal.VARIABLE])
         self.watch: Watch | None = None
         self.dropped: set[int] = set()
         self.live = list(range(len(self.states)))
@@ -192,6 +196,9 @@ class Generation:
         among = self.live[:count]
         # After the results, which may empty queues.
         left = {} if self.restorer is None else self.restorer.inspect(among=set(among) if self.folders else among)
+        # Of which sample of the batch a segment is cannot be told.
+        for name, index in zip(self.segments.take_left(), cycle(among)):  # one of them has no end
+            left.setdefault(index, Leftovers()).segments.append(name)
         self._count(positions, found, raised, left)
         if group.orders.trial:
             group.send(messages.Taken(self._in_order(positions, found, raised, left)))

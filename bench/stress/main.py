@@ -9,7 +9,12 @@ import sys
 
 
 def install(folder: str) -> None:
-    """Install nothing: what residents need is imported with their first function."""
+    """Install what notes segments of shared memory; what else residents need is imported with their first function."""
+    from contextlib import nullcontext
+
+    from bench.process import segments
+
+    segments.install(folder, nullcontext)
 
 
 def main(folder: str) -> None:

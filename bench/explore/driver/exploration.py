@@ -228,9 +228,11 @@ class Exploration:
             return False
         chances = self._try_chances()
         caveats = self.subject.caveats(self.schedules)
-        limits = (*caveats.limits, *filter(None, [self.mistaken]))
         but = [*caveats.claim, *self._unrecorded()]
         audited = self._audit()
+        # Where something is not controlled, it may be what makes the difference in the other order.
+        mistaken = [] if self.board.uncontrolled() else [self.mistaken]
+        limits = (*caveats.limits, *filter(None, mistaken))
         doubts = [*self.board.uncontrolled(), *filter(None, [self.executor.differed]), *limits]
         self.send(
             messages.Figures(

@@ -10,14 +10,19 @@ import sys
 
 from bench.explore.points import install as install_points
 from bench.explore.runtime.board import EVENTS
+from bench.explore.runtime.control import Raw
 
 
-def install(folder: str) -> None:  # noqa: ARG001  # as all modes are called
+def install(folder: str) -> None:
     """Install the scheduling points in this process; in those of a program also what journals their ends."""
     if EVENTS in os.environ:  # a program is explored, whose processes are journalled as in mode repeat
         from bench.process import instrument
 
         instrument.install(os.environ[EVENTS])
+    else:
+        from bench.process import segments
+
+        segments.install(folder, Raw)
     install_points()
 
 

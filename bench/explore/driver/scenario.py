@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 
 from bench.explore.driver.actor_process import RETURNED
 from bench.explore.driver.actors import Actors, crash_of
@@ -10,7 +11,10 @@ from bench.explore.driver.subject import Caveats, Refused, deadlock, given_up, l
 from bench.explore.points import clock
 from bench.outcomes import Outcome, crashes, with_others
 from bench.parameters import load
+from bench.process import journal
 from bench.process.messages import Running, Starting
+from bench.process.segments import Segments
+from bench.state.restoring import Leftovers
 from bench.values import encode, identity
 
 TYPE_CHECKING = False  # as type checkers know it: each exploration of a scenario imports this
@@ -53,6 +57,8 @@ class ScenarioSubject:
         """An end of an actor's process that the author tolerates, the first there was; empty if there was none."""
         self.left: set[str] = set()
         """The queues and pipes that were not empty at the end of a schedule."""
+        self.segments = Segments(os.environ[journal.VARIABLE])
+        """Those that schedules make; what the state has is in the bench's keeping."""
         self._values: dict[object, Outcome] = {}
 
     @property
@@ -64,6 +70,7 @@ class ScenarioSubject:
     def ready(self) -> None:
         """Make a state and start its actors, unless those of the last schedule are there."""
         if self.there is not None:
+            self.segments.begin()
             return
         self.send(Starting())
         executor = self.executor
@@ -72,6 +79,7 @@ class ScenarioSubject:
         executor.begins_ns = actors.begins_ns
         if self.kills and actors.filled.items:  # the first actor's process feeds them, and may be killed
             executor.board.note_uncontrolled("what __init__ has put into a queue, where actors are killed")
+        self.segments.begin()
         self.send(Running())
 
     def dead(self) -> int | None:
@@ -128,7 +136,12 @@ class ScenarioSubject:
 
             return Outcome("raised", detail={**describe(error), "process": "result", "role": "main"})
         # What the result has taken is not left. What a killed actor held or has put is left, and no leak.
-        left = self.actors.left() if not killed else None
+        if killed:
+            return self._value(value)
+        left, segments = self.actors.left(), self.segments.take_left()
+        if segments:
+            left = left or Leftovers()
+            left.segments = segments
         if left is not None:
             self.left.update(left.items)
             if (detail := left.detail(items=self.items)) is not None:
