@@ -121,6 +121,15 @@ def _lines(ended: CellRecords, columns: int) -> list[Line]:
     return [
         *(one for judged in ended.judged for one in histogram(judged, width=columns)),
         *(line(Span(f"{test.status:<8}", "bad"), test.id, f"  {one_line(test.signature or '', 60)}") for test in bad),
+        *(
+            line(
+                Span(f"{'left':<8}", "odd"),
+                one.id,
+                f"  {one_line(', '.join(f'{x.kind} {x.name}' for x in one.left), 60)}",
+            )
+            for one in ended.notes
+            if one.left
+        ),
         line(
             Span(f"{status_text(ended.status):<7} ", STYLES[ended.status]),
             Span(ended.cell, "bold"),

@@ -37,6 +37,7 @@ def lines_of(
     return [
         Notes(cell, nodeid, tuple(found), tuple(warnings.get(nodeid, ())), tuple(methods.get(nodeid, ())), strict)
         for nodeid, found in left.items()
+        if found or warnings.get(nodeid) or methods.get(nodeid)
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench.process.agreed import COVERAGE, MAIN, METHOD, SEEN, STACKS, STARTS
+from bench.process.agreed import COMPLAINTS, COVERAGE, ISLAND, MAIN, METHOD, SEEN, STACKS, STARTS
 
 
 def set_default_method(method: str) -> None:
@@ -57,6 +57,10 @@ def apply() -> None:
         from bench.process.dumping import install
 
         install(path)
+    if (folder := os.environ.get(ISLAND)) and _is_tracker():
+        from bench.process import complaints
+
+        complaints.install(os.path.join(folder, COMPLAINTS))
     if (path := os.environ.get(STARTS)) and MAIN not in os.environ and not _is_tracker():
         from bench.process import starting
 

@@ -12,6 +12,7 @@ Every pytest loads this where forkbench is installed, so what a plain suite does
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 from types import FunctionType
@@ -61,6 +62,13 @@ def _supervised(config: pytest.Config, marks: Path) -> Marking:
 
     marking = Marking(config, marks)
     config.pluginmanager.register(marking, "forkbench-island")
+    if not getattr(config.option, "tx", None):  # the controller of pytest-xdist runs no test
+        from bench.pytest_plugin.attesting import Attest
+        from bench.pytest_plugin.watching import Watch
+
+        alone = not settings.is_worker(config)
+        config.pluginmanager.register(Attest(marking, os.environ.get("BENCH_START_METHOD", "")), "forkbench-attest")
+        config.pluginmanager.register(Watch(marking, alone=alone), "forkbench-watch")
     return marking
 
 

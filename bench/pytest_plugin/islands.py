@@ -92,6 +92,10 @@ class Marking:
         if os.getpid() == self._pid:
             self._marks.write(event, self.session, self.worker, *fields)
 
+    def note(self, nodeid: str, **about: Any) -> None:
+        """Mark what was noted of a test beside its status."""
+        self.mark("note", nodeid, about)
+
     # Collection.
 
     @pytest.hookimpl(tryfirst=True)

@@ -275,5 +275,6 @@ def _explained(cell: CellRecords) -> bool:
         return True
     if cell.status in ("fail", "unknown"):
         verdicts = {judged.verdict for judged in cell.judged}
-        return cell.status in verdicts or any(test.status in FAILED_TEST for test in cell.tests)
+        strict = any(one.strict and one.left for one in cell.notes)
+        return cell.status in verdicts or strict or any(test.status in FAILED_TEST for test in cell.tests)
     return False

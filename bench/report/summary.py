@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bench.called import command_name
 from bench.report import findings as found
+from bench.report import noted
 from bench.report.costs import cost_lines
 from bench.report.exploration import exploration_lines
 from bench.report.grid import STYLES, grid
@@ -62,11 +63,14 @@ def findings_text(run: RunRecords, width: int = 100) -> list[Line]:
     repeated = tallies(run)
     bad = [one for one in every if one.grade == "forbidden"]
     odd = [one for one in every if one.grade == "interesting"]
+    warned = [*found.warnings(run), *noted.warnings_of_tests(run)]
     return [
         *_section("Forbidden", "bad", [_finding(one, run, width) for one in bad]),
         *_section("Failed tests", "bad", [_failed_test(one, run, width, repeated) for one in found.failed_tests(run)]),
         *_section("Interesting", "odd", [_finding(one, run, width) for one in odd]),
-        *_section("Warnings", "odd", [_note(one, width) for one in found.warnings(run)]),
+        *_section("Left behind", "odd", [_note(one, width) for one in noted.left_behind(run)]),
+        *_section("Start methods of their own", "odd", [_note(one, width) for one in noted.chosen_methods(run)]),
+        *_section("Warnings", "odd", [_note(one, width) for one in warned]),
         *_section("Unknown", "trouble", [_note(one, width) for one in found.unknowns(run)]),
         *_section("Cells without a verdict", "trouble", [_trouble(one, run, width) for one in found.troubles(run)]),
     ]

@@ -38,6 +38,16 @@ class Ran(NamedTuple):
         """The last line of a test."""
         return next(one for one in reversed(self.records) if one["type"] == "test" and one["id"].endswith(name))
 
+    def noted(self, name: str) -> dict[str, Any]:
+        """What was noted of a test."""
+        nothing: dict[str, Any] = {"left": [], "warnings": [], "methods": []}
+        return next((one for one in self.records if one["type"] == "notes" and one["id"].endswith(name)), nothing)
+
+    def left(self) -> dict[str, list[str]]:
+        """The kinds of things that each test left behind, by its name."""
+        found = {one["id"].rpartition("::")[2]: one["left"] for one in self.records if one["type"] == "notes"}
+        return {name: [one["kind"] for one in left] for name, left in found.items() if left}
+
 
 def run(folder: Path, *command: str, method: str = "fork", options: tuple[str, ...] = ("--test-timeout", "60")) -> Ran:
     (site := folder / ".site").mkdir(exist_ok=True)
@@ -92,6 +102,10 @@ def test_every_kind_of_test_has_its_verdict_and_its_cause(tmp_path: Path) -> Non
         "test_kinds.py::test_after_all_of_them": "passed",
     }
     assert Counter(one["id"] for one in ran.records if one["type"] == "test").most_common(1)[0][1] == 1
+    assert ran.left()["test_orphan"] == ["process"]
+    assert ran.noted("test_explicit_context")["methods"] == []  # the cell's own
+    assert ran.noted("test_fork_with_a_thread")["methods"] == [{"method": "fork", "by": "get_context"}]
+    assert ran.noted("test_fork_with_a_thread")["warnings"] == ["forked while other threads ran (waiter)"]
     hung = ran.test("test_hang_in_get")
     assert "hung at tests/test_kinds.py:" in hung["signature"]
     assert "no end within 3 s, in its call" in hung["detail"]
@@ -197,8 +211,13 @@ def test_other(): pass
     began = time.monotonic()
     ran = run(tmp_path, *PYTEST, options=("--test-timeout", "3"))
     assert time.monotonic() - began < 60
-    assert [one["status"] for one in ran.records if one["type"] == "test"] == ["passed", "passed", "hung"]
-    assert ran.records[-1]["signature"].startswith("hung at exit: the interpreter waits")
+    lines = [(one["id"].partition("::")[2], one["status"]) for one in ran.records if one["type"] == "test"]
+    assert lines == [
+        ("test_starts_one_that_stays", "passed"),
+        ("test_other", "passed"),
+        ("test_starts_one_that_stays", "hung"),
+    ]
+    assert ran.test("test_starts_one_that_stays")["signature"].startswith("hung at exit: the interpreter waits for a")
     assert ran.status == 1
 
 
@@ -217,3 +236,30 @@ def test_what_dies_before_the_first_test_is_not_tried_for_ever(tmp_path: Path) -
     assert ran.status == 1
     assert [one["status"] for one in ran.records if one["type"] == "test"] == ["crashed", "error"]
     assert ran.log.count("test session starts") <= 1
+
+
+def test_what_a_test_leaves_behind_is_named_and_what_its_fixtures_keep_is_not_its_own(tmp_path: Path) -> None:
+    ran = run(checkout("leavings", tmp_path / "leavings"), *PYTEST)
+    assert ran.left() == {
+        "test_process": ["process"],
+        "test_orphan": ["process"],
+        "test_thread": ["thread"],
+        "test_shared_memory": ["shared memory"],
+        "test_descriptor": ["descriptor"],
+        "test_state": ["environment", "signal handler", "umask", "working folder"],
+        "test_start_method": ["start method"],
+        "test_last": ["process"],
+    }
+    assert ran.noted("test_process")["left"] == [{"kind": "process", "name": "sleeper", "fixture": None}]
+    assert ran.noted("test_last")["left"][0]["fixture"] == "careless"
+    assert ran.noted("test_start_method")["methods"] == [{"method": "spawn", "by": "set_start_method"}]
+    assert set(ran.tests().values()) == {"passed", "failed"}
+    assert any("leaked shared_memory" in one for one in ran.noted("test_shared_memory")["warnings"])
+
+
+def test_strict_leaks_fail_what_leaves_something_behind(tmp_path: Path) -> None:
+    project(tmp_path, test_a="import os\ndef test_clean(): pass\ndef test_sets(): os.environ['LEFT'] = '1'\n")
+    ran = run(tmp_path, *PYTEST, options=("--test-timeout", "60", "--strict-leaks"))
+    assert ran.tests() == {"test_a.py::test_clean": "passed", "test_a.py::test_sets": "error"}
+    assert ran.test("test_sets")["signature"] == "left behind: environment LEFT=1"
+    assert ran.status == 1
