@@ -179,11 +179,21 @@ class _Listener:
             busy = [one for one in asked if not _at_a_point(one.stack) and one.pid != self.main_pid]
             told = hangs.members(busy, names) or hangs.members(asked, names)
             where = hangs.where(told) or "the processes were not there yet"
-            self.result.stuck = f"nothing moved for {waited_s:g} s: {where}" + self.raised_before()
+            stuck = f"nothing moved for {waited_s:g} s: {where}" + self.raised_before()
+            self.result.stuck = "; ".join([*(f"not controlled: {one}" for one in self.uncontrolled()), stuck])
 
     def raised_before(self) -> str:
         """Return in words what threads have raised, which may be why nothing moves."""
         return "".join(f"; first {one.text()}" for one in self.raised[:1])
+
+    def uncontrolled(self) -> list[str]:
+        """Return what the board has of things that are not controlled."""
+        with contextlib.suppress(OSError):
+            board = Board(str(self.folder / "board"))
+            found = board.uncontrolled()
+            board.close()
+            return found
+        return []
 
     def names(self) -> dict[int, str]:
         """Return the names of the processes: those of their lanes, which the board has."""

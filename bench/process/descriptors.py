@@ -34,16 +34,21 @@ def open_descriptors() -> dict[int, str]:
 def own_of_multiprocessing(now: dict[int, str]) -> set[tuple[int, str]]:
     """Return the descriptors that `multiprocessing` holds open on purpose, among those that are open now.
 
-    They belong to the resource tracker, the forkserver, the heap and children that still run.
+    They belong to the resource tracker, the forkserver, the heap and children that still run. So they do in copies of
+    it, which the packages `multiprocess`, `loky` and `billiard` are in part.
     """
     import multiprocessing
-    from multiprocessing import resource_tracker
 
-    numbers: set[int | None] = {getattr(resource_tracker._resource_tracker, "_fd", None)}
-    if server := sys.modules.get("multiprocessing.forkserver"):
-        numbers.add(getattr(server._forkserver, "_forkserver_alive_fd", None))
-    if heap := sys.modules.get("multiprocessing.heap"):
-        numbers |= {getattr(arena, "fd", None) for arena in heap.BufferWrapper._heap._arenas}
+    numbers: set[int | None] = set()
+    for name, module in list(sys.modules.items()):
+        match name.rpartition(".")[2]:
+            case "resource_tracker":
+                numbers.add(getattr(getattr(module, "_resource_tracker", None), "_fd", None))
+            case "forkserver":
+                numbers.add(getattr(getattr(module, "_forkserver", None), "_forkserver_alive_fd", None))
+            case "heap":
+                heap = getattr(getattr(module, "BufferWrapper", None), "_heap", None)
+                numbers |= {getattr(arena, "fd", None) for arena in getattr(heap, "_arenas", ())}
     numbers |= {number for child in multiprocessing.active_children() for number in _child_descriptors(child)}
     # mmap holds a duplicate of each arena's descriptor: compared by target, not by number.
     targets = {target for number, target in now.items() if number in numbers}

@@ -565,3 +565,20 @@ class WithOldSocket(InFolder):
     def look(self) -> None:
         with contextlib.suppress(BlockingIOError):
             self.seen[1] = len(self.ends[0].recv(1))
+
+
+@scenario(acceptable(bool))
+class LooksAtItself(InFolder):
+    """Each actor looks at what the system says of its own process, whose number differs each time."""
+
+    def look(self, me: int) -> None:
+        self.seen[me] = os.path.exists(f"/proc/{os.getpid()}/task/{os.getpid()}/status")
+
+    @actor
+    def one(self) -> None:
+        self.look(0)
+
+    @actor
+    def other(self) -> None:
+        self.look(1)
+        os._exit(0)

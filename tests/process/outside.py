@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import itertools
+import multiprocessing
 import os
 import queue
 import random
@@ -19,7 +20,7 @@ import uuid
 from datetime import datetime as early
 from typing import Any
 
-from bench import acceptable, actor, deterministic, scenario
+from bench import acceptable, actor, deterministic, program, scenario
 
 NAP_S = 0.3
 IMPORTED = time.time()
@@ -490,3 +491,23 @@ class SeedsItself:
 
     def result(self) -> object:
         return list(self.drawn)
+
+
+class OwnProcess(multiprocessing.process.BaseProcess):
+    """A process as a library starts it in its own way."""
+
+    _start_method = "fork"
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  # as multiprocessing calls it
+        from multiprocessing import popen_fork
+
+        return popen_fork.Popen(process_obj)
+
+
+@program(deterministic(7))
+def started_in_its_own_way(mp: Any) -> int:  # as programs are called
+    one = OwnProcess(target=int)
+    one.start()
+    one.join()
+    return 7

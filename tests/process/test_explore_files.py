@@ -117,6 +117,11 @@ def test_record_locks_that_wait_for_each_other_are_no_deadlock() -> None:
     assert not figures_of(found)["complete"]
 
 
+def test_the_number_of_a_process_is_no_part_of_a_files_name() -> None:
+    # The process of an actor that ends itself is another one in each schedule.
+    assert values(explored("LooksAtItself", "fork", "dfs")) == {(1, 1)}
+
+
 @pytest.mark.parametrize(("name", "what"), [("WithOldSocket", "a socket")])
 def test_what_goes_past_the_points_is_named(name: str, what: str) -> None:
     found = explored(name, "fork", "dfs", schedules=3)

@@ -173,3 +173,11 @@ def test_a_process_may_tell_its_number() -> None:
 @each_method
 def test_a_generator_that_is_seeded_goes_by_its_seed(method: str) -> None:
     assert all_of(explored("SeedsItself", method)) == {"[0.5714025946899135, 0.5714025946899135]"}
+
+
+def test_a_process_that_multiprocessing_does_not_start_is_named() -> None:
+    found = explored("started_in_its_own_way")
+    assert any(
+        "a process that multiprocessing does not start by itself, tests/process/outside.py:" in o for o in found.limits
+    )
+    assert verdict("started_in_its_own_way", found) == "unknown"

@@ -14,6 +14,7 @@ import tempfile
 from typing import NamedTuple
 
 from bench.explore.model import ANYTHING
+from bench.explore.runtime import layout as at
 
 TYPE_CHECKING = False  # as type checkers know it: each process of an exploration imports this
 
@@ -32,6 +33,8 @@ _NAMELESS = re.compile(r"^#\d+$")
 
 _TEMPORARY = tempfile.gettempdir()
 """Asked for at import: the first call tries folders out, which would be steps."""
+
+_OF_PROCESSES = "/proc/"
 
 _FOLDERS, _LINKS = "folders that were moved", "links that were made or removed"
 """Objects whose counters say, to all lanes, how many there were in this schedule."""
@@ -118,10 +121,22 @@ def _working_folder() -> str:
 
 
 def _named(runtime: Runtime, folder: str, name: str, *, several: bool = False) -> Named:
+    if folder.startswith(_OF_PROCESSES):
+        folder = _OF_PROCESSES + _without_pids(runtime, folder[len(_OF_PROCESSES) :])
     place = _place(folder, name)
     number: int = runtime.object(f"file:{place}", _label(place))
     moved = runtime.counter(number) or runtime.counter(runtime.object(_FOLDERS, _FOLDERS))
     return Named(number, several or bool(moved))
+
+
+def _without_pids(runtime: Runtime, rest: str) -> str:
+    """Return what follows `/proc/`, with the names of lanes in the place of the numbers of their processes."""
+    parts = rest.split(os.sep)
+    if parts[0].isdecimal():
+        pids = runtime.numbers[at.PIDS : at.PIDS + at.MOST_LANES].tolist()
+        known = {str(pid): f"({runtime.board.name(lane)})" for lane, pid in enumerate(pids) if pid}
+        parts = [known.get(part, part) for part in parts]
+    return os.sep.join(parts)
 
 
 def _place(folder: str, name: str) -> str:

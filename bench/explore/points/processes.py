@@ -78,6 +78,8 @@ def _init_numbered(self: Any, *args: Any, **keywords: Any) -> None:
 def _start_lane(self: Any) -> None:
     if str(sys._getframe(1).f_globals.get("__name__")).startswith(("concurrent.", "multiprocessing.")):
         uncontrolled.note_pool()
+    elif not str(self._Popen.__module__).startswith("multiprocessing."):
+        uncontrolled.note_foreign()
     runtime = control.active
     if runtime is None:
         uncontrolled.note_before()

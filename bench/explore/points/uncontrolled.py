@@ -37,7 +37,8 @@ _ADDRESS = "shared memory, reached by its address"
 _POOL, _EXECUTOR = "a Pool, which has threads", "a pool of processes, which has threads"
 _WITH_THREADS = frozenset({_THREAD, _POOL, _EXECUTOR, _SERVER})
 _FORKED, _STARTED, _PROCESS = "a process by os.fork", "a process that was started before the actors", "a process"
-_PROCESSES = frozenset({_PROGRAM, _FORKED, "a process by os.forkpty", _STARTED, _POOL, _EXECUTOR, _SERVER})
+_FOREIGN = "a process that multiprocessing does not start by itself"
+_PROCESSES = frozenset({_FOREIGN, _PROGRAM, _FORKED, "a process by os.forkpty", _STARTED, _POOL, _EXECUTOR, _SERVER})
 ELSEWHERE = "a socket to elsewhere"
 _ACTING = _PROCESSES | {_THREAD, ELSEWHERE}
 """What runs by itself, and may end the wait of a lane."""
@@ -209,6 +210,14 @@ def note_pool() -> None:
     runtime = control.active
     if runtime is not None:
         note(_EXECUTOR, takes_time=True)
+        runtime.stop()
+
+
+def note_foreign() -> None:
+    """Note a process that a library starts in its own way, as `loky` does, and stop controlling this process."""
+    runtime = control.active
+    if runtime is not None:
+        note(_FOREIGN, takes_time=True)
         runtime.stop()
 
 
