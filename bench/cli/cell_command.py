@@ -81,7 +81,8 @@ def command(
     )
     where = engine_of(chosen.engine, config.images)
     run = run_name()
-    plan = make_plan([cell], run=run, host_cpus=len(where.cpus()), settings=chosen)
+    rules = config.rules if timeout_s is None else config.rules.without_times()
+    plan = make_plan([cell], run=run, host_cpus=len(where.cpus()), settings=chosen, rules=rules)
     project = project_of(chosen.targets, chosen.command, config)
     say_install(project)
     with ExitStack() as kept:

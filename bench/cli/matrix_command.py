@@ -137,7 +137,14 @@ def command(
     )
     where = engine_of(chosen.engine, config.images)
     name = run_name()
-    plan = make_plan(axes, run=name, host_cpus=len(where.cpus()), selection=selection, settings=chosen)
+    on_the_line = tuple(
+        axis for axis, given in zip(("python", "method", "cpus"), (pythons, methods, cpus), strict=True) if given
+    )
+    rules = replace(config.rules if timeout_s is None else config.rules.without_times(), adds=not (on_the_line or seen))
+    if config.rules.required:  # the project says what must be there; a person may ask for more
+        axes = replace(axes, asked=on_the_line)
+    cores = len(where.cpus())
+    plan = make_plan(axes, run=name, host_cpus=cores, selection=selection, settings=chosen, rules=rules)
     return start(plan, where, config, out=out or config.out, dry_run=dry_run)
 
 

@@ -26,7 +26,9 @@ from bench.cells import (
     parse_seen,
 )
 from bench.errors import NothingToRun, UsageError
+from bench.matrix.patterns import expanded, matching
 from bench.matrix.placement import cpus_needed
+from bench.matrix.rules import Own, Rules, own_from_json
 from bench.outcomes import METHODS
 from bench.record import CellStatus
 from bench.sampling import Sampling
@@ -37,8 +39,6 @@ T = TypeVar("T")
 DEFAULT_CPUS = (1, 2, 4)
 
 Decision = Literal["run", "unavailable", "excluded"]
-
-_MOST_ALTERNATIVES = 1000
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,18 @@ class Settings:
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell, whether it is to run, and why not; `only` are the tests that are to run in it, none meaning all."""
+    """A cell, whether it is to run, and why not.
+
+    `only` are the tests that are to run in it, none meaning all; `own` is what it has in place of the run's settings;
+    where it is `required`, a run without a verdict on it does not pass.
+    """
 
     cell: Cell
     decision: Decision
     why: str = ""
     only: tuple[str, ...] = ()
+    own: Own = field(default_factory=Own)
+    required: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +219,11 @@ class Plan(Settings):
         """Return the tests that are to run in a cell, none meaning all."""
         return next((one.only for one in self.cells if one.cell == cell), ())
 
+    def own(self, cell: Cell) -> Own:
+        """Return what a cell has in place of the run's settings, these filled in."""
+        own = next((one.own for one in self.cells if one.cell == cell), Own())
+        return own.over(Own(self.timeout_s, self.memory_bytes, self.shm_bytes, self.pids))
+
 
 def run_id(at: datetime, token: str) -> str:
     """Return the name of a run: its time, so that names sort, and a token that distinguishes runs of one second."""
@@ -226,6 +237,7 @@ def make_plan(
     host_cpus: int,
     selection: Selection | None = None,
     settings: Settings | None = None,
+    rules: Rules | None = None,
 ) -> Plan:
     """Decide on every cell of the axes, or on the cells given.
 
@@ -235,6 +247,7 @@ def make_plan(
         host_cpus: how many CPUs the engine's host can give.
         selection: which cells are wanted; `None` means all.
         settings: how they run.
+        rules: the project's rules; cells that are given by themselves run whatever these leave out.
 
     Raises:
         UsageError: if a pattern is malformed, or could match no cell whatever the axes.
@@ -243,7 +256,15 @@ def make_plan(
     axes = cells if isinstance(cells, Axes) else None
     asked = axes.asked if axes else ("python", "method", "cpus")
     every = axes.cells() if axes else tuple(cells)  # type: ignore[arg-type]  # one of the two is given
-    planned = _decided(every, selection or Selection(), host_cpus)
+    rules = rules or Rules()
+    if axes:
+        every += rules.added(every)
+        _check_rules(rules, every)
+    left_out = {cell: why for cell in every if (why := rules.left_out(cell.name))} if axes else {}
+    decided = _decided(every, selection or Selection(), host_cpus, left_out)
+    planned = tuple(
+        replace(one, own=rules.own(one.cell.name), required=rules.requires(one.cell.name)) for one in decided
+    )
     chosen = settings or Settings()
     given = {field.name: getattr(chosen, field.name) for field in fields(Settings)}
     shard = None if selection is None or selection.shard is None else str(selection.shard)
@@ -275,14 +296,28 @@ def _again(one: Planned, status: CellStatus | None, failed: Sequence[str]) -> Pl
         return one
     if status == "pass":
         return Planned(one.cell, "excluded", "it passed in the run whose failures run again")
-    return Planned(one.cell, "run", only=tuple(failed))
+    return replace(one, why="", only=tuple(failed))  # the reason in run.json is that of its end
 
 
-def _decided(cells: tuple[Cell, ...], selection: Selection, host_cpus: int) -> tuple[Planned, ...]:
-    select = _Patterns("select", selection.select, cells)
-    skip = _Patterns("skip", selection.skip, cells)
-    out: dict[Cell, str] = {}
-    for cell in cells:
+def _check_rules(rules: Rules, cells: tuple[Cell, ...]) -> None:
+    """Refuse patterns that match nothing: of rules, whatever the axes; of required cells, among the project's axes."""
+    _Patterns("cells in [[tool.bench.cells]]:", rules.patterns(), cells)
+    required = _Patterns("required in [tool.bench]:", rules.required, cells)
+    names = [cell.name for cell in cells]
+    for text in required.patterns if rules.adds else ():
+        if not any(matching(text, name) for name in names):
+            raise UsageError(f"required in [tool.bench]: {text} matches no cell of the matrix{_nearest(text, names)}")
+
+
+def _decided(
+    cells: tuple[Cell, ...], selection: Selection, host_cpus: int, left_out: Mapping[Cell, str]
+) -> tuple[Planned, ...]:
+    select = _Patterns("--select", selection.select, cells)
+    skip = _Patterns("--skip", selection.skip, cells)
+    out = dict(left_out)
+    if len(out) == len(cells):
+        raise NothingToRun("the rules in [[tool.bench.cells]] leave no cell")
+    for cell in (cell for cell in cells if cell not in left_out):
         if select and not select.match(cell.name):
             out[cell] = "not in --select"
         elif pattern := skip.match(cell.name):
@@ -343,12 +378,12 @@ class _Patterns:
     """The globs of one option; those that no cell's name could ever match are refused."""
 
     def __init__(self, option: str, text: str, cells: tuple[Cell, ...]) -> None:
-        self.patterns = {pattern: list(_expand(pattern)) for pattern in text.split()}
+        self.patterns = {pattern: expanded(pattern) for pattern in text.split()}
         names = list(_every_name(cells)) if self.patterns else []
         for globs in self.patterns.values():
             for one in globs:
                 if not any(fnmatchcase(name, one) for name in names) and not _is_cell(one):
-                    raise UsageError(f"--{option} {one} matches no cell{_nearest(one, names)}")
+                    raise UsageError(f"{option} {one} matches no cell{_nearest(one, names)}")
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -381,27 +416,6 @@ def _every_name(cells: tuple[Cell, ...]) -> Iterator[str]:
         yield f"{python.tag}-{method}-{size}"
 
 
-def _expand(pattern: str) -> Iterator[str]:
-    """Replace `{a,b}` by its alternatives; braces may hold braces."""
-    if pattern.count("{") != pattern.count("}"):
-        raise UsageError(f"unbalanced braces in {pattern!r}; write for example py3{{13,14}}-*")
-    found = list(itertools.islice(_alternatives(pattern), _MOST_ALTERNATIVES + 1))
-    if len(found) > _MOST_ALTERNATIVES:
-        raise UsageError(f"{pattern!r} stands for more than {_MOST_ALTERNATIVES} patterns; use * where you can")
-    yield from found
-
-
-def _alternatives(pattern: str) -> Iterator[str]:
-    innermost = re.search(r"\{([^{}]*)\}", pattern)
-    if innermost is None:
-        if "{" in pattern or "}" in pattern:
-            raise UsageError(f"unbalanced braces in {pattern!r}; write for example py3{{13,14}}-*")
-        yield pattern
-        return
-    for choice in innermost[1].split(","):
-        yield from _alternatives(pattern[: innermost.start()] + choice + pattern[innermost.end() :])
-
-
 def to_json(plan: Plan) -> dict[str, Json]:
     """Return the JSON object of a plan, for `run.json`; the fields of its sampling stand among its own."""
     flat = asdict(plan)
@@ -414,7 +428,13 @@ def to_json(plan: Plan) -> dict[str, Json]:
 def cell_to_json(one: Planned) -> dict[str, Json]:
     """Return the JSON object of a planned cell."""
     about: dict[str, Json] = {"cell": one.cell.name, "decision": one.decision, "why": one.why}
-    return {**about, "only": list(one.only)} if one.only else about
+    if one.only:
+        about["only"] = list(one.only)
+    if own := one.own.to_json():
+        about["own"] = own
+    if one.required:
+        about["required"] = True
+    return about
 
 
 def from_json(data: Mapping[str, Any]) -> Plan:
@@ -430,7 +450,14 @@ def from_json(data: Mapping[str, Any]) -> Plan:
         sampling = {field.name: data[field.name] for field in fields(Sampling) if field.name in data}
         known["sampling"] = Sampling(**{**sampling, "modes": tuple(sampling.get("modes", ()))})
         known["cells"] = tuple(
-            Planned(parse_cell(one["cell"]), one["decision"], one.get("why", ""), tuple(one.get("only", ())))
+            Planned(
+                parse_cell(one["cell"]),
+                one["decision"],
+                one.get("why", ""),
+                tuple(one.get("only", ())),
+                own_from_json(one.get("own", {})),
+                bool(one.get("required")),
+            )
             for one in data["cells"]
         )
         return Plan(**known)

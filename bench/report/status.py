@@ -8,7 +8,7 @@ from bench.errors import FAILED, PASSED, Inconclusive, Interrupted, Unavailable
 
 if TYPE_CHECKING:
     from bench.record import CellStatus
-    from bench.report.loaded import RunRecords
+    from bench.report.loaded import CellRecords, RunRecords
 
 BAD: frozenset[CellStatus] = frozenset({"fail", "timeout", "oom", "crash"})
 """The statuses that a test is to blame for: a failure, however the cell ended."""
@@ -17,23 +17,36 @@ OPEN: frozenset[CellStatus] = frozenset({"unknown", "mismatch"})
 """The statuses without a verdict on the test."""
 
 
+MISSING: frozenset[CellStatus] = OPEN | {"unavailable"}
+"""The statuses that a required cell must not end with."""
+
+
 def exit_status(run: RunRecords) -> int:
     """Return the exit status of a whole run.
 
     A failure goes before trouble, and trouble before a missing verdict. An unavailable cell counts only where a person
-    asked for it: its CPUs with `--cpus`, its Python with `--python`, or the cell by name. A run in which nothing passed
-    is never a pass.
+    asked for it: its CPUs with `--cpus`, its Python with `--python`, or the cell by name. Where the project names cells
+    that are required, these must have a verdict, and others need none. A run in which nothing passed is never a pass.
     """
     statuses = {cell.status for cell in run.cells}
     if run.run.get("interrupted") or "interrupted" in statuses:
         return Interrupted.exit_status
     if statuses & BAD:
         return FAILED
-    if "error" in statuses or _pythons_missing(run):
+    required = _required(run)
+    missing = any(cell.status in MISSING for cell in required)
+    if "error" in statuses or (_pythons_missing(run) and not missing):
         return Unavailable.exit_status
-    if statuses & OPEN or _cpus_missing(run) or "pass" not in statuses:
+    without_verdict = missing or (not required and statuses & OPEN)
+    if without_verdict or _cpus_missing(run) or "pass" not in statuses:
         return Inconclusive.exit_status
     return PASSED
+
+
+def _required(run: RunRecords) -> list[CellRecords]:
+    """Return the cells that the project requires, of those that were not left out."""
+    named = {str(one.get("cell")) for one in run.run.get("cells") or () if one.get("required")}
+    return [cell for cell in run.cells if cell.cell in named and cell.status != "excluded"]
 
 
 def _unavailable(run: RunRecords, *, planned: bool) -> bool:

@@ -14,6 +14,7 @@ from bench.errors import UsageError
 from bench.matrix.config import Config, find_config, load_config, parse_bytes, parse_config, schema, tool_schema
 from bench.matrix.config.settings import READERS
 from bench.matrix.plan import parse_axes
+from bench.matrix.rules import Own, Rule
 from bench.sampling import Sampling
 
 
@@ -49,6 +50,18 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         requirements = ["numpy>=2"]
         include = ["src/**"]
         exclude = ["docs/**", "*.bin"]
+        required = ["py310-*"]
+        [[tool.bench.cells]]
+        match = ["py310-spawn-*", "pypy*"]
+        run = false
+        reason = "too slow"
+        [[tool.bench.cells]]
+        match = "py310-*"
+        timeout = 60
+        memory = "1g"
+        shm = "1m"
+        pids = 9
+        environment = {OMP_NUM_THREADS = "1"}
         [tool.bench.images]
         "py314-ours" = "registry.example:5000/python:3.14"
         """,
@@ -73,6 +86,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         requirements=("numpy>=2",),
         include=("src/**",),
         exclude=("docs/**", "*.bin"),
+        required=("py310-*",),
+        cells=(
+            Rule("py310-spawn-* pypy*", False, "too slow"),
+            Rule("py310-*", own=Own(60, 1024**3, 1024**2, 9, {"OMP_NUM_THREADS": "1"})),
+        ),
         path=path,
     )
 
@@ -130,6 +148,18 @@ def test_a_project_without_settings_has_the_defaults(tmp_path: Path) -> None:
         ('method = "fork, threads"', "give some of fork, spawn, forkserver"),
         ('images = {"3.9" = "python:3.9"}', "images in [tool.bench] is {'3.9': 'python:3.9'}; give a table of images"),
         ('images = {"3.14" = "python"}', "give a table of images by Pythons"),
+        (
+            "[[tool.bench.cells]]\nmach = 'py310-*'",
+            "unknown key 'mach' in [[tool.bench.cells]], entry 1; did you mean match?",
+        ),
+        ("[[tool.bench.cells]]\nrun = true", "[[tool.bench.cells]], entry 1 lacks a key: 'match' is a required"),
+        ("[[tool.bench.cells]]\nmatch = 'py310-*'\nrun = false", "lacks a key: 'reason' is a dependency of 'run'"),
+        (
+            "[[tool.bench.cells]]\nmatch = 'a'\n[[tool.bench.cells]]\nmatch = 'b'\ntimeout = 0",
+            "timeout in [[tool.bench.cells]], entry 2 is 0; give a number of seconds",
+        ),
+        ("[[tool.bench.cells]]\nmatch = 'a'\nenvironment = {BENCH_X = '1'}", "those that begin with BENCH_ are taken"),
+        ("cells = 'py310-*'", "cells in [tool.bench] is 'py310-*'; give tables, [[tool.bench.cells]]"),
         ("method = [1]", "give some of fork, spawn, forkserver"),
         ("targets = {a = 1}", "give a string or a list of strings"),
         ("exclude = ['']", "give a string or a list of strings"),

@@ -39,6 +39,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("explore.observe",),
     ("explore.replay", "repeat", "stress"),
     ("modes", "islands"),
+    ("matrix.patterns",),
+    ("matrix.rules",),
     ("matrix.discovery", "matrix.config", "matrix.placement"),
     ("matrix.plan", "matrix.install"),
     ("matrix.images",),

@@ -12,6 +12,7 @@ from bench.cells import parse_python
 from bench.errors import UsageError
 from bench.matrix.config.checking import check
 from bench.matrix.config.values import entries, parse_bytes
+from bench.matrix.rules import Own, Rule, Rules
 from bench.sampling import Sampling, parse_modes
 
 if sys.version_info >= (3, 11):
@@ -54,7 +55,14 @@ class Config:
     wheels: str | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    cells: tuple[Rule, ...] = ()
     path: Path | None = None
+
+    @property
+    def rules(self) -> Rules:
+        """The rules for some of the cells."""
+        return Rules(self.cells, " ".join(self.required))
 
     @property
     def root(self) -> Path | None:
@@ -115,6 +123,24 @@ def _bytes(item: Any) -> int:
     return parse_bytes(item) if isinstance(item, str) else int(item)
 
 
+def _rules(item: Any) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            _patterns(one["match"]),
+            one.get("run"),
+            one.get("reason", ""),
+            Own(
+                one.get("timeout"),
+                _bytes(one["memory"]) if "memory" in one else None,
+                _bytes(one["shm"]) if "shm" in one else None,
+                one.get("pids"),
+                one.get("environment", {}),
+            ),
+        )
+        for one in item
+    )
+
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "python": _entries,
     "method": _entries,
@@ -135,6 +161,8 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "pids": int,
     "shm": _bytes,
     "requirements": _texts,
+    "required": _texts,
+    "cells": _rules,
     "extras": _texts,
     "groups": _texts,
     "include": _texts,

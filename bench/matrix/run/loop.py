@@ -403,17 +403,19 @@ class _Loop:
 
 def make_job(plan: Plan, cell: Cell, cpus: tuple[int, ...], engine: str) -> Job:
     """Return the job by which an engine runs a cell of a plan."""
+    own = plan.own(cell)
+    timeout_s = own.timeout_s or plan.timeout_s
     options = ["--cell", cell.name, "--engine", engine, *plan.sampling.to_arguments()]
     if (word := pack(plan.only(cell))) is not None and plan.only(cell):
         options += ["--only", word]
     if plan.command:
-        options += ["--test-timeout", f"{plan.test_timeout_s or plan.timeout_s * TEST_SHARE:g}"]
+        options += ["--test-timeout", f"{plan.test_timeout_s or timeout_s * TEST_SHARE:g}"]
         options += ["--strict-leaks"] if plan.strict_leaks else []
     if plan.coverage:
         options.append("--coverage")
     what: Sequence[str] = ("--", *plan.command) if plan.command else plan.targets
-    given = {"memory_bytes": plan.memory_bytes, "pids": plan.pids, "shm_bytes": plan.shm_bytes}
+    given = {"memory_bytes": own.memory_bytes, "pids": own.pids, "shm_bytes": own.shm_bytes}
     if plan.coverage:
         given["tmp_bytes"] = TMP_BYTES
-    limits = Limits(timeout_s=plan.timeout_s, **{name: size for name, size in given.items() if size is not None})
-    return Job(plan.run, cell, cpus, (*options, *what), limits)
+    limits = Limits(timeout_s=timeout_s, **{name: size for name, size in given.items() if size is not None})
+    return Job(plan.run, cell, cpus, (*options, *what), limits, own.environment)
