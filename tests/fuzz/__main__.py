@@ -10,24 +10,25 @@ the smallest scenario of a mismatch run the tests of this folder, which shrink i
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.outcomes import METHODS
 from tests.fuzz.comparing import Counted, mismatches, some, unseen
-from tests.fuzz.operations import KINDS, OPERATIONS
-from tests.fuzz.scenes import NAMES, Scene, module, pruned
+from tests.fuzz.operations import KINDS
+from tests.fuzz.scenes import NAMES, Scene, choices_of, module, pruned
 
 
 def main(scenes: int, method: str, seed: int, modes_s: float | None) -> int:
-    """Compare, and print what came of it; return the exit status."""
-    chance, counted, failed = random.Random(seed), Counted(), 0
+    """Compare until all is done or Ctrl-C, and print what came of it; return the exit status."""
+    counted, failed = Counted(), 0
     print(f"{scenes:,} scenes under {method}, seed {seed}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(scenes):
-            scene = _drawn(random.Random(chance.getrandbits(64)), method)
+    with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
+        for number, scene in enumerate(_drawn(scenes, method, seed, timed=modes_s is None)):
             if modes_s is None:
                 wrong = mismatches(scene, Path(folder), method, counted, some(number))
             else:
@@ -42,14 +43,16 @@ def main(scenes: int, method: str, seed: int, modes_s: float | None) -> int:
     return 1 if failed else 0
 
 
-def _drawn(chance: random.Random, method: str) -> Scene:
-    """Return a random scene, as `scenes.scenes` draws them for hypothesis."""
-    kinds = tuple(chance.choice(sorted(KINDS)) for _ in range(chance.choice((1, 1, 2))))
-    choices = [(one, number) for number, kind in enumerate(kinds) for one in OPERATIONS if one.kind == kind]
-    count = chance.choice((2, 2, 3))
-    actors = [[chance.choice(choices) for _ in range(chance.randint(1, 6 // count))] for _ in range(count)]
-    assert count <= len(NAMES)
-    return pruned(kinds, actors, method)
+def _drawn(scenes: int, method: str, seed: int, *, timed: bool) -> Iterator[Scene]:
+    """Yield so many random scenes, as `scenes.scenes` draws them for hypothesis; each by a seed of its own."""
+    of_all = random.Random(seed)
+    for _ in range(scenes):
+        chance = random.Random(of_all.getrandbits(64))
+        kinds = tuple(chance.choice(sorted(KINDS)) for _ in range(chance.choice((1, 1, 2))))
+        choices = choices_of(kinds, timed=timed)
+        count = chance.choice((2, 2, len(NAMES)))
+        actors = [[chance.choice(choices) for _ in range(chance.randint(1, 6 // count))] for _ in range(count)]
+        yield pruned(kinds, actors, method)
 
 
 def _arguments() -> argparse.Namespace:

@@ -123,13 +123,21 @@ def module(scenes: Sequence[Scene]) -> str:
     return HEAD + "\n\n".join(scene.source(f"S{number}") for number, scene in enumerate(scenes))
 
 
+def choices_of(kinds: Sequence[str], *, timed: bool = True) -> list[tuple[Operation, int]]:
+    """Return the operations on objects of these kinds, each with its object; without those that take time, or with."""
+    return [
+        (one, number)
+        for number, kind in enumerate(kinds)
+        for one in OPERATIONS
+        if one.kind == kind and (timed or not one.is_timed)
+    ]
+
+
 @st.composite
-def scenes(draw: st.DrawFn, method: str = "fork", most_operations: int = 6) -> Scene:
+def scenes(draw: st.DrawFn, method: str = "fork", *, timed: bool = True, most_operations: int = 6) -> Scene:
     """Draw a scene of two or three actors with at most so many operations in all, on one or two objects."""
     kinds = tuple(draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=2)))
-    choices = [
-        (operation, number) for number, kind in enumerate(kinds) for operation in OPERATIONS if operation.kind == kind
-    ]
+    choices = choices_of(kinds, timed=timed)
     count = draw(st.integers(2, 3))
     room = most_operations // count
     actors = [draw(st.lists(st.sampled_from(choices), min_size=1, max_size=room)) for _ in range(count)]

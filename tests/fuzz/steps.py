@@ -78,6 +78,11 @@ class Operation:
     acts: tuple[Act | str, ...]
     child: tuple[Act | str, ...] = ()
 
+    @property
+    def is_timed(self) -> bool:
+        """Whether it takes time, or ends after some: in real time that may be too short for the others to get on."""
+        return any(isinstance(one, Timed) for one in self.acts)
+
 
 @dataclass(frozen=True)
 class Kind:

@@ -69,7 +69,7 @@ def test_explore_sees_what_can_happen_and_nothing_else(method: str, tmp_path: Pa
 
 def test_no_mode_sees_what_explore_says_cannot_be(tmp_path: Path) -> None:
     @_settings(4)
-    @given(scenes())
+    @given(scenes(timed=False))
     def compare(scene: Scene) -> None:
         wrong = unseen(scene, tmp_path, "fork", SECONDS, COUNTED)
         assert not wrong, "\n".join([repr(scene), *wrong, module([scene])])
