@@ -9,6 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# On a busy machine an example takes as long as it takes. Of CI, which hypothesis knows by itself, all else stays.
+settings.register_profile("no deadline", settings(), deadline=None)
+settings.load_profile("no deadline")
 
 ONCE = frozenset(
     {

@@ -90,8 +90,9 @@ def test_a_folder_goes_with_its_state_and_a_forked_copy_leaves_it_alone() -> Non
     assert not any(Path(folder).exists() for folder in folders)
 
 
-SHOWN_WITHIN = 6
-"""Tries of a second or so; on two idle CPUs each bug shows in one or two, the rarest some ten times a second."""
+SHOWN_WITHIN = 20
+"""Tries of a second or so; on two idle CPUs each bug shows in one or two, the rarest some ten times a second. On a busy
+machine where it comes twenty times less often, all twenty miss it with 5e-5."""
 
 needs_two_cpus = pytest.mark.skipif(
     len(getattr(os, "sched_getaffinity", lambda _: (0, 1))(0)) < 2, reason="on one CPU races all but never show"
@@ -105,10 +106,11 @@ def outcomes(
     samples: int | None = None,
     seed: int = 0,
     method: str = "fork",
+    deadline_s: float = 30.0,
 ) -> list[Outcome]:
     scenario = vars(declared)[ATTRIBUTE][0]
     (found,) = find([scenario.target])
-    seen = observe(found, method=method, seconds=seconds, samples=samples, deadline_s=0.5, seed=seed)
+    seen = observe(found, method=method, seconds=seconds, samples=samples, deadline_s=deadline_s, seed=seed)
     return [tally.outcome for tally in seen.outcomes]
 
 
@@ -126,7 +128,7 @@ def is_the_bug(kernel: Kernel, outcome: Outcome) -> bool:
 def test_the_bug_shows_under_stress(kernel: Kernel) -> None:
     seen: list[Outcome] = []
     for seed in range(SHOWN_WITHIN):
-        seen += outcomes(kernel.buggy, seconds=1.0, seed=seed)
+        seen += outcomes(kernel.buggy, seconds=1.0, seed=seed, deadline_s=0.5)  # of those that hang, each waits for it
         if any(is_the_bug(kernel, one) for one in seen):
             return
     pytest.fail(f"only {', '.join(sorted({one.text() for one in seen}))}")

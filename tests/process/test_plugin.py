@@ -83,7 +83,7 @@ def crashing(mp):
     return 1
 
 
-@program(deterministic(1), samples=1, deadline_s=2.5)
+@program(deterministic(1), samples=1, deadline_s=6)
 def hanging(mp):
     lock = mp.Lock()
     lock.acquire()
@@ -280,7 +280,7 @@ def test_each_target_goes_through_the_modes_that_are_for_it(suite: pytest.Pytest
         "second": ("repeat", False),
         "Lost": ("stress", True),
     }
-    assert 0.2 <= seen["Lost"].seconds < 2
+    assert 0.2 <= seen["Lost"].seconds < 5  # which it would take by default
     assert read_run(suite.path / "out")["modes"] == ["repeat", "stress"]
     result.stdout.fnmatch_lines_random(
         ["test_it.py::Lost?fork-stress? PASSED*", "forkbench: 3 tests: 2 in repeat and 1 in stress, under fork, seed 7"]

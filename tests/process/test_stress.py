@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,20 @@ def stressed(name: str, method: str = "fork", seconds: float = 0.4, cpus: int | 
     return observe(named(name), method=method, seconds=seconds, seed=1, cpus=cpus)
 
 
+TRIES = 20
+"""How often to look for what comes by chance. It comes in the first try nearly always where CPUs are idle, and was seen
+in half of them where eight processes wanted each CPU: all twenty miss it with less than 1e-6 there."""
+
+
+def until(seen: Callable[[Observation], bool], name: str, method: str = "fork", seconds: float = 0.4) -> Observation:
+    """Observe until something is seen, each time with another seed; return the last observation."""
+    for seed in range(TRIES):
+        found = observe(named(name), method=method, seconds=seconds, seed=seed)
+        if seen(found):
+            break
+    return found
+
+
 def verdict(name: str, observation: Observation, method: str = "fork") -> str:
     return judge(named(name).program.expectations, observation, Conditions(method, VERSION, 2)).status
 
@@ -67,7 +81,7 @@ def _is_ours(proc: tree.Proc) -> bool:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_lost_update_is_seen_and_under_a_lock_never(method: str) -> None:
-    racing = stressed("WithoutLock", method, 1.0)
+    racing = until(lambda seen: len(seen.outcomes) > 1, "WithoutLock", method, 1.0)
     assert {one.outcome.value for one in racing.outcomes} >= {200}
     assert len(racing.outcomes) > 1
     assert verdict("WithoutLock", racing, method) == "pass"
@@ -101,10 +115,9 @@ def test_nothing_is_left_of_a_group_whose_starter_is_killed(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_deadlock_is_a_hang_with_each_actors_stack_within_its_deadline(method: str) -> None:
-    begun = time.monotonic()
-    seen = stressed("Deadlock", method, 0.1)
+    seen = until(lambda seen: "hang" in kinds(seen), "Deadlock", method, 0.1)
     hang = next(one for one in seen.outcomes if one.outcome.kind == "hang")
-    assert time.monotonic() - begun < 0.5 + 2 + 1  # the deadline, and starting the group
+    assert seen.seconds < 20  # its deadline is half a second, that of others a minute; the rest is a busy machine's
     assert "there waits in" in str(hang.outcome.detail["summary"])
     assert "back waits in" in str(hang.outcome.detail["summary"])
     processes = hang.outcome.detail["processes"]
@@ -127,7 +140,7 @@ def test_a_deadlock_is_a_hang_with_each_actors_stack_within_its_deadline(method:
     ],
 )
 def test_each_scenario_gives_what_it_is_for_and_nothing_unexpected(name: str, kind: str, method: str) -> None:
-    seen = stressed(name, method, 0.3)
+    seen = until(lambda seen: kind in kinds(seen), name, method, 0.3)
     assert kind in kinds(seen)
     assert verdict(name, seen, method) in ("pass", "unknown"), [one.outcome.text() for one in seen.outcomes]
     assert seen.samples == sum(one.count for one in seen.outcomes)
@@ -141,7 +154,8 @@ def test_what_is_left_in_a_queue_is_a_warning_beside_the_value() -> None:
 
 
 def test_what_an_actor_raised_is_told_with_its_name_and_place() -> None:
-    raised = next(one.outcome for one in stressed("Raises").outcomes if one.outcome.kind == "raised")
+    seen = until(lambda seen: "raised" in kinds(seen), "Raises")
+    raised = next(one.outcome for one in seen.outcomes if one.outcome.kind == "raised")
     assert (raised.detail["process"], raised.detail["role"]) == ("looks", "child")
     assert "scenarios.py" in str(raised.detail["where"])
 
@@ -213,22 +227,32 @@ def test_one_actor_alone_is_refused(tmp_path: Path) -> None:
 
 
 def test_who_takes_long_but_not_too_long_is_counted_once() -> None:
-    seen = stressed(f"{STRESSED}:TakesItsTime", seconds=3)
-    assert [one.outcome.text() for one in seen.outcomes] == ["2"]
-    assert seen.samples > 500
+    samples = 0
+    for _ in range(TRIES):
+        seen = stressed(f"{STRESSED}:TakesItsTime", seconds=3)
+        assert [one.outcome.text() for one in seen.outcomes] == ["2"]
+        if (samples := samples + seen.samples) > 500:
+            break
+    assert samples > 500
 
 
 def test_a_crash_has_its_rate_of_all_samples_too() -> None:
-    seen = stressed(f"{STRESSED}:DiesAtTimes", seconds=2)
-    crash = next(one for one in seen.outcomes if one.outcome.kind == "crash")
-    figures = figures_of(seen)
-    assert figures["cut_short"]["groups"] == crash.count
-    assert figures["cut_short"]["per_sample"] == pytest.approx(crash.count / seen.samples)
-    assert any("ended early by a crash or hang" in one for one in seen.warnings)
-    # One in a thousand: of n groups the mean is off by a factor of ten in less than one run of 10 ** n; and the least
-    # that the rate may be is that with all samples which may have been lost.
-    assert crash.count / (seen.samples + figures["cut_short"]["lost_at_most"]) < 0.01
-    assert figures["cut_short"]["per_sample"] > 0.0001
+    # One in a thousand. Five crashes within 500 samples, or not within 50,000, come in less than one of 5,000 runs; and
+    # the least that the rate may be is that with all samples which may have been lost.
+    crashes, samples, lost = 0, 0, 0
+    for seed in range(TRIES):
+        seen = observe(named(f"{STRESSED}:DiesAtTimes"), method="fork", seconds=2, seed=seed)
+        count = sum(one.count for one in seen.outcomes if one.outcome.kind == "crash")
+        short = figures_of(seen)["cut_short"]
+        assert short["groups"] == count
+        assert short["per_sample"] == pytest.approx(count / seen.samples)
+        assert any("ended early by a crash or hang" in one for one in seen.warnings) == (count > 0)
+        crashes, samples, lost = crashes + count, samples + seen.samples, lost + short["lost_at_most"]
+        if crashes >= 5:
+            break
+    assert crashes >= 5
+    assert crashes / (samples + lost) < 0.01
+    assert crashes / samples > 0.0001
 
 
 def test_a_hang_in_the_first_stride_is_a_finding_though_nobody_knows_of_an_overlap() -> None:
@@ -239,8 +263,11 @@ def test_a_hang_in_the_first_stride_is_a_finding_though_nobody_knows_of_an_overl
 
 
 def test_on_one_cpu_samples_are_split() -> None:
-    seen = stressed("WithoutLock", seconds=1.5, cpus=1)
-    figures = figures_of(seen)
+    for seed in range(TRIES):  # of the rarest outcome there are 150 in 1.5 s, where eight processes want each CPU
+        seen = observe(named("WithoutLock"), method="fork", seconds=1.5, seed=seed, cpus=1)
+        figures = figures_of(seen)
+        if len(seen.outcomes) == 3 and figures["overlapped"] > 100:
+            break
     assert {one.outcome.value for one in seen.outcomes} == {199, 200, 201}
     assert figures["collision_rate"] > 0.002
     assert figures["overlapped"] > 100
