@@ -152,6 +152,6 @@ def _limits(result: ExplorationResult) -> tuple[str, ...]:
     found += [f"not controlled: {what}" for what in figures.uncontrolled]
     if figures.differed:
         found.append(f"a schedule that differs when repeated: {figures.differed}")
-    if figures.strategy is not None and not figures.steps:
+    if figures.strategy is not None and not figures.steps and not found:
         found.append("no scheduling points: the actors share nothing that is seen")
     return tuple(found)

@@ -93,7 +93,6 @@ def test_a_timer_is_named() -> None:
         ("Asks", {"0", "1", "2"}),
         ("Ignores", {"0", "1", "2"}),
         ("SignalsItself", {"0", "1", "2"}),
-        ("Kills", {"-1", "crash: tells ended with SIGTERM"}),  # the first if it is through by then
     ],
 )
 def test_a_signal_that_no_handler_of_another_process_gets_is_a_step(name: str, outcomes: set[str]) -> None:
@@ -104,6 +103,13 @@ def test_a_signal_that_no_handler_of_another_process_gets_is_a_step(name: str, o
         assert all(limit.startswith("not controlled: ") for limit in found.limits)
     else:
         assert not found.limits
+
+
+def test_a_signal_to_an_actor_that_is_through_is_named_unless_it_is_ignored() -> None:
+    found = explored("Kills")
+    assert texts(found) == {"-1", "crash: tells ended with SIGTERM"}  # the first if it is through by then
+    (limit,) = found.limits
+    assert limit.startswith("not controlled: a signal to an actor that is through, and may not have ended: SIGTERM, ")
 
 
 # Others that run

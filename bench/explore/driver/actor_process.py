@@ -73,6 +73,7 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
     chance.mark_early(board)
     wire.send(("here", os.getpid()))
     while runtime.begin():
+        signals.restore()  # not before: others may ask what a process that is through does with a signal
         if filled:
             queues.feed_filled(runtime, filled)
         try:
@@ -90,7 +91,6 @@ def run_actor(seat: Seat, wire: Connection, state: Any) -> None:
                 mine.raised = _raised(ignored[0], name, known, wire)
             ignored.clear()
         ending.close_opened(runtime)
-        signals.restore()
         if runtime.holding:
             locks.forget_holding()
         if watch is not None:

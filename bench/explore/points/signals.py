@@ -82,7 +82,11 @@ def kill(pid: int, sig: int, /) -> None:
     runtime.point("kill" if sig else "look", ANYTHING)
     actor = lane < runtime.board.actors and runtime.board.actors > 1
     if actor and not runtime.board.present >> lane & 1:
-        return  # it is through, and its process is only kept for the next schedule
+        # It is through, and its process is only kept for the next schedule. A real one may not have ended yet, and
+        # would handle the signal, or be ended by it: both are possible, and only that nothing comes of it is shown.
+        if sig and ends(pid, sig):
+            uncontrolled.note(f"a signal to an actor that is through, and may not have ended: {_name(sig)}")
+        return
     check(runtime, pid, sig)
     dies = sig and ends(pid, sig)
     with runtime.raw():
