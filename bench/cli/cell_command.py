@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,13 @@ LOG_LINES = 60
 @modes_option
 @sampling_options
 @seed_option
+@click.option(
+    "--requirement",
+    "requirements",
+    multiple=True,
+    metavar="R",
+    help="What pip installs, again for more, in place of what the project says; . is the project, '' nothing.",
+)
 @click.option("--out", metavar="DIR", help="Folder for the records; without it none are kept.")
 @as_sampling
 def command(
@@ -63,12 +71,16 @@ def command(
     test_timeout_s: float | None,
     strict_leaks: bool,
     sampling: Sampling,
+    requirements: tuple[str, ...],
     out: str | None,
     user_command: tuple[str, ...],
 ) -> int:
     """Run TARGETs, or the COMMAND after --, in one cell. NAME is for example py314-spawn-cpu2."""
     cell = parse_cell(name)
     config = load_config(Path.cwd())
+    if requirements:
+        named = tuple(one for one in requirements if one.strip())
+        config = replace(config, requirements=named, extras=None, groups=None, install="")
     chosen = settings(
         config,
         targets=targets or (() if user_command else config.targets),

@@ -59,7 +59,7 @@ class Bench:
         self.project, self.temporary = folder / "project", folder / "tmp"
         self.temporary.mkdir()
         (self.project / "tests").mkdir(parents=True)
-        (self.project / "pyproject.toml").write_text("[project]\nname = 'killed'\nversion = '1'\n")
+        (self.project / "pyproject.toml").write_text("[tool.bench]\nrequirements = []\n")
         (self.project / "tests" / "test_killed.py").write_text(SUITE)
         self.engine = engine
         self.axes = ("--engine", engine, "--python", python, "--cpus", "1")

@@ -21,6 +21,9 @@ CELLS = [cell.name for cell in Axes().cells()]
 BY_MARK = {"once": "once", "pinned": "pinned", "alone": "alone", "container": "containers"}
 """Marks of tests that have an environment of their own, and what it is called."""
 
+OTHER_TOX = ("tox422", "tox430", "toxlatest")
+"""Environments of the test of `runner = bench`, each with another tox."""
+
 TESTS = [parse_python(text).tag for text in DEFAULT_PYTHONS]
 
 
@@ -51,7 +54,7 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> configparser.Confi
 
 def test_every_default_cell_has_its_environment(environments: configparser.ConfigParser) -> None:
     found = {name.removeprefix("testenv:") for name in environments.sections()}
-    assert found == {*CELLS, *TESTS, "lint", "types", "demos", "docs", "fuzz", *BY_MARK.values()}
+    assert found == {*CELLS, *TESTS, "lint", "types", "demos", "docs", "fuzz", *OTHER_TOX, *BY_MARK.values()}
 
 
 def test_a_cell_runs_itself_on_the_python_that_tox_has(environments: configparser.ConfigParser) -> None:
