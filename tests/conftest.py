@@ -52,24 +52,29 @@ SHARED_OUT = frozenset(
         "test_demos",
         "test_endings",
         "test_engines",
+        "test_engines_local",
         "test_explore_commands",
         "test_explore_oracle",
         "test_explore_outside",
         "test_explore_replay",
+        "test_islands",
         "test_kernels",
+        "test_leases",
+        "test_measuring",
         "test_plugin",
+        "test_records",
         "test_repeat",
+        "test_resume",
+        "test_segments",
+        "test_starting",
     }
 )
 """Modules that take long, since each test starts many interpreters.
 
 Where `BENCH_TESTS_SHARE` names the Pythons that run the tests, as `toxfile.py` does where a run of tox has several,
-each of them runs a third of these modules' tests; of two Pythons, each runs half. What each runs is always the same,
-and all of them together run all. What is marked `each_python` is not shared out, and elsewhere, as in CI's jobs of one
-Python each, nothing is.
+each test of these modules is run by one of them. What each runs is always the same, and all of them together run all.
+What is marked `each_python` is not shared out, and elsewhere, as in CI's jobs of one Python each, nothing is.
 """
-
-MOST_SHARES = 3
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -77,8 +82,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     here = Path(__file__).parent
     for item in items:
         if item.path.parent == here / "unit" and item.path.stem in ONCE:
-            item.add_marker(pytest.mark.once)
-        if item.path.parent == here / "process" and item.path.stem == "test_documents":
             item.add_marker(pytest.mark.once)
         if item.path.parent == here / "fuzz":
             item.add_marker(pytest.mark.once)
@@ -95,5 +98,4 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def is_of(python: str, pythons: Sequence[str], nodeid: str) -> bool:
     """Whether a test is of the share of one of these Pythons."""
-    shares = min(MOST_SHARES, len(pythons))
-    return zlib.crc32(nodeid.encode()) % shares == pythons.index(python) % shares
+    return zlib.crc32(nodeid.encode()) % len(pythons) == pythons.index(python)
