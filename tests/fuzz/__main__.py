@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.outcomes import METHODS
 from tests.fuzz.comparing import Counted, mismatches, some, unseen
-from tests.fuzz.operations import KINDS
+from tests.fuzz.operations import OPERATIONS
 from tests.fuzz.scenes import NAMES, Scene, choices_of, module, pruned
 
 
@@ -44,11 +44,11 @@ def main(scenes: int, method: str, seed: int, modes_s: float | None) -> int:
 
 
 def _drawn(scenes: int, method: str, seed: int, *, timed: bool) -> Iterator[Scene]:
-    """Yield so many random scenes, as `scenes.scenes` draws them for hypothesis; each by a seed of its own."""
+    """Yield random scenes like those of `scenes.scenes`, each by a seed of its own; all operations as often."""
     of_all = random.Random(seed)
     for _ in range(scenes):
         chance = random.Random(of_all.getrandbits(64))
-        kinds = tuple(chance.choice(sorted(KINDS)) for _ in range(chance.choice((1, 1, 2))))
+        kinds = tuple(chance.choice(OPERATIONS).kind for _ in range(chance.choice((1, 1, 2))))
         choices = choices_of(kinds, timed=timed)
         count = chance.choice((2, 2, len(NAMES)))
         actors = [[chance.choice(choices) for _ in range(chance.randint(1, 6 // count))] for _ in range(count)]
