@@ -13,18 +13,20 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
 
 from bench.cells import Cell, parse_cell
 from bench.errors import UsageError
 from bench.granted import granted_otherwise
 from bench.modes import CELL_MODES, CELL_SECONDS
-from bench.process.agreed import METHOD, MISMATCH, NOT_STARTED, STACKS, STARTS
+from bench.process import build, gil
+from bench.process.agreed import GIL, METHOD, MISMATCH, NOT_STARTED, STACKS, STARTS
 from bench.process.facts import gather
 from bench.process.seen import install_affinity
-from bench.record import DescriptorSink
+from bench.record import DescriptorSink, Lock
 from bench.sampling import NAMES, Sampling
 from bench.targets import DEMOS
 
@@ -68,6 +70,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         faulthandler.register(signal.SIGUSR1, all_threads=True)
     if not _record_facts(orders, records):
         return MISMATCH
+    with _lock_attested(orders, records):
+        return _run(orders, records)
+
+
+@contextlib.contextmanager
+def _lock_attested(orders: Orders, records: int) -> Iterator[None]:
+    """Record at the end of the block whether the lock of a free-threaded Python stayed off in the cell's processes."""
+    if not orders.cell.python.free_threaded:
+        yield
+        return
+    path = os.environ[GIL] = os.path.join(tempfile.gettempdir(), f".bench-gil-{os.getpid()}")
+    if not orders.command:  # the targets run in this process
+        gil.watch(path, ExtensionFileLoader, build.gil_is_on)
+    try:
+        yield
+    finally:
+        if not orders.command:
+            gil.note_end(path)
+        off, on = gil.read(path)
+        DescriptorSink(records).write(Lock(orders.cell.name, off, on))
+
+
+def _run(orders: Orders, records: int) -> int:
     if orders.command and orders.coverage:
         from bench.process.measuring import measured
 

@@ -140,6 +140,22 @@ class Notes:
     strict: bool = False
 
 
+@dataclass(frozen=True)
+class Lock:
+    """What the Pythons of a free-threaded cell say of the global interpreter lock after their imports.
+
+    `off` is how many ended with the lock off; `on` are the modules that switched it on.
+    """
+
+    cell: str
+    off: int
+    on: tuple[str, ...] = ()
+
+    def mismatch(self) -> str | None:
+        """Return in words what switched the lock on; `None` if nothing did."""
+        return f"the GIL on, by the import of {', '.join(self.on)}, where it was to stay off" if self.on else None
+
+
 def nothing_but_skipped(tests: Sequence[Test]) -> str:
     """Return the reason why a cell has no verdict where every test was skipped."""
     reasons = list(dict.fromkeys(test.detail for test in tests if test.detail))
@@ -158,7 +174,7 @@ class End:
     seconds: float
 
 
-RecordLine: TypeAlias = "Facts | Judged | Test | Notes | Starts | End"
+RecordLine: TypeAlias = "Facts | Judged | Test | Notes | Lock | Starts | End"
 
 
 def to_json(line: RecordLine) -> dict[str, Json]:
@@ -191,6 +207,8 @@ def to_json(line: RecordLine) -> dict[str, Json]:
                 "methods": [{"method": method, "by": by} for method, by in line.methods],
                 "strict": line.strict,
             }
+        case Lock():
+            body = {"type": "lock", "cell": line.cell, "off": line.off, "on": list(line.on)}
         case End():
             body = {
                 "type": "end",
@@ -377,6 +395,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], RecordLine]] = {
     "test": _test_from_json,
     "starts": starts.from_json,
     "notes": _notes_from_json,
+    "lock": lambda data: Lock(data["cell"], data["off"], tuple(data["on"])),
     "end": _end_from_json,
 }
 

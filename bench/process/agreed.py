@@ -12,6 +12,9 @@ STACKS = "BENCH_STACKS"
 SEEN = "BENCH_SEEN_CPUS"
 """Environment variable that holds the number of CPUs that every Python of a cell is to count."""
 
+GIL = "BENCH_GIL"
+"""Environment variable that names the file in which free-threaded Pythons note what switches the lock on."""
+
 PYTHON_CPU_COUNT = "PYTHON_CPU_COUNT"
 """Python's own variable for the same, from 3.13 on."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from bench.process.agreed import COMPLAINTS, COVERAGE, ISLAND, MAIN, METHOD, SEEN, STACKS, STARTS
+from bench.process.agreed import COMPLAINTS, COVERAGE, GIL, ISLAND, MAIN, METHOD, SEEN, STACKS, STARTS
 
 
 def set_default_method(method: str) -> None:
@@ -53,6 +53,10 @@ def apply() -> None:
         from bench.process.seen import install as install_count
 
         install_count(int(count))
+    if path := os.environ.get(GIL):
+        from bench.process.gil import install as watch_lock
+
+        watch_lock(path)
     if path := os.environ.get(STACKS):
         from bench.process.dumping import install
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bench.matrix.engines.base import Ended, Job, Ready, Refused
 from bench.observation import SampleOutcome, tally
 from bench.outcomes import Grade, Outcome, value
-from bench.record import Facts, Graded, Judged, RecordLine, dump
+from bench.record import Facts, Graded, Judged, Lock, RecordLine, dump
 
 if TYPE_CHECKING:
     from bench.cells import Cell, Python
@@ -94,7 +94,8 @@ def judged(
 
 def passing(job: Job) -> Script:
     """Return the script of a cell that passes: its facts, one acceptable value, exit status 0."""
-    return Script((granted(job), judged(job, value(3))))
+    locks = (Lock(job.cell.name, 1),) if job.cell.python.free_threaded else ()
+    return Script((granted(job), judged(job, value(3)), *locks))
 
 
 def failing(job: Job) -> Script:

@@ -99,7 +99,6 @@ RUNS: Mapping[str, frozenset[str]] = {
     "testids": OBSERVER,
     "starts": OBSERVER,
     "process": ANY,
-    "process.build": OBSERVER,
     "process.evidence": GRADING,
     "process.facts": OBSERVER,
     "process.folders": OBSERVER,

@@ -11,7 +11,7 @@ from bench.matrix.engines.base import Ended
 from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.process.ended import signal_name
-from bench.record import CellStatus, Facts, Judged, Notes, RecordLine, Test, nothing_but_skipped
+from bench.record import CellStatus, Facts, Judged, Lock, Notes, RecordLine, Test, nothing_but_skipped
 
 AND_THEN = "; and then: "
 """What stands, in the reason for a failure, before trouble that came after it."""
@@ -40,7 +40,7 @@ def status_of(
         command: the user's own command, if the cell ran one.
     """
     facts = next((line for line in lines if isinstance(line, Facts)), None)
-    if facts is not None and not ended.interrupted and (otherwise := _granted_otherwise(facts, cell, cpus)):
+    if facts is not None and not ended.interrupted and (otherwise := _granted_otherwise(facts, cell, cpus, lines)):
         return "mismatch", otherwise
     failure = _failure(lines)
     if killed := _killed(ended, lines):
@@ -51,16 +51,24 @@ def status_of(
     if trouble:
         return "error", trouble
     if not ended.exit_status or _means_unknown(ended.exit_status, lines, command):
-        return _status_of_records(lines, command)
+        return _attested(_status_of_records(lines, command), cell, lines)
     return _status_of_exit(ended.exit_status, command)
 
 
-def _granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int]) -> str | None:
+def _granted_otherwise(facts: Facts, cell: Cell | None, cpus: Sequence[int], lines: Sequence[RecordLine]) -> str | None:
     if trouble := facts.mismatch() if cell is None else granted_otherwise(facts, cell):
         return trouble
     if cpus and set(facts.affinity) != set(cpus):
         return f"CPUs {_list(facts.affinity)} where {_list(cpus)} were leased"
-    return None
+    return next((text for one in lines if isinstance(one, Lock) and (text := one.mismatch())), None)
+
+
+def _attested(status: tuple[CellStatus, str], cell: Cell | None, lines: Sequence[RecordLine]) -> tuple[CellStatus, str]:
+    """Return a status, but no pass of a free-threaded cell of which no Python says that the lock stayed off."""
+    if status[0] != "pass" or cell is None or not cell.python.free_threaded:
+        return status
+    said = any(line.off for line in lines if isinstance(line, Lock))
+    return status if said else ("unknown", "no Python of the cell says that the GIL stayed off")
 
 
 def _list(cpus: Sequence[int]) -> str:
