@@ -193,6 +193,8 @@ class _Supervisor:
     def _write(self, one: _Attempt) -> None:
         lines: list[RecordLine] = [*one.lines]
         complaints, self._complained = _complaints(one.island, self._complained)
+        if one.died:  # what was ended in the middle could not clean up
+            complaints = []
         for session in one.state.sessions.values():
             lines += lines_of(self._orders.cell, session.notes, strict=self._orders.strict, complaints=complaints)
             complaints = []

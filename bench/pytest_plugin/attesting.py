@@ -63,6 +63,7 @@ class Attest:
     def _starting(self, real: Callable[[Any], None], package: str) -> Callable[[Any], None]:
         @functools.wraps(real)
         def start(process: Any) -> None:
+            __tracebackhide__ = True  # a test that fails in there shows what it calls
             if os.getpid() == self._pid and self._test:
                 self._note_method(process, package)
             real(process)

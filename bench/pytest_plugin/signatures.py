@@ -17,7 +17,7 @@ HUNG = "bench_hung"
 
 _LONGEST = 300
 _STDLIB = Path(os.__file__).parent
-_PATCHES = Path(starting.__file__).parent
+_PATCHES = (Path(starting.__file__).parent, Path(__file__).parent)
 _RUNNERS = re.compile(r"[/\\](_pytest|pytest|pluggy|xdist)[/\\]")
 _TIMEOUT = re.compile(r"Timeout .*from pytest-timeout")
 
@@ -40,6 +40,6 @@ def _place(excinfo: pytest.ExceptionInfo[BaseException], root: Path) -> str:
 
 
 def _is_users(path: Path) -> bool:
-    if _RUNNERS.search(str(path)) or path.is_relative_to(_PATCHES):
+    if _RUNNERS.search(str(path)) or any(map(path.is_relative_to, _PATCHES)):
         return False
     return "site-packages" in path.parts or not path.is_relative_to(_STDLIB)

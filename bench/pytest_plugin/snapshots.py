@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ _SEMAPHORE = "sem."
 _IGNORED = frozenset({"PYTEST_CURRENT_TEST", "PYTEST_VERSION"})
 _NOT_COUNTED = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/tty", "anon_inode:[pidfd]", f"{SHM}/")
 _SIGNALS = tuple(sorted(getattr(signal, "valid_signals", lambda: ())()))
+_UMASK = re.compile(rb"^Umask:\s*(\d+)", re.M)
+_MASKS = re.compile(rb"^Sig(?:Ign|Cgt):\s*([0-9a-f]+)", re.M)
 _SHOWN = 60
 
 
@@ -41,16 +45,17 @@ class Snapshot:
     state: dict[str, Any] = field(default_factory=dict)
 
 
-def take(supervisor: int | None) -> Snapshot:
+def take(cell: int, *, orphans: bool) -> Snapshot:
     """Return a snapshot of this process.
 
     Args:
-        supervisor: the process that adopts orphans; `None` where they may be those of other processes, too.
+        cell: the supervisor, below which all processes of the cell are, and which adopts orphans.
+        orphans: whether these count; they may be those of other processes that run tests, too.
     """
     return Snapshot(
-        _children(supervisor),
+        _children(cell if orphans else None),
         {id(one) for one in threading.enumerate() if not one.daemon},
-        _listed(SHM),
+        _folder.names(cell),
         {number for name in _listed(f"{PROC}/self/fd") if _is_open(number := int(name))},
         _state(),
     )
@@ -61,6 +66,45 @@ def _listed(path: str) -> set[str]:
         return set(os.listdir(path))
     except OSError:
         return set()
+
+
+_SETTLED_NS = 50_000_000
+"""How long a folder must have been as it is for its time of change to tell: the kernel's clock for files is coarse."""
+
+
+class _Folder:
+    """The folder of segments and semaphores, read anew if it has changed.
+
+    Where other processes than those of the cell use it, as on a host, only the names count that this process has made:
+    nothing else tells whose a name is.
+    """
+
+    def __init__(self) -> None:
+        self._is_shared: bool | None = None
+        self._changed_ns = -1
+        self._names: set[str] = set()
+
+    def names(self, supervisor: int) -> set[str]:
+        """Return the names in it that the processes below a supervisor may have made."""
+        if self._is_shared is None:
+            self._is_shared = not _is_alone(supervisor)
+        if self._is_shared:
+            return {name for name in _registered if os.path.lexists(f"{SHM}/{name}")}
+        return set(self._listed())
+
+    def _listed(self) -> set[str]:
+        try:
+            changed_ns = os.stat(SHM).st_mtime_ns
+        except OSError:
+            return set()
+        if changed_ns != self._changed_ns:
+            settled = time.time_ns() > changed_ns + _SETTLED_NS
+            self._names = _listed(SHM)
+            self._changed_ns = changed_ns if settled else -1
+        return self._names
+
+
+_folder = _Folder()
 
 
 def _is_open(number: int) -> bool:
@@ -94,25 +138,33 @@ def _children_of(pid: int) -> set[int]:
 
 def _state() -> dict[str, Any]:
     """Return what a process has one of; the key of each begins with its kind."""
-    found: dict[str, Any] = {f"signal handler:{number}": signal.getsignal(number) for number in _SIGNALS}
+    status = _status()
+    found: dict[str, Any] = {f"signal handler:{number}": signal.getsignal(number) for number in _handled(status)}
     found |= {f"environment:{name}": text for name, text in os.environ.items() if name not in _IGNORED}
     try:
         found["working folder:"] = os.getcwd()
     except OSError:
         found["working folder:"] = None
-    found["umask:"] = _umask()
+    found["umask:"] = int(line[1], 8) if (line := _UMASK.search(status)) else None
     if context := sys.modules.get("multiprocessing.context"):
         default = context._default_context  # which fixes its default at the first use, without having been told to
         found["start method:"] = getattr(default._actual_context or default._default_context, "_name", None)
     return found
 
 
-def _umask() -> int | None:
-    """Return the umask, which can be asked for without setting it in one place alone."""
-    with contextlib.suppress(OSError, ValueError), open(f"{PROC}/self/status", "rb", buffering=0) as file:
-        found = file.read(400)
-        return int(found.partition(b"Umask:")[2].split(None, 1)[0], 8)
-    return None
+def _status() -> bytes:
+    """Return what the kernel says of this process; empty where it says nothing."""
+    with contextlib.suppress(OSError), open(f"{PROC}/self/status", "rb", buffering=0) as file:
+        return file.read(1 << 14)
+    return b""
+
+
+def _handled(status: bytes) -> Iterable[int]:
+    """Return the signals that are ignored or have a handler; all that there are where the kernel does not say."""
+    if len(masks := _MASKS.findall(status)) != 2:
+        return _SIGNALS
+    mask = int(masks[0], 16) | int(masks[1], 16)
+    return [number for number in _SIGNALS if mask >> (number - 1) & 1]
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
@@ -146,6 +198,8 @@ def _signal(number: int) -> str:
 
 
 def _handler(handler: Any) -> str:
+    if handler is None:
+        return "SIG_DFL, or none of Python's"
     if isinstance(handler, signal.Handlers):
         return handler.name
     return str(getattr(handler, "__qualname__", None) or type(handler).__name__)
@@ -187,23 +241,11 @@ def threads_left(before: set[int]) -> list[threading.Thread]:
     ]
 
 
-def names_left(before: set[str], supervisor: int) -> list[tuple[LeftKind, str]]:
-    """Return the segments and named semaphores that are new.
-
-    Where other processes than those of the cell use the folder, as on a host, these are the ones that this process has
-    made: nothing else tells whose a name is.
-
-    Args:
-        before: the names that were there.
-        supervisor: the process below which those of the cell are.
-    """
-    new = _listed(SHM) - before
-    if new and not _is_alone(supervisor):
-        new &= _registered
-    return [
-        ("semaphore", name.removeprefix(_SEMAPHORE)) if name.startswith(_SEMAPHORE) else ("shared memory", name)
-        for name in sorted(new)
-    ]
+def describe_name(name: str) -> tuple[LeftKind, str]:
+    """Return whether a name in the folder is that of a semaphore or a segment, and what its maker calls it."""
+    if name.startswith(_SEMAPHORE):
+        return "semaphore", name.removeprefix(_SEMAPHORE)
+    return "shared memory", name
 
 
 def _is_alone(supervisor: int) -> bool:

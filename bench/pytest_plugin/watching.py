@@ -69,7 +69,7 @@ class Watch:
         """
         self._marking = marking
         self._cell = int(marking.orders["supervisor"])
-        self._supervisor = self._cell if alone else None
+        self._alone = alone
         self._strict = bool(marking.orders["strict"])
         self._before: Snapshot | None = None
         self._initial: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class Watch:
         self._failed = False
         snapshots.follow_registrations()
         if self._before is None:
-            self._before = snapshots.take(self._supervisor)
+            self._before = self._take()
             self._initial = dict(self._before.state)
 
     @pytest.hookimpl(wrapper=True)
@@ -97,14 +97,14 @@ class Watch:
         """Take what a fixture of a wider scope makes out of the account of the test that is at hand."""
         if fixturedef.scope == "function" or self._before is None:
             return (yield)
-        before = snapshots.take(self._supervisor)
+        before = self._take()
         try:
             return (yield)
         finally:
             self._credit(fixturedef, before)
 
     def _credit(self, fixturedef: pytest.FixtureDef[Any], before: Snapshot) -> None:
-        now, mine = snapshots.take(self._supervisor), self._before
+        now, mine = self._take(), self._before
         assert mine is not None
         key = _key(fixturedef)
         if not str(getattr(fixturedef.func, "__module__", "")).startswith(_OWN):
@@ -137,8 +137,11 @@ class Watch:
                 report.longrepr = "left behind: " + ", ".join(f"{kind} {name}" for kind, name in left)
         return report
 
+    def _take(self) -> Snapshot:
+        return snapshots.take(self._cell, orphans=self._alone)
+
     def _judge(self, item: pytest.Item, before: Snapshot) -> list[tuple[str, str]]:
-        now = snapshots.take(self._supervisor)
+        now = self._take()
         new = self._new(before, now)
         if any(one.kind in ("process", "thread") for one in new):
             self._wait(new)
@@ -156,7 +159,7 @@ class Watch:
         if left or pids:
             self._marking.note(item.nodeid, left=left, pids=pids)
         self._ended.clear()
-        self._before = snapshots.take(self._supervisor) if new else now
+        self._before = self._take() if new else now
         return [(kind, name if fixture is None else f"{name} (of fixture {fixture})") for kind, name, fixture in left]
 
     def _new(self, before: Snapshot, now: Snapshot) -> list[_Found]:
@@ -164,9 +167,8 @@ class Watch:
         found = [_process(proc) for proc in snapshots.living(now.processes - before.processes)]
         if now.threads - before.threads:
             found += [_Found("thread", one.name, one.is_alive) for one in snapshots.threads_left(before.threads)]
-        if now.names - before.names:
-            for kind, name in snapshots.names_left(before.names, self._cell):
-                found.append(_Found(kind, name, _is_name(kind, name)))
+        for name in sorted(now.names - before.names):
+            found.append(_Found(*snapshots.describe_name(name), _is_name(name)))
         if now.descriptors - before.descriptors:
             for number, target in snapshots.descriptors_left(before.descriptors):
                 name = _INODE.sub("", target)  # one of a kind has another number each time
@@ -253,9 +255,8 @@ def _process(proc: Proc) -> _Found:
     return _Found("process", snapshots.describe_process(proc), is_there, proc.pid)
 
 
-def _is_name(kind: LeftKind, name: str) -> Callable[[], bool]:
-    path = f"{snapshots.SHM}/{'sem.' if kind == 'semaphore' else ''}{name}"
-    return lambda: snapshots.exists(path)
+def _is_name(name: str) -> Callable[[], bool]:
+    return lambda: snapshots.exists(f"{snapshots.SHM}/{name}")
 
 
 def _is_descriptor(number: int, target: str) -> Callable[[], bool]:

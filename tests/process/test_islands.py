@@ -112,6 +112,7 @@ def test_every_kind_of_test_has_its_verdict_and_its_cause(tmp_path: Path) -> Non
     assert hung["phase"] == "call"
     assert any("time.sleep(60)" in one for one in ran.log.splitlines()), "the orphan's stack is asked for too"
     assert {one["role"] for one in hung["stacks"]} >= {"process", "resource tracker"}
+    assert ran.test("test_lambda_target")["signature"] == "not picklable in tests/test_kinds.py:test_lambda_target"
     assert "SIGSEGV at tests/test_kinds.py:" in ran.test("test_segmentation_fault")["signature"]
 
 
