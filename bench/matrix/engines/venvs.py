@@ -25,6 +25,7 @@ from bench.errors import Unavailable
 from bench.matrix.discovery import Interpreter, find
 from bench.matrix.engines.base import Ready, Refused
 from bench.matrix.install import NOTHING, Install, NotInstalled, host
+from bench.matrix.install.output import HINT
 from bench.process.agreed import METHOD
 from bench.process.folders import cache_folder
 
@@ -60,9 +61,12 @@ def prepare(
     places = folder or cache_folder(os.environ) / "venvs"
     try:
         lower, note = _lower(places, python, found, project, progress)
-        upper = lower if project is None or not project.copied else _upper(places, python, lower, project, progress)
     except (Unavailable, OSError) as error:
         return Refused(python, f"no environment of {found.path} with {REQUIREMENT}: {error}", _output(error))
+    try:
+        upper = lower if project is None or not project.copied else _upper(places, python, lower, project, progress)
+    except (Unavailable, OSError) as error:
+        return Refused(python, f"Python {found.version}: {error}", _output(error))
     cwd = None if project is None else str(upper / _COPY if project.copied else project.root)
     return Ready(python, str(upper / "bin" / "python"), f"{found.version} at {found.path}{note}", cwd, upper != lower)
 
@@ -205,7 +209,10 @@ def _make_upper(place: Path, lower: Path, project: Project, install: Install) ->
     elif install.project:
         scratch, made = place / "scratch", place / "made"
         host.write_files(content, scratch, project.root)
-        host.build_wheel(lower / "bin" / "python", scratch, made, place / "tools", install)
+        try:
+            host.build_wheel(lower / "bin" / "python", scratch, made, place / "tools", install)
+        except NotInstalled as error:
+            raise NotInstalled(f"{error}; {HINT}", error.output) from None
         wheel = str(next((made / "wheel").glob("*.whl")))
         pip = [str(python), "-m", "pip", "install", "--quiet"]
         why = "the project cannot be installed"

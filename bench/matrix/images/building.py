@@ -25,10 +25,10 @@ from bench.matrix.images.context import Project
 from bench.matrix.images.engine import Store, engine_errors, look, one_line, without_secrets
 from bench.matrix.images.host_wheel import host_wheel
 from bench.matrix.images.pip_settings import PipSettings, host_settings
-from bench.matrix.images.recipe import Ingredients, Recipe, Step, site_files
+from bench.matrix.images.recipe import WITH_PROJECT, Ingredients, Recipe, Step, site_files
 from bench.matrix.images.superseded import remove_superseded
 from bench.matrix.images.waiting import hold, in_threads, locked
-from bench.matrix.install.output import NO_COMPILER, NotInstalled, explanation, last_lines
+from bench.matrix.install.output import HINT, NO_COMPILER, NotInstalled, explanation, last_lines
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -188,6 +188,8 @@ class Builder:
             try:
                 self._build(recipe, step)
             except NotInstalled as error:
+                if step.tag.startswith(f"{WITH_PROJECT}:"):
+                    raise NotInstalled(f"{error}; {HINT}", error.output) from None
                 if not NO_COMPILER.search(error.output) or not step.pip or step.builder:
                     raise
                 if recipe.toolchain is None:

@@ -9,11 +9,14 @@ from bench.errors import Unavailable
 LINES = 12
 """How many of the last lines are shown."""
 
+HINT = "mend that, or give a command of your own as `install` in [tool.bench]"
+"""What to do where a project does not build."""
+
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _NOISE = re.compile(
     r"^(Step \d+/\d+|--->|Removing intermediate container|Successfully |#\d+ |note:|hint:|\[notice\]"
     r"|WARNING: Running pip|\[end of output\]|error: subprocess-exited-with-error|\W .* did not run successfully"
-    r"|exit code: \d+$|╰─> \[)"
+    r"|exit code: \d+$|╰─> |\W Encountered error while|error: metadata-generation-failed|\^+$|WARNING: You are using)"
 )
 _GENERIC = re.compile(
     r"error: (subprocess-exited-with-error|metadata-generation-failed|failed-wheel-build)"
