@@ -80,6 +80,13 @@ def test_a_suite_of_the_users_own_runs_in_cells_and_its_failures_are_findings(tm
     assert "test_default" in done.stdout
     tests = [json.loads(line) for line in (project / "run/cells/py314-spawn-cpu1.jsonl").read_text().splitlines()]
     assert [one["status"] for one in tests if one["type"] == "test"] == ["failed", "passed"]
+    assert "to install: the project (by its pyproject.toml)" in done.stderr
+
+    again = ("--python", "3.14", "--method", "fork", "--cpus", "1", "--out", "again", "--", "pytest", "tests")
+    second = subprocess.run([*COMMAND, *again], capture_output=True, text=True, check=False, timeout=300, cwd=project)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "building" not in second.stderr, "nothing has changed but the records of the first run"
+    assert {one.name for one in project.iterdir()} == {"pyproject.toml", "tests", "run", "again"}, "a copy is built"
 
 
 def _containers_of(run: str) -> list[Any]:
