@@ -71,7 +71,7 @@ def test_a_suite_of_the_users_own_runs_in_cells_and_its_failures_are_findings(tm
         "def test_fine():\n    pass\n"
     )
     options = ("--python", "3.14", "--method", "fork,spawn", "--cpus", "1", "--out", "run", "--", "pytest", "tests")
-    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False, timeout=300, cwd=project)
+    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False, timeout=900, cwd=project)
     status = ended(project / "run")
     if "unavailable" in status.values():
         pytest.skip(done.stdout[-500:])
