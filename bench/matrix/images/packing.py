@@ -38,8 +38,14 @@ TOOLS = (
 LDCONFIG = Path("/sbin/ldconfig")
 """`ctypes.util.find_library` calls it; the build runs it once, for its cache."""
 
-LOADED_BY_NAME = ("libgcc_s.so.1", "libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2", "libstdc++.so.6")
-"""Libraries that nothing is linked to and that are loaded by name: to end a thread, to look up hosts, for C++."""
+LOADED_BY_NAME = (
+    *("libgcc_s.so.1", "libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2", "libstdc++.so.6"),
+    *("libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1"),
+)
+"""Libraries that the interpreter may not be linked to, and that are loaded by name.
+
+The first end a thread, look up hosts, and are C++'s; wheels (manylinux) take the others for granted.
+"""
 
 LEFT_OUT = re.compile(
     r"(^|/)(__pycache__/.*\.opt-[12]\.pyc|tests?|idle_test|idlelib|tkinter|turtledemo|site-packages|dist-packages)(/|$)"
