@@ -151,7 +151,7 @@ class Lines:
     def feed(self, data: bytes) -> None:
         """Add a piece of the stream, and pass on each line that it completes."""
         *whole, self.torn = (self.torn + data).split(b"\n")
-        for line in filter(None, whole):  # a cell begins a line anew where an earlier one may be torn
+        for line in whole:
             self._sink(line + b"\n")
 
 

@@ -322,6 +322,8 @@ class _Loop:
         return FileSink(self._folder / "cells" / f"{cell.name}.jsonl")
 
     def _take_line(self, cell: Cell, data: bytes) -> None:
+        if not data.strip():  # a cell begins a line anew where an earlier one may be torn
+            return
         if take_coverage(self._folder, cell, data):
             return
         line = read_line(data)
