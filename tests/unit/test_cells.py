@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.cells import (
@@ -31,6 +31,7 @@ hundredths = st.integers(1, 4000).map(lambda number: number / 100)
 quotas = st.builds(Cell, pythons, methods, st.just(0), hundredths, counts)
 
 
+@settings(deadline=None)  # the first draw of the many parts takes longer on a busy machine
 @given(pinned | quotas)
 def test_a_cell_is_read_back_from_its_name(cell: Cell) -> None:
     assert parse_cell(cell.name) == cell
