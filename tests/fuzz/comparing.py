@@ -76,7 +76,8 @@ def mismatches(scene: Scene, folder: Path, method: str, counted: Counted, runs: 
     """Return where explore and the simulator differ.
 
     An outcome that the simulator does not have is invented, however little was explored. One that it has and explore
-    has not is missed, where explore claims to be complete and passes a verdict.
+    has not is missed, where explore claims to be complete and passes a verdict. Where explore itself finds that steps
+    are not as independent as it takes them to be, that is a mismatch too.
     """
     try:
         expected = outcomes(scene)
@@ -102,6 +103,7 @@ def mismatches(scene: Scene, folder: Path, method: str, counted: Counted, runs: 
         came = seen(observation)
         if invented := came - expected:
             wrong.append(f"{strategy} invents {sorted(map(str, invented))}; there are {sorted(map(str, expected))}")
+        wrong += [f"{strategy} says: {limit}" for limit in observation.limits if "a bug of forkbench" in limit]
         if observation.limits:
             counted.not_judged[f"{strategy}: {observation.limits[0].partition(',')[0]}"] += 1
         elif figures_of(observation)["complete"]:
