@@ -43,6 +43,8 @@ ONCE_MISSED = (
     # A release of a bounded semaphore looks at its value before it adds to it: two that look at once both add.
     "first: bounded0 acquire, bounded0 release; second: bounded0 release",
     "first: open lock0 release; second: open lock0 release",
+    # A wait that ends by its timeout adds to the woken while another lane, which does not wait for that, notifies.
+    "first: condition0 wait 1 s, condition0 notify; second: condition0 notify, condition0 wait 1 s",
     # An iteration over an array with a lock ends by an index that is refused, under the lock.
     "first: guarded array0 iterate; second: guarded array0 try its lock",
 )

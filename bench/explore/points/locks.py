@@ -292,22 +292,47 @@ def _inner_release(self: Any) -> None:
         runtime.add_to_counter(object_of(self).number, 1)
 
 
-def _acquire_if_blocking(self: Any, block: bool = True, timeout: float | None = None) -> bool:
-    return _acquire(self, block, timeout) if block else _inner_acquire(self, block)
+def _acquire_if_blocking(self: Any, woken: Any, block: bool = True, timeout: float | None = None) -> bool:
+    """Acquire what counts the woken, or what wakes them, of a condition.
+
+    Args:
+        self: the semaphore.
+        woken: the one that counts the woken.
+        block: whether to wait; a notification also tries, which is a step of its own once a wait has ended by itself.
+        timeout: of a wait.
+    """
+    if not block:
+        return _acquire(self, block) if _ends_by_itself(woken) else _inner_acquire(self, block)
+    got = _acquire(self, block, timeout)
+    if not got and control.active is not None:
+        grain.tell_apart(object_of(woken).number)
+    return got
+
+
+def _release_woken(self: Any) -> None:
+    if _ends_by_itself(self):
+        _release(self)
+    else:
+        _inner_release(self)
+
+
+def _ends_by_itself(woken: Any) -> bool:
+    return control.active is not None and grain.is_fine(object_of(woken).number)
 
 
 def _mark_inner(condition: Any) -> None:
     """Make the operations of a condition on its own semaphores parts of its steps.
 
     The number of sleepers is only read and changed under the lock. A lane that is woken adds to the number of the woken
-    in the step in which it wakes, without the lock; but the notifying lane, which holds it, waits for just that.
+    in the step in which it wakes, without the lock; but the notifying lane, which holds it, waits for just that. A wait
+    that ends by its timeout is not waited for: once there is one, what it meets in a notification are steps.
     """
     sleeping, woken, wait = condition._sleeping_count, condition._woken_count, condition._wait_semaphore
     sleeping.acquire = functools.partial(_inner_acquire, sleeping)
     sleeping.release = functools.partial(_inner_release, sleeping)
-    woken.acquire = functools.partial(_acquire_if_blocking, woken)
-    woken.release = functools.partial(_inner_release, woken)
-    wait.acquire = functools.partial(_acquire_if_blocking, wait)
+    woken.acquire = functools.partial(_acquire_if_blocking, woken, woken)
+    woken.release = functools.partial(_release_woken, woken)
+    wait.acquire = functools.partial(_acquire_if_blocking, wait, woken)
 
 
 def _marking(original: Any, mark: Any) -> Any:
