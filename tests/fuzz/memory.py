@@ -58,26 +58,43 @@ def _other_bits(w: World, me: int, o: State) -> bool:
 
 
 # An item of a ShareableList: its format, then the first and the last byte of its value. `struct.pack_into` sets all
-# bytes to zero before it writes them.
+# bytes to zero before it writes those that there are: of the format "q" the first, of `True` the last.
+
+_LONG, _BOOL = "q", "xxxxxxx?"
 
 
-def _listed(kind: str, raw: tuple[int, int]) -> tuple[Act, ...]:
-    return (
-        do(lambda o: o.__setitem__("format", "")),
-        do(lambda o: o.__setitem__("format", kind)),
-        do(lambda o: o.__setitem__("items", [0, 0])),
-        do(lambda o: o.__setitem__("items", list(raw))),
-    )
+def _first_letter(o: State) -> None:
+    o["format"] = _LONG + o["format"][1:]
+
+
+def _last_byte(o: State) -> None:
+    o["items"] = [o["items"][0], 1]
+
+
+def _whole(name: str, value: object) -> Act:
+    return do(lambda o: o.__setitem__(name, value))
+
+
+_SET = (_whole("format", ""), do(_first_letter), _whole("items", [0, 0]), _whole("items", [2, 0]))
+
+_SET_BOOL = (_whole("format", ""), _whole("format", _BOOL), _whole("items", [0, 0]), do(_last_byte))
+
+
+def _shown(o: State) -> int:
+    first, last = o["items"]
+    if o["format"] not in (_LONG, _BOOL):  # of both: two values are read, where one is expected
+        return RAISED
+    return min(first + last * 2**56, 7) if o["format"] == _LONG else int(bool(last))
 
 
 def _format(w: World, me: int, o: State) -> bool | str:
     w.notes[me]["format"] = o["format"]
-    return True if o["format"] else "none"
+    return True if o["format"] in (_LONG, _BOOL) else "none"
 
 
 def _read_as(w: World, me: int, o: State) -> bool:
     first, last = o["items"]
-    seen: Any = min(first + last * 2**56, 7) if w.notes[me]["format"] == "q" else int(bool(last))
+    seen: Any = min(first + last * 2**56, 7) if w.notes[me]["format"] == _LONG else int(bool(last))
     w.observe(me, seen)
     return True
 
@@ -98,9 +115,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "list": Kind(
         "shared_memory.ShareableList([0, 0])",
-        lambda _: {"items": [0, 0], "format": "q"},
-        "int(min({o}[0], 7))",
-        lambda o: min(o["items"][0] + o["items"][1] * 2**56, 7) if o["format"] == "q" else int(bool(o["items"][1])),
+        lambda _: {"items": [0, 0], "format": _LONG},
+        "item_of({o})",
+        _shown,
     ),
 }
 
@@ -232,6 +249,6 @@ OPERATIONS: Sequence[Operation] = (
         "none",
         observed(RAISED),
     ),
-    operation("list", "set", "{o}[0] = 2", *_listed("q", (2, 0))),
-    operation("list", "set another type", "{o}[0] = True", *_listed("?", (0, 1))),
+    operation("list", "set", "{o}[0] = 2", *_SET),
+    operation("list", "set another type", "{o}[0] = True", *_SET_BOOL),
 )

@@ -115,6 +115,13 @@ def add_one(number):
     number.value += 1
 
 
+def item_of(items):
+    try:
+        return int(min(items[0], 7))
+    except ValueError:
+        return 9
+
+
 """
 
 

@@ -45,6 +45,8 @@ ONCE_MISSED = (
     "first: open lock0 release; second: open lock0 release",
     # A wait that ends by its timeout adds to the woken while another lane, which does not wait for that, notifies.
     "first: condition0 wait 1 s, condition0 notify; second: condition0 notify, condition0 wait 1 s",
+    # A format of one letter is written into a text of eight that has just been set to zero, or filled by another lane.
+    "first: list0 set another type; second: list0 set",
     # An iteration over an array with a lock ends by an index that is refused, under the lock.
     "first: guarded array0 iterate; second: guarded array0 try its lock",
 )

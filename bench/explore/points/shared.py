@@ -189,12 +189,13 @@ def _set_item(real: Callable[..., None]) -> Callable[..., None]:
         kind, raw = _encoded(self, own, value, before)
         view, (start, _) = self.shm._buf, _place(self, own)
         formats, codes = self._offset_packing_formats + 8 * own, self._offset_back_transform_codes + own
-        _write(runtime, self, _FORMATS, view, formats, struct.pack("8s", kind.encode("utf8")), own, frame)
+        _write(runtime, self, _FORMATS, (view, formats, 8), kind.encode("utf8"), 0, own, frame)
         code = struct.pack("b", self._extract_recreation_code(value))
-        _write(runtime, self, _CODES, view, codes, code, own, frame)
+        _write(runtime, self, _CODES, (view, codes, 1), code, 0, own, frame)
         size = struct.calcsize(kind)
         if size <= _WORD:
-            _write(runtime, self, (), view, start, struct.pack(kind, raw), own, frame)
+            at, packed = _packed(kind, raw)
+            _write(runtime, self, (), (view, start, size), packed, at, own, frame)
         else:
             _step_on_value(runtime, self, "write", own, size, frame)
             struct.pack_into(kind, view, start, raw)
@@ -205,14 +206,34 @@ def _set_item(real: Callable[..., None]) -> Callable[..., None]:
 
 
 def _write(
-    runtime: Runtime, items: Any, of: Any, view: Any, start: int, raw: bytes, position: int, frame: FrameType
+    runtime: Runtime,
+    items: Any,
+    of: Any,
+    place: tuple[Any, int, int],
+    raw: bytes,
+    at: int,
+    position: int,
+    frame: FrameType,
 ) -> None:
-    """Write bytes as `struct` does: zero at first."""
+    """Write bytes as `struct` does: all of the place is zero at first, then come the bytes that there are, at `at`.
+
+    What lies beside those bytes is left as it is by then: others may have written there since.
+    """
+    view, start, size = place
     _step(runtime, items.shm, "write", position, frame, of)
-    view[start : start + len(raw)] = bytes(len(raw))
+    view[start : start + size] = bytes(size)
     if any(raw):
         _step(runtime, items.shm, "write", position, frame, of)
-        view[start : start + len(raw)] = raw
+        view[start + at : start + at + len(raw)] = raw
+
+
+def _packed(kind: str, raw: Any) -> tuple[int, bytes]:
+    """Return what `struct` writes of a value beside zeros, and at which byte: no padding, of a text no more than it."""
+    if kind[-1] == "s":
+        return 0, raw
+    packed = struct.pack(kind, raw)
+    at = len(kind) - len(kind.lstrip("x"))
+    return at, packed[at : at + 1] if at else packed
 
 
 def _encoded(items: Any, position: int, value: Any, before: str) -> tuple[str, Any]:
