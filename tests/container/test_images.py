@@ -57,7 +57,7 @@ if __name__ == "__main__":
 """
 IMPORTS = """
 import importlib, pkgutil, bench
-hosts = ("bench.report.board", "bench.__main__")
+hosts = ("bench.report.board", "bench.report.covered", "bench.__main__")
 names = [found.name for found in pkgutil.walk_packages(bench.__path__, "bench.") if found.name not in hosts]
 for name in names:
     importlib.import_module(name)
