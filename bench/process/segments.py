@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _NAME = "segments"
 
+_stat = os.stat  # as it was before scheduling points replace it: it is called twice for each schedule
+
 
 def on_creation(note: Callable[[str], object]) -> None:
     """Patch this process to note the name of each segment that it makes or opens for making; not on Windows."""
@@ -71,7 +73,7 @@ class Segments:
     def begin(self) -> None:
         """Leave out all that was made so far."""
         try:
-            self._at = os.stat(self._path).st_size
+            self._at = _stat(self._path).st_size
         except OSError:
             self._at = 0
 
@@ -81,7 +83,7 @@ class Segments:
         The next sample finds nothing of them, as in a fresh process.
         """
         try:
-            if os.stat(self._path).st_size == self._at:
+            if _stat(self._path).st_size == self._at:
                 return []
             with open(self._path, "rb") as file:
                 file.seek(self._at)
