@@ -31,7 +31,8 @@ _NOT_FOR_NESTED = ("--bench-records", "--bench-out", "--bench-only", "--bench-is
 _FOLDER = "bench_lease_folder"
 MARKS = "bench_marks"
 SESSION = "bench_session"
-_SHARED = ("bench_seed", "bench_only", _FOLDER, MARKS, SESSION)
+_GIVEN = "bench_given"
+_SHARED = ("bench_seed", "bench_only", _FOLDER, _GIVEN, MARKS, SESSION)
 """What workers of pytest-xdist are given by their controller: it hands on its arguments, and not its options."""
 
 LEASE_TIMEOUT_S = 60.0
@@ -161,6 +162,7 @@ def read(config: pytest.Config) -> Settings:
 def _checked(config: pytest.Config) -> Settings:
     option = config.option
     names = [f"bench_{name.removeprefix('--bench-').replace('-', '_')}" for name, _, _ in _OPTIONS]
+    names += ["bench_methods", "bench_modes", "bench_budgets", "bench_lease"]
     folder = getattr(option, _FOLDER, None)
     timeout_s = _number(option, "lease_timeout", float, least=0)
     return Settings(
@@ -177,8 +179,7 @@ def _checked(config: pytest.Config) -> Settings:
         only=None if option.bench_only is None else _only(option.bench_only),
         marks=_marks(option),
         collect_only=bool(option.collectonly),
-        given=bool(option.bench_methods or option.bench_modes or option.bench_budgets or option.bench_lease)
-        or any(getattr(option, n) is not None for n in names),
+        given=getattr(option, _GIVEN, any(getattr(option, name) not in (None, False, []) for name in names)),
     )
 
 
@@ -304,9 +305,9 @@ def share(config: pytest.Config, settings: Settings) -> None:
     Raises:
         pytest.UsageError: if more workers are asked for than this host has CPUs to lease.
     """
-    config.option.bench_seed = str(
-        settings.sampling_given["seed"]
-    )  # pytest-xdist hands the options on as they stand here
+    # A worker has a seed in any case, and so cannot tell whether any option was given.
+    config.option.bench_seed = str(settings.sampling_given["seed"])
+    setattr(config.option, _GIVEN, settings.given)
     workers = len(getattr(config.option, "tx", None) or ())
     if settings.lease and workers > 1:
         _check_room(workers, settings.cpus_per_worker)

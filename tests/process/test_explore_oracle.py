@@ -115,7 +115,7 @@ BY_HAND: dict[str, set[str]] = {
     "GuardForOne": {"2"},
     "GuardForTwoOfThree": {"1", "2", "3"},
     "GuardForTwoOfAValue": {"2", "deadlock: one waits for guard; other waits for guard"},
-    "GivenBackTwice": {"1", "2"},
+    "GivenBackTwice": {"0", "1", "2"},
     "EventSetAndCleared": {"0", "1"},
     "ConditionTimesOut": {"0", "1"},
     "MetByTwo": {"[[2, 2, 0], [0, 1]]"},
@@ -150,7 +150,7 @@ COUNTED = {
     "Reentrant": 2,  # one after the other
     "LooksThrice": 5,  # the write has five places among three looks and the note
     "TimedAcquire": 2,  # who is first
-    "GivenBackTwice": 3,  # before, between, after: as classes
+    "GivenBackTwice": 5,  # before, between, after; both look before either adds, in two orders: as classes
 }
 """How many schedules there are: all interleavings, but where it says classes."""
 
