@@ -12,10 +12,11 @@ from bench.cells import parse_python
 from bench.errors import UsageError
 from bench.matrix.engines.venvs import _STARTUP
 from bench.matrix.images.bases import Base
-from bench.matrix.images.context import HOST_ONLY, PACKAGED, Context, Project, bench_files, dockerfile
+from bench.matrix.images.context import HOST_ONLY, PACKAGED, RECORDED, Context, Project, bench_files, dockerfile
 from bench.matrix.images.pip_settings import IN_BUILD, PipSettings
 from bench.matrix.images.recipe import Ingredients, Step, install_line, site_files, split_dockerfile
 from bench.matrix.install import Install
+from bench.matrix.run import sources
 from tests.fixtures.checkout import ROOT, toml
 
 PY314 = parse_python("3.14")
@@ -63,8 +64,13 @@ def test_patterns_narrow_a_project(root: Path, include: tuple[str, ...], expecte
     assert names(Project(root, include)) == expected
 
 
-def test_the_records_of_a_run_are_no_part_of_a_project(root: Path) -> None:
-    (root / "out" / "cells").mkdir(parents=True)
+def test_what_lies_beside_a_run_is_what_a_run_writes() -> None:
+    assert sources.FILE in RECORDED
+
+
+@pytest.mark.parametrize("beside", RECORDED)
+def test_the_records_of_a_run_are_no_part_of_a_project(beside: str, root: Path) -> None:
+    (root / "out" / beside).mkdir(parents=True)
     (root / "out" / "run.json").write_text("{}")
     (root / "run.json").write_text("{}")
     assert names(Project(root)) == ["link", "notes.log", "run.json", "run.sh", "src/pkg/__init__.py", "tests/test_a.py"]

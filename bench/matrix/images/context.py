@@ -25,6 +25,9 @@ NEVER = frozenset(
 )
 """Names that are never part of a project, with git or without."""
 
+RECORDED = ("cells", "project.sha256")
+"""What lies beside a `run.json` of the bench: from the first cell on, and from the start on."""
+
 PACKAGED = Path(__file__).with_name("Dockerfile")
 """Where the wheel has the Dockerfile; a checkout has it in `docker/`."""
 
@@ -65,7 +68,7 @@ class Project:
         chosen = [name for name in names if not NEVER & set(name.split("/")) and not name.endswith(".pyc")]
         # Records that `--out` puts into the project would make each run's files others than the last one's.
         runs = {name.removesuffix("run.json") for name in chosen if name.endswith("/run.json")}
-        runs = {folder for folder in runs if (self.root / folder / "cells").is_dir()}
+        runs = {folder for folder in runs if any((self.root / folder / one).exists() for one in RECORDED)}
         chosen = [name for name in chosen if not any(name.startswith(folder) for folder in runs)]
         kept = sorted({name for name in chosen if self._includes(name) and os.path.lexists(self.root / name)})
         if not kept:
