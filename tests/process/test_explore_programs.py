@@ -133,7 +133,7 @@ def test_what_an_end_closes_is_seen_before_and_after_it(name: str, outcomes: set
         ("killed_by_itself", {"crash: Process-1 ended with SIGKILL"}),
         (
             "dies_with_a_lock",
-            {"deadlock: main waits for Lock, held by Process-1; also crash: Process-1 ended with SIGKILL"},
+            {"deadlock: main waits for Lock, held by Process-1; first crash: Process-1 ended with SIGKILL"},
         ),
         ("slept", {"None"}),
         ("produced", {"[0, 1]"}),
