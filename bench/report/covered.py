@@ -109,24 +109,27 @@ def cover(folder: Path, root: Path, cells: Sequence[str]) -> Covered | None:
         `None` if no cell has data.
     """
     into = folder / FOLDER
-    together, measured = _together(into, root)
-    if not measured:
-        return None
-    cov = _opened(into / ".coverage", root)
-    lines = _lines(together, root)
-    total, text = _reports(cov, into, [str(root / name) for name in lines])
-    (into / "total.txt").write_text(text, encoding="utf-8")
-    covered = Covered(
-        total,
-        sum(len(cov.analysis2(str(root / name))[1]) for name in lines),
-        only_under(lines),
-        never_in_child(lines),
-        sum(map(len, lines.values())),
-        [cell for cell in cells if cell not in measured],
-    )
-    (into / "only-under.txt").write_text("".join(_only_rows(covered)), encoding="utf-8")
-    (into / "never-in-a-child.txt").write_text("".join(_rows(covered.never_in_child)), encoding="utf-8")
-    return covered
+    with contextlib.ExitStack() as opened:  # their connections to databases are not closed by themselves
+        together, measured = _together(into, root)
+        opened.callback(together.close, force=True)
+        if not measured:
+            return None
+        cov = _opened(into / ".coverage", root)
+        opened.callback(cov.get_data().close, force=True)
+        lines = _lines(together, root)
+        total, text = _reports(cov, into, [str(root / name) for name in lines])
+        (into / "total.txt").write_text(text, encoding="utf-8")
+        covered = Covered(
+            total,
+            sum(len(cov.analysis2(str(root / name))[1]) for name in lines),
+            only_under(lines),
+            never_in_child(lines),
+            sum(map(len, lines.values())),
+            [cell for cell in cells if cell not in measured],
+        )
+        (into / "only-under.txt").write_text("".join(_only_rows(covered)), encoding="utf-8")
+        (into / "never-in-a-child.txt").write_text("".join(_rows(covered.never_in_child)), encoding="utf-8")
+        return covered
 
 
 def _together(into: Path, root: Path) -> tuple[CoverageData, set[str]]:
@@ -142,6 +145,7 @@ def _together(into: Path, root: Path) -> tuple[CoverageData, set[str]]:
         try:
             data.read()
         except CoverageException:
+            data.close(force=True)
             continue  # the disk was full, or somebody else wrote there: the cell is named as one without data
         places = {name: on_host(name, root) for name in data.measured_files()}
         data.purge_files([name for name, place in places.items() if place is None])

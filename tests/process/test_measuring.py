@@ -72,6 +72,7 @@ def test_what_children_ran_is_theirs_and_what_the_parent_ran_before_a_fork_is_no
     data = CoverageData(str(tmp_path / "data"))
     data.read()
     contexts = data.contexts_by_lineno(f"{IN_IMAGE}/program.py")
+    data.close(force=True)
     assert contexts[3] == contexts[11] == [CELL]
     for number in (5, 7, 9):
         assert contexts[number] == [CELL + CHILDREN], f"line {number}"
