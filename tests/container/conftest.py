@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,32 +22,6 @@ from bench.record import End, RecordLine, read_lines
 
 PROJECT = Project(Path(__file__).parent.parent / "fixtures" / "misbehaving")
 IN_CONTAINERS = parse_python("3.14")
-
-WITH_PROJECTS = pytest.mark.xdist_group("projects")
-"""For tests that make images of projects, and remove those that have come: one worker runs all of these."""
-
-WITH_PLAIN_IMAGES = pytest.mark.xdist_group("plain images")
-"""For the others that need an engine: they run in another worker, where there are two."""
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put last what is marked `alone`, so that no worker waits long for the others."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
-
-
-@pytest.fixture(autouse=True)
-def apart_from_other_workers(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """Let nothing run beside a test that is marked `alone`, where there are several workers."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        yield
-        return
-    alone = request.node.get_closest_marker("alone") is not None
-    with open(tmp_path_factory.getbasetemp().parent / "running", "w") as running:
-        fcntl.flock(running, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        yield
 
 
 @dataclass

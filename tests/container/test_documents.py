@@ -9,9 +9,8 @@ import pytest
 
 from bench.matrix.engines.docker import DockerEngine
 from tests import documents
-from tests.container.conftest import WITH_PROJECTS
 
-pytestmark = [pytest.mark.container, WITH_PROJECTS]
+pytestmark = pytest.mark.container
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ from bench.leases import holders
 from bench.matrix.engines.docker import DockerEngine, labels
 from bench.matrix.run import CellLine, Event
 from bench.record import Facts
-from tests.container.conftest import WITH_PROJECTS, Case, Place
-
-pytestmark = WITH_PROJECTS
+from tests.container.conftest import Case, Place
 
 MIB = 1 << 20
 LIMIT_S = 8.0
@@ -216,7 +214,6 @@ def test_cpus_that_the_engine_does_not_have_are_trouble(container: Place) -> Non
 
 
 @pytest.mark.container
-@pytest.mark.alone
 def test_clean_leaves_what_is_alive_or_not_ours(container: Place) -> None:
     from bench.matrix.engines.base import Job
 

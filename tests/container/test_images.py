@@ -23,9 +23,8 @@ from bench.matrix.images.engine import look
 from bench.matrix.images.pip_settings import PipSettings, host_settings
 from bench.matrix.images.recipe import Ingredients
 from bench.matrix.install import Install
-from tests.container.conftest import WITH_PLAIN_IMAGES
 
-pytestmark = [pytest.mark.container, WITH_PLAIN_IMAGES]
+pytestmark = pytest.mark.container
 
 PY314 = parse_python("3.14")
 SETUP = """
@@ -179,12 +178,13 @@ def built(images: Images, project: Project) -> Iterator[tuple[ImageReady, str]]:
     if base is None:
         pytest.skip("the engine has no base for Python 3.14")
     ingredients = Ingredients(project)
+    of_others = {step.tag for step in Ingredients(None).recipe(PY314, base).steps}
     try:
         # The secret is the builder's name too, so that the stage which it must not leave behind can be told by it.
         yield Builder(images.client, ingredients, told, lambda _: None, REGISTRY, secret).make(PY314, base), secret
     finally:
         for step in reversed(ingredients.recipe(PY314, base).steps):
-            if look(images.client).tagged(step.tag):
+            if step.tag not in of_others and look(images.client).tagged(step.tag):
                 images.client.api.remove_image(step.tag, force=True)
 
 

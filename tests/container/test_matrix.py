@@ -15,7 +15,6 @@ import pytest
 from bench import record
 from bench.modes import CELL_MODES, modes_of
 from bench.targets import find
-from tests.container.conftest import WITH_PLAIN_IMAGES, WITH_PROJECTS
 
 pytestmark = pytest.mark.container
 
@@ -27,7 +26,6 @@ def ended(folder: Path) -> dict[str, str]:
     return {cell["cell"]: cell["status"] for cell in run["cells"]}
 
 
-@WITH_PLAIN_IMAGES
 @pytest.mark.parametrize("cell", ["py314-forkserver-cpu1", "py315-spawn-cpu1", "pypy311-fork-cpu1"])
 def test_the_demos_pass_on_pythons_that_are_there_as_images_alone(cell: str, tmp_path: Path) -> None:
     python, method, _ = cell.split("-")
@@ -45,7 +43,6 @@ def test_the_demos_pass_on_pythons_that_are_there_as_images_alone(cell: str, tmp
     assert isinstance(lines[-1], record.End)
 
 
-@WITH_PLAIN_IMAGES
 def test_rates_under_stress_are_compared_over_cells(tmp_path: Path) -> None:
     options = ("--mode", "stress", "--seconds", "0.5", "--python", "3.14", "--method", "fork", "--cpus", "1,2")
     command = (*COMMAND, "bench.demos.account", *options, "--out", "run")
@@ -60,7 +57,6 @@ def test_rates_under_stress_are_compared_over_cells(tmp_path: Path) -> None:
     assert heads.split()[2:] in (["199", "200", "201"] * 2, ["199", "200", "201"])  # beside or below each other
 
 
-@WITH_PROJECTS
 def test_a_suite_of_the_users_own_runs_in_cells_and_its_failures_are_findings(tmp_path: Path) -> None:
     project = tmp_path / "project"
     (project / "tests").mkdir(parents=True)
@@ -99,8 +95,6 @@ def _containers_of(run: str) -> list[Any]:
         client.close()
 
 
-@WITH_PLAIN_IMAGES
-@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_all_of_it_in_five_seconds_and_keeps_what_is_recorded(
     number: signal.Signals, tmp_path: Path
