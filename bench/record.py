@@ -26,6 +26,9 @@ from bench.values import Json
 VERSION = 1
 """The version of the records that this code writes, and the newest that it reads."""
 
+AND_THEN = "; and then: "
+"""What stands, in a cell's reason for a failure, before trouble that came after it."""
+
 CellStatus = Literal[
     "pass", "fail", "unknown", "error", "timeout", "oom", "crash", "unavailable", "excluded", "mismatch", "interrupted"
 ]

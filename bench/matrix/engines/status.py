@@ -11,10 +11,7 @@ from bench.matrix.engines.base import Ended
 from bench.modes import undecided
 from bench.process.agreed import MISMATCH, NOT_STARTED
 from bench.process.ended import signal_name
-from bench.record import CellStatus, Facts, Judged, Lock, Notes, RecordLine, Test, nothing_but_skipped
-
-AND_THEN = "; and then: "
-"""What stands, in the reason for a failure, before trouble that came after it."""
+from bench.record import AND_THEN, CellStatus, Facts, Judged, Lock, Notes, RecordLine, Test, nothing_but_skipped
 
 _BAD_TESTS = {"failed", "error", "crashed", "hung", "oom"}
 _PYTEST_TROUBLE = {3: "an internal error of pytest", 4: "pytest refused its arguments"}
