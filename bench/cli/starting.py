@@ -37,15 +37,7 @@ def start(plan: Plan, engine: Engine, config: Config, *, out: str | None, dry_ru
         return 0
     folder = records_folder(out, plan.run)
     write_sources(folder, project)
-    run = carry_out(
-        plan,
-        engine,
-        folder,
-        project,
-        earlier=earlier_seconds(folder.parent, plan),
-        save_schedules=schedule_saver(plan.targets, config, folder),
-    )
-    return _reported(run, folder, project if plan.coverage else None)
+    return _carried_out(plan, engine, config, folder, project)
 
 
 def go_on(begun: Begun, plan: Plan, engine: Engine, config: Config, folder: Path, *, dry_run: bool) -> int:
@@ -54,7 +46,13 @@ def go_on(begun: Begun, plan: Plan, engine: Engine, config: Config, folder: Path
     if dry_run:
         show(line(f"{cell.name}") for cell in begun.left)
         return 0
-    project = _project(plan, config)
+    return _carried_out(plan, engine, config, folder, _project(plan, config), begun)
+
+
+def _carried_out(
+    plan: Plan, engine: Engine, config: Config, folder: Path, project: Project | None, begun: Begun | None = None
+) -> int:
+    """Carry out a plan, or what is left of it where it was begun, show the report, and return the exit status."""
     run = carry_out(
         plan,
         engine,
