@@ -40,7 +40,6 @@ REST = "(the rest of the suite)"
 
 _TICK_S = 0.2
 _KILL_S = 3.0
-_TRACKERS_S = 1.0
 _MOST_STACKS = 64
 _VICTIM = "500"
 """Added to the score by which the kernel chooses whom to kill for memory: tests go before the supervisor."""
@@ -341,19 +340,13 @@ class _Attempt:
         tree.kill_all(lambda: [p for p in found.values() if not has_ended(p.pid)], timeout_s=_KILL_S)
 
     def _end_all(self) -> None:
-        """Kill all that is below but the resource trackers, which then clean up /dev/shm and end; then kill these."""
-        me = os.getpid()
+        """End all that is below this process."""
 
-        def others() -> list[tree.Proc]:
+        def below() -> list[tree.Proc]:
             self._reap()
-            return [p for p in tree.below(me) if p.role != "resource tracker"]
+            return tree.below(os.getpid())
 
-        tree.kill_all(others, timeout_s=_KILL_S)
-        until = time.monotonic() + _TRACKERS_S
-        while tree.below(me) and time.monotonic() < until:
-            self._waking.wait(0.02)
-            self._reap()
-        tree.kill_all(lambda: tree.below(me), timeout_s=_KILL_S)
+        tree.end_all(below, timeout_s=_KILL_S)
         self._reap()
 
     def _pass_on_dumps(self) -> None:

@@ -130,7 +130,7 @@ def activities(pids: Iterable[int], *, between_s: float = BETWEEN_S) -> dict[int
     """
     first = {pid: look(pid) for pid in pids}
     begun = time.monotonic()
-    time.sleep(between_s)
+    time.sleep(between_s)  # what is measured is what happens in this time
     found: dict[int, tuple[Doing, Doing]] = {}
     for pid, before in first.items():
         after, elapsed_s = look(pid), time.monotonic() - begun

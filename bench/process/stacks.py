@@ -92,7 +92,7 @@ def _ask_one(proc: Proc, answer_s: float) -> str:
     deadline = time.monotonic() + answer_s
     seen = before
     while time.monotonic() < deadline:
-        time.sleep(answer_s / 50)
+        time.sleep(answer_s / 50)  # a handler that writes its stacks says nowhere that it is through
         now = _size(path)
         if now > before and now == seen:  # it has stopped growing
             break

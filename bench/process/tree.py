@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +14,9 @@ from bench.errors import Unavailable
 
 PROC = "/proc"
 _POLL_S = 0.002
+_TRACKERS_S = 1.0
+"""How long resource trackers, whose end nothing announces, have to clean up, in seconds."""
+_TRACKERS_POLL_S = 0.01
 
 Role = Literal["resource tracker", "forkserver", "process"]
 
@@ -183,3 +186,21 @@ def send(proc: Proc, number: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def end_all(
+    search: Callable[[], Sequence[Proc]], *, timeout_s: float = 2.0, reap: Callable[[], object] = lambda: None
+) -> None:
+    """Kill every process that `search` finds but resource trackers, which then clean /dev/shm and end; then these too.
+
+    Args:
+        search: lists those that there are.
+        timeout_s: how long to go on killing, each time.
+        reap: called in between; waits for a child of this process.
+    """
+    kill_all(lambda: [p for p in search() if p.role != "resource tracker"], timeout_s=timeout_s)
+    reap()
+    until = time.monotonic() + _TRACKERS_S
+    while search() and time.monotonic() < until:
+        time.sleep(_TRACKERS_POLL_S)
+    kill_all(search, timeout_s=timeout_s)

@@ -181,7 +181,7 @@ class Watch:
         began = time.monotonic()
         going = [one for one in new if one.kind in ("process", "thread")]
         while any(one.is_there() for one in going) and time.monotonic() < began + grace_s:
-            time.sleep(0.005)
+            time.sleep(0.005)  # how such an end is announced differs from kind to kind
         self._waited_s += time.monotonic() - began
 
     def _without_garbage(self, before: Snapshot, now: Snapshot, new: list[_Found]) -> list[_Found]:

@@ -165,7 +165,7 @@ class Restorer:
     def _await_feeders(self, wait_s: float) -> None:
         deadline = time.monotonic() + wait_s
         while any(get() != before for get, before in self._guards) and time.monotonic() < deadline:
-            time.sleep(0.001)
+            time.sleep(0.001)  # the semaphores of feeders, of other processes, announce nothing
 
     def _inspect_folders(self, among: Container[int] | None) -> set[int]:
         """Note which folders have changed; return the states of those that cannot be read."""

@@ -36,7 +36,6 @@ _MISLEADING = {"PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__"}
 _PREFIX = "forkbench-cell-"
 _OWNER_FILE = ".owner"
 _POLL_S = 0.05
-_TRACKERS_S = 1.0
 _KILL_S = 3.0
 _DRAIN_S = 1.0
 _MOST_STACKS = 64
@@ -109,7 +108,7 @@ class LocalEngine:
         """Kill the processes of cells whose owner died, remove their folders, and return the names of both."""
         removed = []
         for cell in sorted({name for proc in tree.processes() if (name := _dead_cell(proc.pid)) is not None}):
-            _end_all(lambda cell=cell: tree.find(f"{CELL}={cell}"))  # type: ignore[misc]  # a default binds the loop variable
+            tree.end_all(lambda cell=cell: tree.find(f"{CELL}={cell}"), timeout_s=_KILL_S)  # type: ignore[misc]  # a default binds the loop variable
             removed.append(cell)
         for file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_OWNER_FILE}"):
             with contextlib.suppress(OSError):
@@ -233,22 +232,7 @@ class _Tree:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._main.wait(_KILL_S)
 
-        _end_all(self._find, reap)
-
-
-def _end_all(find: Callable[[], list[tree.Proc]], reap: Callable[[], object] = lambda: None) -> None:
-    """Kill all processes but the resource trackers, which then clean /dev/shm and end; then kill these too.
-
-    Args:
-        find: lists those that there are.
-        reap: called in between; waits for a child of this process.
-    """
-    tree.kill_all(lambda: [p for p in find() if p.role != "resource tracker"], timeout_s=_KILL_S)
-    reap()
-    until = time.monotonic() + _TRACKERS_S
-    while find() and time.monotonic() < until:
-        time.sleep(0.01)
-    tree.kill_all(find, timeout_s=_KILL_S)
+        tree.end_all(self._find, timeout_s=_KILL_S, reap=reap)
 
 
 def _ended(pid: int) -> Ended | None:
